@@ -1,0 +1,91 @@
+"""A scalar autodiff engine and a multilayer perceptron that you can read, draw, check and explain.
+
+>>> from micrograd_mlp import Value
+>>> w, x, b = Value(0.5, "w"), Value(2.0, "x"), Value(-1.0, "b")
+>>> a = (w * x + b).tanh()
+>>> a.backward()
+>>> w.grad
+2.0
+
+The engine is imported here; everything that draws, trains, compiles or plots is imported when first
+asked for, so that `import micrograd_mlp` stays fast and needs no other package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from micrograd_mlp.ops import (
+    Op,
+    cos,
+    dot,
+    equal,
+    exp,
+    expm1,
+    leaky_relu,
+    log,
+    log1p,
+    logsumexp,
+    maximum,
+    minimum,
+    primitive,
+    relu,
+    sigmoid,
+    sin,
+    softmax,
+    softplus,
+    sqrt,
+    tanh,
+    total,
+)
+from micrograd_mlp.value import Constant, Parameter, Value, detect_anomaly, grad, hessian, no_grad
+
+__version__ = "0.1.0"
+
+_LAZY_NAMES: dict[str, str] = {}  # public name -> the module that defines it
+_LAZY_MODULES: tuple[str, ...] = ()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _LAZY_NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY_NAMES, *_LAZY_MODULES})
+
+
+__all__ = [
+    "Constant",
+    "Op",
+    "Parameter",
+    "Value",
+    "cos",
+    "detect_anomaly",
+    "dot",
+    "equal",
+    "exp",
+    "expm1",
+    "grad",
+    "hessian",
+    "leaky_relu",
+    "log",
+    "log1p",
+    "logsumexp",
+    "maximum",
+    "minimum",
+    "no_grad",
+    "primitive",
+    "relu",
+    "sigmoid",
+    "sin",
+    "softmax",
+    "softplus",
+    "sqrt",
+    "tanh",
+    "total",
+]
