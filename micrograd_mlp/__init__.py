@@ -16,6 +16,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from micrograd_mlp.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge,
+    l2,
+    mean,
+    squared_error,
+)
+from micrograd_mlp.nn import MLP, Layer, Module, Neuron
 from micrograd_mlp.ops import (
     Op,
     cos,
@@ -38,7 +48,10 @@ from micrograd_mlp.ops import (
     sqrt,
     tanh,
     total,
+    xlog1py,
+    xlogy,
 )
+from micrograd_mlp.optim import SGD, Adam, Momentum, RMSProp, clip_grad_norm
 from micrograd_mlp.value import Constant, Parameter, Value, detect_anomaly, grad, hessian, no_grad
 
 __version__ = "0.1.0"
@@ -60,11 +73,23 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
     "Constant",
+    "Layer",
+    "Module",
+    "Momentum",
+    "Neuron",
     "Op",
     "Parameter",
+    "RMSProp",
     "Value",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "clip_grad_norm",
     "cos",
+    "cross_entropy",
     "detect_anomaly",
     "dot",
     "equal",
@@ -72,11 +97,14 @@ __all__ = [
     "expm1",
     "grad",
     "hessian",
+    "hinge",
+    "l2",
     "leaky_relu",
     "log",
     "log1p",
     "logsumexp",
     "maximum",
+    "mean",
     "minimum",
     "no_grad",
     "primitive",
@@ -86,6 +114,9 @@ __all__ = [
     "softmax",
     "softplus",
     "sqrt",
+    "squared_error",
     "tanh",
     "total",
+    "xlog1py",
+    "xlogy",
 ]

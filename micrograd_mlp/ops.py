@@ -290,6 +290,47 @@ def expm1(x: float) -> float:
     return math.expm1(x) if x < 709.782712893384 else x * inf
 
 
+def _xlogy_partials(out: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    return log(y), 0.0 if x == 0.0 else div(x, y)
+
+
+@_built_in(arity=2, latex=r"{0} \log {1}", partials=_xlogy_partials, domain=(REALS, POSITIVE))
+def xlogy(x: float, y: float) -> float:
+    """x log y, and 0 where x is 0 whatever y: what cross entropy means by 0 log 0 (§4.2).
+
+    >>> xlogy(0.0, 0.0), xlogy(2.0, 1.0)
+    (0.0, 0.0)
+    """
+    if x == 0.0 and y == y:
+        return 0.0
+    if y > 0.0:
+        return x * math.log(y)
+    return x * -inf if y == 0.0 else nan
+
+
+def _xlog1py_partials(out: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    return log1p(y), 0.0 if x == 0.0 else div(x, 1.0 + y)
+
+
+@_built_in(
+    arity=2,
+    latex=r"{0} \log\left(1 + {1}\right)",
+    partials=_xlog1py_partials,
+    domain=(REALS, (-1.0, inf)),
+)
+def xlog1py(x: float, y: float) -> float:
+    """x log(1 + y), exact for small y too, and 0 where x is 0 whatever y.
+
+    >>> xlog1py(0.0, -1.0), xlog1py(2.0, 0.0)
+    (0.0, 0.0)
+    """
+    if x == 0.0 and y == y:
+        return 0.0
+    if y > -1.0:
+        return x * math.log1p(y)
+    return x * -inf if y == -1.0 else nan
+
+
 @_built_in(latex=r"\sqrt{{{0}}}", partials=lambda out, x: (div(0.5, out),), domain=(POSITIVE,))
 def sqrt(x: float) -> float:
     """The square root; nan below zero.

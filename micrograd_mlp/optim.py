@@ -1,0 +1,320 @@
+"""Optimizers exactly as in §10: SGD, Momentum, RMSProp, Adam; and gradient clipping.
+
+Each optimizer is one `rule`: from a parameter θ, its gradient g and its own state to the new θ and the
+new state, in the paper's letters. A rule is plain arithmetic, so it serves one float, an array of all
+parameters, and compiled execution alike. The time t counts finished steps, so it is 0 in the first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from micrograd_mlp.ops import as_float
+from micrograd_mlp.value import Value
+
+
+class Setting:
+    """A hyperparameter of an optimizer: a finite number that is checked whenever it is set."""
+
+    def __init__(self, allowed: Callable[[float], bool], text: str) -> None:
+        self.allowed, self.text = allowed, text
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, optimizer: Any, owner: type | None = None) -> float:
+        number: float = optimizer.__dict__[self.name]
+        return number
+
+    def __set__(self, optimizer: Any, number: Any) -> None:
+        optimizer.__dict__[self.name] = self.check(number)
+
+    def check(self, number: Any) -> float:
+        """The number as a float, if it is allowed."""
+        try:
+            number = as_float(number)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {error}") from None
+        if not (math.isfinite(number) and self.allowed(number)):
+            raise ValueError(f"{self.name} must be {self.text}, got {number!r}")
+        return float(number)
+
+
+def _factor() -> Setting:
+    return Setting(lambda factor: 0.0 <= factor < 1.0, "from 0 to below 1")
+
+
+def _epsilon() -> Setting:
+    return Setting(lambda eps: eps > 0.0, "above 0")
+
+
+class Optimizer:
+    """What the optimizers share: walking the parameter list, and state that saves and resumes.
+
+    A subclass gives `rule(theta, g, t, *state, *hyperparameters) -> (theta, *state)`, the names of
+    its state, one number for each parameter, and the names of its hyperparameters.
+
+    Args:
+        params: the Values to adjust, as `model.parameters()` gives them.
+        lr: the learning rate η, zero or above. May be changed between steps.
+
+    Attributes:
+        t: how many steps were taken.
+        state: by name, a list with one float for each parameter.
+
+    Raises:
+        TypeError: params are not Values, or a setting is not a number.
+        ValueError: there are no parameters, one is listed twice, or a setting is out of range.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
+    hyperparameter_names: ClassVar[tuple[str, ...]] = ("lr",)
+    rule: ClassVar[Callable[..., tuple[Any, ...]]]
+    lr = Setting(lambda lr: lr >= 0.0, "0 or more")
+
+    def __init__(self, params: Iterable[Value], lr: float) -> None:
+        self.params = list(params)
+        for p in self.params:
+            if not isinstance(p, Value):
+                raise TypeError(f"an optimizer adjusts Values, got {p!r:.60}")
+        if not self.params:
+            raise ValueError("an optimizer needs at least one parameter, got an empty list")
+        if len({id(p) for p in self.params}) != len(self.params):
+            raise ValueError("a parameter is in the list twice: it would take two steps at a time")
+        self.lr = lr
+        self.t = 0
+        self.state = {name: [0.0] * len(self.params) for name in self.state_names}
+
+    def hyperparameters(self) -> tuple[float, ...]:
+        """The settings, in the order in which `rule` takes them."""
+        return tuple([float(getattr(self, name)) for name in self.hyperparameter_names])
+
+    def step(self) -> None:
+        """θₜ₊₁ from θₜ and the gradients in `.grad`, for every parameter."""
+        settings = self.hyperparameters()
+        states = zip(*self.state.values()) if self.state else [()] * len(self.params)
+        results = [
+            self.rule(p.data, p.grad, self.t, *state, *settings) for p, state in zip(self.params, states)
+        ]
+        # Everything is computed before anything is changed: an error leaves the last finished step.
+        thetas, *new_states = zip(*results)
+        for p, theta in zip(self.params, thetas):
+            p.data = theta
+        self.state = {name: list(numbers) for name, numbers in zip(self.state_names, new_states)}
+        self.t += 1
+
+    def zero_grad(self) -> None:
+        """Set every `.grad` to zero; `backward()` adds to what is there."""
+        for p in self.params:
+            p.grad = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on, as plain numbers and lists (for JSON, say)."""
+        return {
+            "optimizer": type(self).__name__,
+            "t": self.t,
+            "hyperparameters": dict(zip(self.hyperparameter_names, self.hyperparameters())),
+            "state": {name: list(numbers) for name, numbers in self.state.items()},
+        }
+
+    def load_state_dict(self, d: dict[str, Any]) -> None:
+        """Go on from where `state_dict()` was taken, bit for bit.
+
+        Raises:
+            ValueError: it is another optimizer's, or for another number of parameters. Nothing is
+                changed then.
+        """
+        try:
+            name, t = d["optimizer"], d["t"]
+            settings = {key: as_float(d["hyperparameters"][key]) for key in self.hyperparameter_names}
+            state = {key: [as_float(x) for x in d["state"][key]] for key in self.state_names}
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"this is not the state of an optimizer: {error}") from None
+        if name != type(self).__name__:
+            raise ValueError(f"this is the state of {name}, not of {type(self).__name__}")
+        if not isinstance(t, int) or t < 0:
+            raise ValueError(f"the number of steps t must be 0 or more, got {t!r:.60}")
+        for key, numbers in state.items():
+            if len(numbers) != len(self.params):
+                raise ValueError(f"{key} has {len(numbers)} numbers for {len(self.params)} parameters")
+        before = dict(zip(self.hyperparameter_names, self.hyperparameters()))
+        try:
+            self._set_hyperparameters(settings)
+        except ValueError:
+            self._set_hyperparameters(before)
+            raise
+        self.t, self.state = t, state
+
+    def _set_hyperparameters(self, settings: dict[str, float]) -> None:
+        for name, number in settings.items():
+            setattr(self, name, number)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(
+            f"{name}={value!r}" for name, value in zip(self.hyperparameter_names, self.hyperparameters())
+        )
+        return f"{type(self).__name__}({len(self.params)} parameters, {settings}, t={self.t})"
+
+
+class SGD(Optimizer):
+    """θₜ₊₁ = θₜ - η gₜ (§10.1).
+
+    >>> theta = Value(1.0)
+    >>> theta.grad = 4.0
+    >>> SGD([theta], lr=0.125).step()
+    >>> theta.data
+    0.5
+    """
+
+    @staticmethod
+    def rule(theta: Any, g: Any, t: Any, lr: Any) -> tuple[Any]:
+        """θₜ₊₁ = θₜ - η gₜ."""
+        return (theta - lr * g,)
+
+
+class Momentum(Optimizer):
+    """vₜ₊₁ = μ vₜ - η gₜ and θₜ₊₁ = θₜ + vₜ₊₁ (§10.2).
+
+    Args:
+        params: the Values to adjust.
+        lr: the learning rate η.
+        momentum: μ, from 0 to below 1.
+
+    The velocity points where θ goes and contains η. PyTorch's is its negative without η, so the two
+    agree until η changes in mid-training.
+
+    >>> theta = Value(1.0)
+    >>> theta.grad = 4.0
+    >>> optimizer = Momentum([theta], lr=0.125, momentum=0.5)
+    >>> optimizer.step(); optimizer.step()
+    >>> theta.data
+    -0.25
+    """
+
+    state_names = ("v",)
+    hyperparameter_names = ("lr", "momentum")
+    momentum = _factor()
+
+    def __init__(self, params: Iterable[Value], lr: float, momentum: float = 0.9) -> None:
+        super().__init__(params, lr)
+        self.momentum = momentum
+
+    @staticmethod
+    def rule(theta: Any, g: Any, t: Any, v: Any, lr: Any, momentum: Any) -> tuple[Any, Any]:
+        """v = μ v - η g; θ = θ + v."""
+        v = momentum * v - lr * g
+        return theta + v, v
+
+
+class RMSProp(Optimizer):
+    """sₜ₊₁ = ρ sₜ + (1 - ρ) gₜ² and θₜ₊₁ = θₜ - η gₜ / (√sₜ₊₁ + ε) (§10.3).
+
+    Args:
+        params: the Values to adjust.
+        lr: the learning rate η.
+        rho: ρ, from 0 to below 1.
+        eps: ε above 0, outside of the root.
+
+    >>> theta = Value(1.0)
+    >>> theta.grad = 4.0
+    >>> RMSProp([theta], lr=0.1, rho=0.75).step()
+    >>> round(theta.data, 6)
+    0.8
+    """
+
+    state_names = ("s",)
+    hyperparameter_names = ("lr", "rho", "eps")
+    rho, eps = _factor(), _epsilon()
+
+    def __init__(self, params: Iterable[Value], lr: float, rho: float = 0.9, eps: float = 1e-8) -> None:
+        super().__init__(params, lr)
+        self.rho, self.eps = rho, eps
+
+    @staticmethod
+    def rule(theta: Any, g: Any, t: Any, s: Any, lr: Any, rho: Any, eps: Any) -> tuple[Any, Any]:
+        """s = ρ s + (1 - ρ) g²; θ = θ - η / (√s + ε) · g."""
+        s = rho * s + (1.0 - rho) * (g * g)
+        return theta - lr / (s**0.5 + eps) * g, s
+
+
+class Adam(Optimizer):
+    """Momentum and RMSProp combined, with bias correction (§10.4).
+
+    mₜ₊₁ = β₁ mₜ + (1 - β₁) gₜ and vₜ₊₁ = β₂ vₜ + (1 - β₂) gₜ²; corrected by 1 - β₁ᵗ⁺¹ and 1 - β₂ᵗ⁺¹
+    they give θₜ₊₁ = θₜ - η m̂ₜ₊₁ / (√v̂ₜ₊₁ + ε).
+
+    Args:
+        params: the Values to adjust.
+        lr: the learning rate η.
+        betas: (β₁, β₂), each from 0 to below 1.
+        eps: ε above 0, outside of the root.
+
+    >>> theta = Value(1.0)
+    >>> theta.grad = 4.0
+    >>> Adam([theta], lr=0.1).step()
+    >>> round(theta.data, 6)
+    0.9
+    """
+
+    state_names = ("m", "v")
+    hyperparameter_names = ("lr", "beta1", "beta2", "eps")
+    beta1, beta2, eps = _factor(), _factor(), _epsilon()
+
+    def __init__(
+        self,
+        params: Iterable[Value],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(params, lr)
+        self.beta1, self.beta2 = betas
+        self.eps = eps
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """(β₁, β₂)."""
+        return self.beta1, self.beta2
+
+    @staticmethod
+    def rule(
+        theta: Any, g: Any, t: Any, m: Any, v: Any, lr: Any, beta1: Any, beta2: Any, eps: Any
+    ) -> tuple[Any, Any, Any]:
+        """m = β₁ m + (1 - β₁) g; v = β₂ v + (1 - β₂) g²; θ = θ - η m̂ / (√v̂ + ε)."""
+        m = beta1 * m + (1.0 - beta1) * g
+        v = beta2 * v + (1.0 - beta2) * (g * g)
+        m_hat = m / (1.0 - beta1 ** (t + 1))
+        v_hat = v / (1.0 - beta2 ** (t + 1))
+        return theta - lr * m_hat / (v_hat**0.5 + eps), m, v
+
+
+def clip_grad_norm(params: Iterable[Value], max_norm: float) -> float:
+    """Scale all gradients by one factor so that their norm ‖g‖ is at most `max_norm` (§9).
+
+    Args:
+        params: the Values whose `.grad` is scaled, together as one vector.
+        max_norm: above 0.
+
+    Returns:
+        The norm before.
+
+    Raises:
+        ValueError: max_norm is not above 0; or the norm is not finite, and then nothing is changed.
+
+    >>> theta = Value(0.0)
+    >>> theta.grad = 10.0
+    >>> clip_grad_norm([theta], 1.0), theta.grad
+    (10.0, 1.0)
+    """
+    params = list(params)
+    if not max_norm > 0.0:
+        raise ValueError(f"max_norm must be above 0, got {max_norm!r}")
+    norm = math.hypot(*[p.grad for p in params])
+    if not math.isfinite(norm):
+        raise ValueError(f"the norm of the gradients is {norm!r}: there is nothing to scale it to")
+    if norm > max_norm:
+        for p in params:
+            p.grad *= max_norm / norm
+    return norm
