@@ -248,17 +248,12 @@ class Value:
         parents = tuple([x if isinstance(x, Value) else _constant(as_float(x)) for x in inputs])
         numbers = [x._data for x in parents]
         data = op.forward(*numbers)
-        if type(data) is not float:
-            raise TypeError(f"op {op.name!r}: forward returned {data!r:.60}, expected a float")
         modes = _modes.get()
         if not modes.recording:
-            return _constant(data)
+            return _constant(as_float(data))
         local_grads = op.partials(data, *numbers)
-        if len(local_grads) != len(parents):
-            raise TypeError(
-                f"op {op.name!r}: partials returned {len(local_grads)} derivatives "
-                f"for {len(parents)} inputs: {local_grads!r:.60}"
-            )
+        if ops.TABLE.get(op.name) is not op:
+            data, local_grads = _checked(op, data, local_grads, len(parents))
         node = _node(data, op, parents, local_grads)
         if modes.anomalies is not None:
             modes.anomalies[node] = _users_line()
@@ -421,6 +416,17 @@ def _constant(number: float) -> Constant:
     node.op = None
     node.parents = node.local_grads = ()
     return node
+
+
+def _checked(op: Op, data: Any, local_grads: Any, n: int) -> tuple[float, tuple[float, ...]]:
+    """What a user's own op gave, as floats: one result, and a derivative for each input."""
+    try:
+        data, local_grads = as_float(data), tuple([as_float(local_grad) for local_grad in local_grads])
+    except TypeError as error:
+        raise TypeError(f"op {op.name!r}: forward and partials must give numbers: {error}") from None
+    if len(local_grads) != n:
+        raise TypeError(f"op {op.name!r}: {len(local_grads)} partials for {n} inputs: {local_grads!r:.60}")
+    return data, local_grads
 
 
 _new: Callable[..., Any] = object.__new__  # these two skip the checks of Value(), which is for users
