@@ -57,7 +57,7 @@ from micrograd_mlp.value import Constant, Parameter, Value, detect_anomaly, grad
 __version__ = "0.1.0"
 
 _LAZY_NAMES: dict[str, str] = {}  # public name -> the module that defines it
-_LAZY_MODULES: tuple[str, ...] = ()
+_LAZY_MODULES: tuple[str, ...] = ("datasets",)
 
 
 def __getattr__(name: str) -> Any:
