@@ -57,11 +57,15 @@ from micrograd_mlp.value import Constant, Parameter, Value, detect_anomaly, grad
 __version__ = "0.1.0"
 
 _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
+    "History": "training",
+    "NonFiniteLossError": "training",
+    "accuracy": "training",
+    "fit": "training",
     "largest_hessian_eigenvalue": "diagnostics",
     "layer_gradient_norms": "diagnostics",
     "max_stable_learning_rate": "diagnostics",
 }
-_LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics")
+_LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "training")
 
 
 def __getattr__(name: str) -> Any:
