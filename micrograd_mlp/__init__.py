@@ -57,13 +57,16 @@ from micrograd_mlp.value import Constant, Parameter, Value, detect_anomaly, grad
 __version__ = "0.1.0"
 
 _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
+    "Drawing": "render.drawing",
     "History": "training",
     "NonFiniteLossError": "training",
     "accuracy": "training",
+    "draw": "render.drawing",
     "fit": "training",
     "largest_hessian_eigenvalue": "diagnostics",
     "layer_gradient_norms": "diagnostics",
     "max_stable_learning_rate": "diagnostics",
+    "tree": "render.text_tree",
 }
 _LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "training")
 

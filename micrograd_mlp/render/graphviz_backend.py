@@ -1,0 +1,71 @@
+"""From DOT text to SVG, PNG and PDF: with the system's Graphviz, or with the graphviz-pure wheel.
+
+Both are programs that read DOT and write a picture. The system's `dot` comes first, as it also writes
+PDF and measures text with the fonts that are installed; the wheel needs nothing but pip.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+HOW_TO_INSTALL = (
+    '`pip install "micrograd_mlp[draw]"`, or Graphviz itself '
+    "(`apt install graphviz`, `brew install graphviz`, https://graphviz.org/download)"
+)
+
+
+def system_dot() -> str | None:
+    """The path of Debian's, Homebrew's … `dot`, or None."""
+    return shutil.which("dot")
+
+
+def packaged_dot() -> str | None:
+    """The path of the program in the graphviz-pure wheel, or None.
+
+    It is looked up in the wheel's list of files and not on the PATH, so that it is found in a virtual
+    environment that is not activated.
+    """
+    try:
+        files = distribution("graphviz-pure").files or []
+    except PackageNotFoundError:
+        return None
+    programs = (Path(str(file.locate())).resolve() for file in files if file.stem == "graphviz-pure")
+    return next((str(program) for program in programs if program.is_file()), None)
+
+
+def render(source: str, file_format: str) -> bytes:
+    """The picture that DOT text describes.
+
+    Args:
+        source: DOT text.
+        file_format: "svg", "png" or "pdf".
+
+    Raises:
+        ImportError: no program for this format is installed; the message says how to get one.
+        RuntimeError: the program failed; the message is its own.
+    """
+    # The wheel's program writes no PDF.
+    program = system_dot() or (packaged_dot() if file_format != "pdf" else None)
+    if program is None and file_format == "pdf":
+        raise ImportError(
+            "PDF needs Graphviz itself: `apt install graphviz`, `brew install graphviz` or "
+            "https://graphviz.org/download. The graphviz-pure wheel writes .svg and .png"
+        )
+    if program is None:
+        raise ImportError(
+            f"drawing needs Graphviz, and none was found: {HOW_TO_INSTALL}. "
+            "Without it the DOT text is in .source, and .save('graph.dot') writes it"
+        )
+    # -q: no warnings about the widths of letters that a font lacks.
+    command = [program, "-Kdot", f"-T{file_format}", "-q"]
+    if file_format == "png":
+        command.append("-Gdpi=144")  # sharp on the screens of today
+    done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)
+    if done.returncode or not done.stdout:
+        raise RuntimeError(
+            f"{program} could not draw the graph: {done.stderr.decode(errors='replace')[:500]}"
+        )
+    return done.stdout

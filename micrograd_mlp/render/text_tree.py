@@ -1,0 +1,147 @@
+"""`tree`: a computation graph as text, for a terminal.
+
+The output stands first and every node's parents below it, as the chain rule walks (§6, §7).
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import NamedTuple
+
+from micrograd_mlp.render.text import columns, kind, number, printable
+from micrograd_mlp.value import Constant, Value
+
+
+class _Line(NamedTuple):
+    node: Value
+    depth: int
+    indent: str
+    kept_back: str  # "" or what is not shown below this line: "again" or "deeper"
+
+
+class _Letters(NamedTuple):
+    branch: str
+    last: str
+    bar: str
+    gap: str
+    deep: str
+    ellipsis: str
+
+
+_BOX = _Letters("├── ", "└── ", "│   ", "    ", "⋯ ", "…")
+_ASCII = _Letters("|-- ", "`-- ", "|   ", "    ", "~ ", "...")
+
+
+def tree(
+    value: Value,
+    depth: int | None = None,
+    width: int | None = None,
+    ascii: bool = False,  # noqa: A002 - the word that terminals use
+    digits: int = 4,
+) -> str:
+    """The graph below `value` as text: a line for each node, its parents indented below it.
+
+    A node that is used several times is printed with what is below it where it is met first, and
+    marked #1, #2, …; after that it is only referred to.
+
+    Args:
+        value: the output of the graph.
+        depth: how many levels below the output are shown; None shows all. Only these are visited, so
+            that the top of a million nodes prints at once.
+        width: columns of a line; None is the terminal's width. Too long a label is cut.
+        ascii: use ASCII letters alone.
+        digits: significant digits of the numbers.
+
+    Raises:
+        TypeError: `value` is not a Value, or depth, width or digits is not an int.
+        ValueError: a negative depth, a width below 20, or fewer than one digit.
+
+    >>> w, x, b = Value(0.5, "w"), Value(2.0, "x"), Value(-1.0, "b")
+    >>> a = (w * x + b).tanh()
+    >>> a.label = "a"
+    >>> a.backward()
+    >>> print(tree(a))
+    a = tanh  data=0  grad=1
+    └── +  data=0  grad=1
+        ├── *  data=1  grad=1
+        │   ├── w  data=0.5  grad=2
+        │   └── x  data=2  grad=0.5
+        └── b  data=-1  grad=1
+    """
+    if not isinstance(value, Value):
+        raise TypeError(f"tree shows a Value, got {value!r:.60}")
+    if width is None:
+        width = max(shutil.get_terminal_size().columns, 20)
+    for name, given, least in (("depth", depth, 0), ("width", width, 20), ("digits", digits, 1)):
+        if given is not None and (not isinstance(given, int) or isinstance(given, bool)):
+            raise TypeError(f"{name} must be an int, got {given!r:.60}")
+        if given is not None and given < least:
+            raise ValueError(f"{name} must be {least} or more, got {given}")
+
+    letters = _ASCII if ascii else _BOX
+    lines = _walk(value, depth, width // 2, letters)
+    marks: dict[Value, int] = {}
+    again = {line.node for line in lines if line.kept_back == "again"}
+    for line in lines:
+        if line.node in again and not line.kept_back:
+            marks.setdefault(line.node, len(marks) + 1)
+    return "\n".join(_text(line, marks.get(line.node), width, letters, digits) for line in lines)
+
+
+def _walk(output: Value, depth: int | None, widest: int, letters: _Letters) -> list[_Line]:
+    """The lines in the order of printing; each node's parents are visited once."""
+    lines = []
+    opened = set()
+    stack = [(output, 0, "", "")]  # node, depth, its own indentation, that of the lines below it
+    while stack:
+        node, level, indent, below = stack.pop()
+        kept_back = "again" if node in opened else "deeper" if level == depth and node.parents else ""
+        lines.append(_Line(node, level, indent, kept_back))
+        if kept_back:
+            continue
+        opened.add(node)
+        for position, parent in enumerate(reversed(node.parents)):
+            if len(below) + 4 > widest:  # from here on, the indentation stays and the depth is a number
+                stack.append((parent, level + 1, f"{below}{letters.deep}{level + 1}: ", below))
+            elif position == 0:
+                stack.append((parent, level + 1, below + letters.last, below + letters.gap))
+            else:
+                stack.append((parent, level + 1, below + letters.branch, below + letters.bar))
+    return lines
+
+
+def _text(line: _Line, mark: int | None, width: int, letters: _Letters, digits: int) -> str:
+    node = line.node
+    in_ascii = letters is _ASCII
+    operation = "" if node.op is None else node.op.name if in_ascii else node.op.symbol
+    name = node.label or operation or kind(node)
+    if line.kept_back == "again":
+        tail = f"  (see #{mark})"
+    else:
+        tail = f" = {operation}" if node.label and operation else ""
+        tail += f"  data={number(node.data, digits)}"
+        if not isinstance(node, Constant):  # what lands in a constant's gradient means nothing
+            tail += f"  grad={number(node.grad, digits)}"
+        if mark and not line.kept_back:
+            tail += f"  #{mark}"
+        if line.kept_back == "deeper":
+            n = len(node.parents)
+            tail += f"  {letters.ellipsis} {n} parent{'s' if n > 1 else ''}"
+    name, tail = _harmless(name, in_ascii), _harmless(tail, in_ascii)
+    space = width - len(line.indent)
+    return line.indent + _cut(_cut(name, max(space - columns(tail), 8), letters) + tail, space, letters)
+
+
+def _harmless(text: str, in_ascii: bool) -> str:
+    text = printable(text)
+    return text.encode("ascii", "backslashreplace").decode() if in_ascii else text
+
+
+def _cut(text: str, width: int, letters: _Letters) -> str:
+    """At most `width` columns of the text, an ellipsis showing where it was cut."""
+    if columns(text) <= width:
+        return text
+    text = text[:width]
+    while columns(text) > width - len(letters.ellipsis):
+        text = text[:-1]
+    return text + letters.ellipsis
