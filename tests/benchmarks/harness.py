@@ -1,0 +1,221 @@
+"""Measure several programs for one piece of work in turns, check that they agree, and print a table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+TOLERANCES = {"loss": 1e-12, "gradient": 1e-12, "parameters after three steps": 1e-10}
+"""How far two answers may be apart, of the largest number in them. Adam divides by |g|, so that its steps
+magnify the last bits of a small gradient."""
+
+
+class DisagreementError(AssertionError):
+    """Two programs gave different answers: their times are not worth comparing."""
+
+
+class NotRunError(Exception):
+    """A row can't be measured here, and says why."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many rounds are measured, and about how long each program runs in a round."""
+
+    rounds: int
+    seconds: float
+    quick: bool
+
+
+FULL = Effort(rounds=15, seconds=0.1, quick=False)
+QUICK = Effort(rounds=3, seconds=0.002, quick=True)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A program that is ready to be timed.
+
+    Attributes:
+        run: does the work, `units` times over.
+        units: steps, operations, ... in one call; times are given for one of them.
+        answer: what it computes, by the names of `TOLERANCES`.
+        flops: floating-point operations of one unit; 0 leaves the share of the peak out.
+    """
+
+    run: Callable[[], object]
+    units: int = 1
+    answer: dict[str, np.ndarray] = field(default_factory=dict)
+    flops: float = 0.0
+
+
+class Contender(NamedTuple):
+    """A program, how it is written, and how many times our time it has to take at least."""
+
+    name: str
+    build: Callable[[], Running]
+    required: float | None = None
+
+
+class Line(NamedTuple):
+    """One line of the table."""
+
+    program: str
+    figure: str
+    ratio: str = ""
+    required: str = ""
+    holds: bool | None = None
+    share_of_peak: str = ""
+
+
+def race(contenders: list[Contender], effort: Effort) -> list[Line]:
+    """Time all contenders in turns. Ratios are to the first one, which is ours.
+
+    One that can't be built, since a package is missing, gets a line that says so.
+
+    Raises:
+        DisagreementError: their answers differ.
+    """
+    running: dict[str, Running] = {}
+    absent: dict[str, str] = {}
+    for contender in contenders:
+        try:
+            running[contender.name] = contender.build()
+        except ImportError as error:
+            absent[contender.name] = not_run(error)
+    _require_agreement(running)
+    seconds = _measure_in_turns(running, effort)
+
+    lines = []
+    first = contenders[0].name
+    for name, _, required in contenders:
+        need = "" if required is None else f"≥ {required:,g}×"
+        if name in absent:
+            lines.append(Line(name, absent[name], required=need))
+            continue
+        median = float(np.median(seconds[name]))
+        low, high = np.quantile(seconds[name], [0.25, 0.75])
+        figure = f"{duration(median)} ±{(high - low) / 2 / median:.0%}"
+        share = f"{running[name].flops / median / peak_flops():.1%}" if running[name].flops else ""
+        if name == first or first in absent:
+            lines.append(Line(name, figure, required=need, share_of_peak=share))
+            continue
+        ratio = median / float(np.median(seconds[first]))
+        holds = None if required is None else ratio >= required
+        lines.append(Line(name, figure, f"{ratio:,.3g}×", need, holds, share))
+    return lines
+
+
+def not_run(why: Exception) -> str:
+    """What stands in the place of a time; without the path that an ImportError ends with."""
+    return f"not run: {str(why).split(' (/')[0]}"
+
+
+def _measure_in_turns(running: dict[str, Running], effort: Effort) -> dict[str, list[float]]:
+    """Seconds for one unit of each, one number a round. What disturbs the machine disturbs all."""
+    calls = {}
+    for name, program in running.items():
+        program.run()  # the first call loads and compiles
+        once = _seconds(program.run)
+        calls[name] = max(1, round(effort.seconds / once))
+    seconds: dict[str, list[float]] = {name: [] for name in running}
+    for _ in range(effort.rounds):
+        for name, program in running.items():
+            taken = _seconds(lambda: [program.run() for _ in range(calls[name])])  # noqa: B023 - called at once
+            seconds[name].append(taken / calls[name] / program.units)
+    return seconds
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _require_agreement(running: dict[str, Running]) -> None:
+    with_answer = [(name, program.answer) for name, program in running.items() if program.answer]
+    for name, answer in with_answer[1:]:
+        reference_name, reference = with_answer[0]
+        for what in answer.keys() & reference.keys():
+            require_close(what, reference_name, reference[what], name, answer[what])
+
+
+def require_close(what: str, name: str, expected: object, other: str, seen: object) -> None:
+    """Two answers are the same numbers, to the tolerance of what they are."""
+    expected, seen = np.asarray(expected, dtype=float), np.asarray(seen, dtype=float)
+    if expected.shape != seen.shape:
+        raise DisagreementError(f"{what}: {name} has shape {expected.shape}, {other} has {seen.shape}")
+    scale = np.abs(expected).max()
+    off = np.abs(expected - seen).max() / scale if scale > 0 else np.inf
+    if not off <= TOLERANCES[what]:
+        raise DisagreementError(f"{what}: {other} differs from {name} by {off:.1e} of the largest number")
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 3 significant digits and a unit.
+
+    >>> duration(0.00003204)
+    '32.0 µs'
+    """
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{_three_digits(seconds / size)} {unit}"
+    return f"{_three_digits(seconds / 1e-9)} ns"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:.{0 if number >= 100 else 1 if number >= 10 else 2}f}"
+
+
+_peaks: list[float] = []
+
+
+def peak_flops() -> float:
+    """Operations a second of this machine's best float64 matrix product on one thread, measured once."""
+    if not _peaks:
+        n = 768
+        a, b, out = np.random.default_rng(0).normal(size=(3, n, n))
+        np.matmul(a, b, out=out)
+        _peaks.append(2 * n**3 / min(_seconds(lambda: np.matmul(a, b, out=out)) for _ in range(20)))
+    return _peaks[0]
+
+
+def single_threaded_torch():
+    """PyTorch, on one core."""
+    import torch
+
+    torch.set_num_threads(1)
+    return torch
+
+
+HEADER = ("work", "program", "median", "ratio to ours", "required", "holds", "of peak")
+
+
+def print_table(results: list[tuple[str, list[Line]]], markdown: bool) -> None:
+    """All lines, aligned for a terminal or as Markdown."""
+    rows = []
+    for title, lines in results:
+        for number, line in enumerate(lines):
+            holds = "" if line.holds is None else "yes" if line.holds else "NO"
+            cells = (line.program, line.figure, line.ratio, line.required, holds, line.share_of_peak)
+            rows.append((title if number == 0 else "", *cells))
+    if markdown:
+        for row in [HEADER, ("---",) * len(HEADER), *rows]:
+            print("| " + " | ".join(row) + " |")
+        return
+    for title, lines in results:
+        print(f"\n{title}")
+        own = [row[1:] for row in rows[: len(lines)]]
+        del rows[: len(lines)]
+        widths = [max(map(len, column)) for column in zip(HEADER[1:], *own)]
+        for row in [HEADER[1:], *own]:
+            print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def tell(text: str) -> None:
+    """What is going on, beside the table."""
+    print(text, file=sys.stderr, flush=True)

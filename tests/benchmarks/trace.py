@@ -1,0 +1,103 @@
+"""What `compile` takes to record a graph and build its program, the machine code being there already."""
+
+from __future__ import annotations
+
+import time
+
+from micrograd_mlp import Value
+from tests.benchmarks import irregular, networks
+from tests.benchmarks.harness import (
+    Contender,
+    Effort,
+    Line,
+    NotRunError,
+    Running,
+    duration,
+    not_run,
+    race,
+    require_close,
+)
+
+
+def compile_time(effort: Effort) -> list[Line]:
+    """Against five eager forward and backward passes of the same graph, which is the promise."""
+    drawn = irregular.recipe()
+    task = networks.random_classes(64, 32, 10, batch=256)
+    return [
+        *race(
+            [
+                Contender("compile, irregular graph of 10,000", lambda: compiling_irregular(drawn)),
+                Contender("5 eager passes of it", lambda: five(irregular.eager(drawn)), 1),
+            ],
+            effort,
+        ),
+        *race(
+            [
+                Contender("compile, one example of the digits net", lambda: compiling_network(task)),
+                Contender("5 eager passes of it", lambda: five(eager_example(task)), 1),
+            ],
+            effort,
+        ),
+        *a_million(effort),
+    ]
+
+
+def five(eager: Running) -> Running:
+    return Running(lambda: [eager.run() for _ in range(5)], answer=eager.answer)
+
+
+def compiling_irregular(drawn: irregular.Recipe) -> Running:
+    from micrograd_mlp import compile
+
+    f, parameters = irregular.of_parameters(drawn)
+    return Running(
+        lambda: compile(f, parameters),
+        answer=irregular.answer(*compile(f, parameters).loss_and_grad()),
+    )
+
+
+def compiling_network(task: networks.Task) -> Running:
+    from micrograd_mlp import compile
+
+    model = task.model()
+    parameters = model.parameters()
+    f = networks.example_loss(task, model, parameters)
+    value, gradient = compile(f, parameters).loss_and_grad(task.X[:1], task.Y[:1])
+    return Running(lambda: compile(f, parameters), answer=irregular.answer(value, gradient))
+
+
+def eager_example(task: networks.Task) -> Running:
+    """Inputs and target as Values, as `compile` has them."""
+    model = task.model()
+    parameters = model.parameters()
+    f = networks.example_loss(task, model, parameters)
+    row, target = task.X[0].tolist(), float(task.Y[0])
+
+    def forward_and_backward() -> dict:
+        model.zero_grad()
+        loss = f([Value(number) for number in row], Value(target))
+        loss.backward()
+        return irregular.answer(loss.data, [p.grad for p in parameters])
+
+    return Running(forward_and_backward, answer=forward_and_backward())
+
+
+def a_million(effort: Effort) -> list[Line]:
+    try:
+        from micrograd_mlp import compile
+    except ImportError as why:
+        return [Line("compile, 1,000,000 nodes", not_run(why), required="< 20 s")]
+    n = 10_000 if effort.quick else 600_000  # entries of the recipe; a softmax is several nodes
+    drawn = irregular.recipe(n)
+    f, parameters = irregular.of_parameters(drawn)
+    nodes = len(f().topological_order())
+    if not effort.quick and nodes < 1_000_000:
+        raise NotRunError(f"the recipe gives {nodes:,} nodes, too few")
+    start = time.perf_counter()
+    program = compile(f, parameters)
+    seconds = time.perf_counter() - start
+    expected = irregular.eager(drawn).answer
+    seen = irregular.answer(*program.loss_and_grad())
+    for what in expected:
+        require_close(what, "eager", expected[what], "compiled", seen[what])
+    return [Line(f"compile, {nodes:,} nodes", duration(seconds), "", "< 20 s", seconds < 20)]
