@@ -66,9 +66,13 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "largest_hessian_eigenvalue": "diagnostics",
     "layer_gradient_norms": "diagnostics",
     "max_stable_learning_rate": "diagnostics",
+    "plot_decision_boundary": "plots",
+    "plot_gradient_norms": "plots",
+    "plot_history": "plots",
+    "plot_optimizer_paths": "plots",
     "tree": "render.text_tree",
 }
-_LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "training")
+_LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "plots", "training")
 
 
 def __getattr__(name: str) -> Any:
