@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from micrograd_mlp.gradcheck import GradCheckError, GradCheckReport, gradcheck
 from micrograd_mlp.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -92,6 +93,8 @@ __all__ = [
     "SGD",
     "Adam",
     "Constant",
+    "GradCheckError",
+    "GradCheckReport",
     "Layer",
     "Module",
     "Momentum",
@@ -111,6 +114,7 @@ __all__ = [
     "exp",
     "expm1",
     "grad",
+    "gradcheck",
     "hessian",
     "hinge",
     "l2",

@@ -1,0 +1,399 @@
+"""Numerical checks of derivatives: is what backpropagation computed (§6, §7) the slope of the function?
+
+The Taylor expansion of §5 gives the check: f(x + h) - f(x - h) ≈ 2h·f'(x). A difference with one fixed
+step is right to six digits or so. Here every input gets a ladder of steps, each half of the last, and
+Richardson's extrapolation to h = 0, which also tells how far its own answer can be trusted:
+
+- the slope over a step h is f'(x) + c₁h² + c₂h⁴ + …, so that 4/3 of one slope minus 1/3 of the slope
+  before it has no h² left, and so on along the ladder; what still changes is the estimate of the error;
+- f itself is rounded, which no step can undo: that uncertainty, summed over the graph, is part of it;
+- a step that leaves the domain of f is dropped, so that the steps shrink until they fit.
+
+The slopes to the left and to the right are extrapolated too. Where they differ, x is at a kink.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from micrograd_mlp.value import Value, grad
+
+STEPS = 48  # in a ladder: from about a third of 1 or |x| down to 1e-15 of it
+CERTAINTY = 10.0  # an error of more than ten estimates is a wrong derivative
+WIDEST = 1e-3  # an estimate above this part of the derivative confirms nothing …
+WIDEST_AT_ZERO = 1e-8  # … unless it is below this part of the slopes nearby, as at a minimum of f
+FAR_SHORTER = 4096.0  # the step that a settled slope is compared with, as a part of the last one
+LEAST_KINK = 1e-4  # slopes that differ by less than this part of themselves are one slope
+
+
+@dataclass(frozen=True)
+class Row:
+    """One derivative: what the graph says, what differences say, and how far apart they are.
+
+    Attributes:
+        label: the input, or both inputs of a second derivative.
+        analytic: the derivative from the graph.
+        numerical: the derivative from differences; at a kink the mean of the slopes on either side.
+        estimate: how far `numerical` may be off, by its own account.
+        verdict: "ok"; "kink" (the slopes on either side differ and the analytic value is between them,
+            which is right: the verdict shows both); "wrong"; "inconclusive" (rounding hides the
+            derivative: choose another point); "not finite" (f or its derivative is inf or nan);
+            "undefined" (f does not exist on both sides of the input).
+    """
+
+    label: str
+    analytic: float
+    numerical: float
+    estimate: float
+    verdict: str
+
+    @property
+    def error(self) -> float:
+        """|analytic - numerical|."""
+        return abs(self.analytic - self.numerical)
+
+    @property
+    def ulps(self) -> float:
+        """The error in units of the analytic value's last place."""
+        return self.error / math.ulp(self.analytic) if math.isfinite(self.error) else self.error
+
+    @property
+    def passed(self) -> bool:
+        """Is the derivative right, or between the slopes of a kink?"""
+        return self.verdict == "ok" or self.verdict.startswith("kink")
+
+
+@dataclass(frozen=True, repr=False)
+class GradCheckReport:
+    """What `gradcheck` found: a table that prints itself, worst row first. True if all rows passed.
+
+    >>> gradcheck(lambda x: abs(x), [0.0])  # doctest: +ELLIPSIS
+      label  analytic  numerical  error  ulps  estimate  verdict
+      x             0          0      0     0       ...  kink, slopes -1 and 1
+    """
+
+    rows: tuple[Row, ...]
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        """The rows that did not pass."""
+        return tuple([row for row in self.rows if not row.passed])
+
+    @property
+    def passed(self) -> bool:
+        """Did every row pass?"""
+        return not self.failures
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        return _table(self.rows)
+
+
+class GradCheckError(AssertionError):
+    """Some derivatives did not pass. The message is their part of the table, `.report` all of it."""
+
+    def __init__(self, report: GradCheckReport) -> None:
+        failures = report.failures
+        super().__init__(
+            f"{len(failures)} of {len(report.rows)} derivatives did not pass:\n{_table(failures)}"
+        )
+        self.report = report
+
+
+def gradcheck(
+    f: Callable[..., Value],
+    inputs: Sequence[Value | float],
+    *,
+    order: int = 1,
+    atol: float = 0.0,
+    rtol: float = 1e-9,
+    raise_exception: bool = True,
+) -> GradCheckReport:
+    """Compare f's derivatives from the graph with numerical ones that know their own error.
+
+    A derivative g passes if it is within max(atol, rtol·|g|, 10·estimate) of the numerical one, and
+    the estimate is narrow enough to tell g from zero. A rounding error that hides the derivative
+    makes it "inconclusive", which does not pass either.
+
+    Args:
+        f: takes the inputs as its arguments and returns one Value. Called some 15 times an input.
+        inputs: Values, such as `model.parameters()`, which are perturbed in place and get back their
+            `.data` and `.grad` even when f raises; or numbers, which are wrapped.
+        order: 2 checks the second derivatives as well, against differences of the gradient.
+        atol: an absolute error that passes in any case.
+        rtol: an error, relative to g, that passes in any case.
+        raise_exception: False only returns the report.
+
+    Raises:
+        GradCheckError: an AssertionError that shows the derivatives which did not pass.
+        TypeError: f does not return a Value, or an input is not a number.
+        ValueError: f gives two answers at one point, there are no inputs, or an option is out of range.
+
+    >>> bool(gradcheck(lambda w, x: (w * x).tanh(), [0.5, 2.0], order=2))
+    True
+    >>> from micrograd_mlp import primitive
+    >>> @primitive(partials=lambda out, x: (2.0 * x,))
+    ... def cube(x):
+    ...     return x**3
+    >>> gradcheck(cube, [3.0])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    micrograd_mlp.gradcheck.GradCheckError: 1 of 1 derivatives did not pass:
+      label  analytic  numerical  error     ulps  estimate  verdict
+      x             6         27     21  2.4e+16       ...  wrong
+    """
+    if order not in (1, 2):
+        raise ValueError(f"order is 1 or 2, got {order!r}")
+    if not (0.0 <= atol < math.inf and 0.0 <= rtol < math.inf):
+        raise ValueError(f"atol and rtol are finite and not negative, got {atol!r} and {rtol!r}")
+    if not isinstance(inputs, Sequence) or isinstance(inputs, str) or not inputs:
+        raise ValueError(f"inputs is a list of at least one Value or number, got {inputs!r:.60}")
+    leaves = [x if isinstance(x, Value) else Value(x) for x in inputs]
+    labels = _labels(f, leaves)
+    before = [(x, x.data, x.grad) for x in leaves]
+
+    def output() -> Value:
+        result = f(*leaves)
+        if not isinstance(result, Value):
+            raise TypeError(f"f returns one Value, got {result!r:.60}")
+        return result
+
+    def gradient() -> list[float]:
+        result = output()
+        if not math.isfinite(result.data):
+            raise ArithmeticError("outside the domain of f")  # where its partials may exist all the same
+        return grad(result, leaves)
+
+    try:
+        _require_determinism(output)
+        rows = _rows([output()], lambda: [output().data], leaves, labels, atol, rtol)
+        if order == 2:
+            slopes = grad(output(), leaves, create_graph=True)
+            pairs = [f"{x}, {y}" for x in labels for y in labels]
+            rows += _rows(slopes, gradient, leaves, pairs, atol, rtol)
+    finally:
+        for x, data, its_grad in before:
+            x.data, x.grad = data, its_grad
+    report = GradCheckReport(tuple(sorted(rows, key=_badness, reverse=True)))
+    if raise_exception and not report:
+        raise GradCheckError(report)
+    return report
+
+
+def _labels(f: Callable[..., Value], inputs: list[Value]) -> list[str]:
+    """The inputs' own labels, or else what f calls them, or else their number."""
+    names = [f"x{i + 1}" for i in range(len(inputs))]
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        parameters = []
+    for i, parameter in enumerate(parameters[: len(inputs)]):
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            names[i] = parameter.name
+    return [name if x.label is None else x.label for x, name in zip(inputs, names)]
+
+
+def _require_determinism(output: Callable[[], Value]) -> None:
+    first, second = output().data, output().data
+    if first != second and not (math.isnan(first) and math.isnan(second)):
+        raise ValueError(f"f gave {first!r} and then {second!r} at one point: fix the seed inside f")
+
+
+def _rows(
+    outputs: list[Value],
+    recompute: Callable[[], list[float]],
+    inputs: list[Value],
+    labels: list[str],
+    atol: float,
+    rtol: float,
+) -> list[Row]:
+    """Check every output's derivative by every input. `recompute` gives the outputs' numbers anew."""
+    rows = []
+    noises = [_rounding(output) for output in outputs]
+    gradients = [grad(output, inputs) for output in outputs]
+    for column, x in enumerate(inputs):
+        at = _function_of(x, recompute)
+        for row, output in enumerate(outputs):
+            label, g = labels[row * len(inputs) + column], gradients[row][column]
+            if math.isfinite(output.data) and math.isfinite(g):
+                slopes = _slopes(lambda number: at(number)[row], x.data, noises[row])  # noqa: B023 (used at once)
+                rows.append(_judge(label, g, slopes, atol, rtol))
+            else:
+                rows.append(Row(label, g, math.nan, math.nan, "not finite"))
+    return rows
+
+
+def _function_of(x: Value, recompute: Callable[[], list[float]]) -> Callable[[float], list[float]]:
+    """The outputs' numbers as a function of one input, each point computed once; empty outside the domain."""
+    seen: dict[float, list[float]] = {}
+    here = x.data
+
+    def at(number: float) -> list[float]:
+        if number not in seen:
+            x.data = number
+            try:
+                seen[number] = recompute()
+            finally:
+                x.data = here
+        return seen[number]
+
+    return at
+
+
+def _rounding(output: Value) -> float:
+    """How uncertain the output is because every node of its graph was rounded, to first order."""
+    nodes = output.topological_order()
+    shares = [adjoint * math.ulp(node.data) for node, adjoint in zip(nodes, grad(output, nodes))]
+    return math.hypot(*[share for share in shares if math.isfinite(share)])
+
+
+class _Extrapolation:
+    """Richardson's: slopes over steps that halve each time, extrapolated to a step of zero.
+
+    `factor` is what the error's leading term shrinks by from step to step: 2² for central slopes, whose
+    error has even powers of the step only, and 2 for one-sided ones.
+    """
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+        self.value, self.estimate, self.scale = math.nan, math.inf, 0.0
+        self.last: list[float] = []
+
+    def add(self, slope: float, rounding: float, scale: float) -> None:
+        """Take the slope over the next step, and keep the value that is surest so far."""
+        row, power = [slope], 1.0
+        value, estimate = slope, math.inf
+        for older in self.last[:8]:
+            power *= self.factor
+            row.append(row[-1] + (row[-1] - older) / (power - 1.0))
+            error = max(abs(row[-1] - row[-2]), abs(row[-1] - older)) + rounding
+            if error < estimate:
+                value, estimate = row[-1], error
+        self.last = row
+        # A shorter step that contradicts a longer one is nearer to the limit.
+        contradicted = abs(value - self.value) > CERTAINTY * (estimate + self.estimate)
+        if estimate < self.estimate or contradicted:
+            self.value, self.estimate, self.scale = value, estimate, scale
+
+
+class _Slopes:
+    """The slope of a function at a point, and its slopes to the left and to the right."""
+
+    def __init__(self) -> None:
+        self.central, self.left, self.right = _Extrapolation(4.0), _Extrapolation(2.0), _Extrapolation(2.0)
+        self.steps = 0
+
+    def best(self) -> tuple[float, float]:
+        """The slope and its estimate; from both sides where f is only piecewise smooth, as x·|x| is at 0."""
+        sides = (self.left.value + self.right.value) / 2.0, (self.left.estimate + self.right.estimate) / 2.0
+        return min((self.central.value, self.central.estimate), sides, key=lambda result: result[1])
+
+    def settled(self, rounding: float) -> bool:
+        """Would a smaller step add more rounding error than it takes away?"""
+        if self.steps < 4 or rounding < self.best()[1]:
+            return False
+        sides = max(abs(self.left.value), abs(self.right.value))
+        return self.left.estimate + self.right.estimate <= max(1e-3 * sides, CERTAINTY * rounding)
+
+
+def _slopes(at: Callable[[float], float], x: float, noise: float) -> _Slopes:
+    """Go down the ladder of steps, until rounding errors grow faster than the rest shrinks."""
+    slopes = _Slopes()
+    middle = at(x)
+    longest = math.frexp(max(1.0, abs(x)))[1] - 1
+    shortest = min(0, math.frexp(x)[1]) - STEPS
+    for exponent in range(longest, shortest, -1):
+        # Few binary digits, so that x ± h is mostly exact, but no power of two, which periods often are.
+        h = math.ldexp(27.0 / 64.0, exponent)
+        if x + h == x or x - h == x:
+            break
+        left, central, right = _differences(at, x, middle, h)
+        if not (math.isfinite(left) and math.isfinite(right) and math.isfinite(central)):
+            slopes = _Slopes()  # the ladder begins below this step
+            continue
+        rounding, scale = 2.0 * noise / h, max(abs(left), abs(right))
+        slopes.central.add(central, rounding, scale)
+        slopes.left.add(left, rounding, scale)
+        slopes.right.add(right, rounding, scale)
+        slopes.steps += 1
+        if slopes.settled(rounding):
+            # Long steps can agree on something else than the limit, across many periods or a pole: what
+            # does a step say that is far shorter, even if it is less exact?
+            value, estimate = slopes.best()
+            _, closer, _ = _differences(at, x, middle, h / FAR_SHORTER)
+            if abs(closer - value) <= CERTAINTY * (estimate + rounding * FAR_SHORTER) + abs(central - value):
+                break
+    return slopes
+
+
+def _differences(
+    at: Callable[[float], float], x: float, middle: float, h: float
+) -> tuple[float, float, float]:
+    """The slope from x - h to x, from x - h to x + h, and from x to x + h."""
+    above, below = x + h, x - h
+    if above == x or below == x:
+        return math.nan, math.nan, math.nan
+    upper, lower = _or_nan(at, above), _or_nan(at, below)
+    return (middle - lower) / (x - below), (upper - lower) / (above - below), (upper - middle) / (above - x)
+
+
+def _or_nan(at: Callable[[float], float], x: float) -> float:
+    """nan where f raises, as it may outside its domain."""
+    try:
+        return at(x)
+    except (ArithmeticError, ValueError):
+        return math.nan
+
+
+def _judge(label: str, g: float, slopes: _Slopes, atol: float, rtol: float) -> Row:
+    numerical, estimate = slopes.best()
+    error = abs(g - numerical)
+    at_kink = _at_kink(g, slopes)
+    if not math.isfinite(estimate):
+        verdict = "undefined"
+    elif at_kink is not None:
+        verdict = at_kink
+    elif error <= max(atol, rtol * abs(g)):
+        verdict = "ok"
+    elif error > CERTAINTY * estimate:
+        verdict = "wrong"
+    else:
+        widest = max(WIDEST * max(abs(g), abs(numerical)), WIDEST_AT_ZERO * slopes.central.scale)
+        verdict = "ok" if CERTAINTY * estimate <= widest else "inconclusive"
+    return Row(label, g, numerical, estimate, verdict)
+
+
+def _at_kink(g: float, slopes: _Slopes) -> str | None:
+    """The verdict if the slopes on either side clearly differ, or None."""
+    left, right = slopes.left.value, slopes.right.value
+    uncertainty = CERTAINTY * (slopes.left.estimate + slopes.right.estimate)
+    gap = abs(right - left)
+    if uncertainty > 0.01 * gap or gap <= LEAST_KINK * max(abs(left), abs(right)):
+        return None
+    between = min(left, right) - uncertainty <= g <= max(left, right) + uncertainty
+    return f"{'kink' if between else 'wrong'}, slopes {left:.4g} and {right:.4g}"
+
+
+def _badness(row: Row) -> tuple[bool, float]:
+    """Failing rows first, each part by relative error."""
+    if math.isnan(row.error):
+        return not row.passed, math.inf
+    return not row.passed, row.error / max(abs(row.analytic), abs(row.numerical)) if row.error else 0.0
+
+
+def _table(rows: Sequence[Row]) -> str:
+    table = [("label", "analytic", "numerical", "error", "ulps", "estimate", "verdict")]
+    for row in rows:
+        numbers = (f"{row.analytic:.10g}", f"{row.numerical:.10g}", f"{row.error:.2g}")
+        table.append((row.label, *numbers, f"{row.ulps:.2g}", f"{row.estimate:.1g}", row.verdict))
+    widths = [max(map(len, column)) for column in zip(*table)]
+    lines = []
+    for cells in table:
+        aligned = [f"{cell:>{width}}" for cell, width in zip(cells, widths)]
+        aligned[0], aligned[-1] = f"{cells[0]:<{widths[0]}}", cells[-1]  # text is flush left
+        lines.append("  ".join(["", *aligned]))
+    return "\n".join(lines)

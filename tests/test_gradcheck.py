@@ -1,0 +1,274 @@
+"""gradcheck: right derivatives pass, wrong ones do not, and the report says which and by how much."""
+
+import math
+import random
+
+import pytest
+
+from micrograd_mlp import (
+    MLP,
+    GradCheckError,
+    Value,
+    cos,
+    exp,
+    gradcheck,
+    log,
+    maximum,
+    primitive,
+    relu,
+    sigmoid,
+    sin,
+    softplus,
+    sqrt,
+    tanh,
+    total,
+)
+
+
+def wrong(partial, forward=math.sin):
+    """An op with the given derivative, right or not."""
+    return primitive(partials=lambda out, x: (partial(x),), name="op")(forward)
+
+
+def verdict(f, *inputs, **options):
+    [row] = gradcheck(f, inputs, raise_exception=False, **options).rows
+    return row.verdict.split(",")[0]
+
+
+class TestRightGradientsPass:
+    def test_a_formula_of_numbers(self):
+        assert gradcheck(lambda w, x, b: (w * x + b).tanh(), [0.5, 2.0, -1.0], order=2).passed
+
+    @pytest.mark.parametrize(
+        ("f", "x"),
+        [
+            (lambda x: log(x), 1e-300),
+            (lambda x: log(x), 1e-5),
+            (lambda x: log(x), 1e300),
+            (lambda x: exp(x), 709.0),
+            (lambda x: 1 / x, 1e-8),
+            (lambda x: x**20, 0.01),
+            (lambda x: 1e-20 * x, 1.0),
+            (lambda x: (x + 1e8) - 1e8, 1.0),
+            (lambda x: sin(x), 1e6),
+            (lambda x: sin(1e6 * x), 0.3),
+            (lambda x: sin(8.0 * math.pi * x), 0.3),
+            (lambda x: sin(1e12 * x), 1e-12),
+            (lambda x: softplus(1e6 * x) / 1e6, 1e-7),
+            (lambda x: tanh(x), 1e-200),
+            (lambda x: relu(x), 1e-8),
+            (lambda x: x * abs(x), 0.0),
+        ],
+    )
+    def test_at_every_scale(self, f, x):
+        assert verdict(f, x) == "ok"
+
+    def test_where_the_derivative_is_zero_although_rounding_is_not(self):
+        assert verdict(cos, math.pi) == "ok"
+        assert verdict(lambda x: relu(x - 5.0) + 1.3, 1.0) == "ok"
+
+    def test_a_step_never_leaves_the_domain(self):
+        # Beyond p = 1 the function raises, as the losses do for a probability outside (0, 1).
+        def loss(p):
+            if not 0.0 < p.data < 1.0:
+                raise ValueError("not a probability")
+            return -log(p) - log(1.0 - p)
+
+        assert gradcheck(loss, [1.0 - 1e-7], order=2).passed
+
+    def test_a_whole_model(self):
+        model = MLP(2, [4, 1], activation="tanh", seed=1)
+        parameters = model.parameters()
+        before = [(p.data, p.grad) for p in parameters]
+        report = gradcheck(lambda *_: (model([0.3, -0.8]) - 0.5) ** 2, parameters)
+        assert {row.label for row in report.rows} == {p.label for p in parameters}
+        assert [(p.data, p.grad) for p in parameters] == before
+
+
+class TestWrongGradientsDoNot:
+    @pytest.mark.parametrize("x", [0.7, -3.0, 1e-6, 40.0])
+    @pytest.mark.parametrize(
+        "partial",
+        [
+            lambda x: -cos(x),
+            lambda x: 0.0 * x,
+            lambda x: 2.0 * cos(x),
+            lambda x: cos(x) * (1.0 + 1e-6),
+            lambda x: cos(x) + 1e-6,
+        ],
+        ids=["sign", "zero", "factor", "relative 1e-6", "absolute 1e-6"],
+    )
+    def test_first_order(self, partial, x):
+        assert verdict(wrong(partial), x) == "wrong"
+
+    @pytest.mark.parametrize("scale", [1e-30, 1e-9, 1e9])
+    def test_a_zero_gradient_at_any_scale(self, scale):
+        op = wrong(lambda x: 0.0 * x, forward=lambda x: scale * math.sin(x))
+        assert verdict(op, 0.5) == "wrong"
+
+    def test_second_order_wrong_although_the_first_is_right(self):
+        # The derivative is computed from a number that the graph cannot see: right once, zero after that.
+        op = primitive(partials=lambda out, x: (math.cos(getattr(x, "data", x)),), name="op")(math.sin)
+        assert gradcheck(op, [0.7]).passed
+        report = gradcheck(op, [0.7], order=2, raise_exception=False)
+        assert [row.verdict for row in report.rows] == ["wrong", "ok"]
+
+    def test_a_gradient_lost_through_data(self):
+        assert verdict(lambda x: x * 0.0 + math.sin(x.data), 0.7) == "wrong"
+
+    def test_hidden_in_a_sum_with_a_right_one(self):
+        report = gradcheck(lambda right, bad: sin(right) + wrong(sin)(bad), [0.3, 0.4], raise_exception=False)
+        assert [(row.label, row.verdict) for row in report.rows] == [("bad", "wrong"), ("right", "ok")]
+
+    def test_across_two_hundred_random_formulas(self):
+        rng = random.Random(5)
+        for _ in range(200):
+            w, x = rng.uniform(-3, 3), rng.uniform(0.1, 3)
+            off = 1.0 + rng.choice([-1, 1]) * 10 ** rng.uniform(-6, 0)
+            op = wrong(lambda z, off=off: off * (1.0 - tanh(z) ** 2), forward=math.tanh)
+            assert not gradcheck(lambda w, x, op=op: op(w * x) + x, [w, x], raise_exception=False)
+
+
+class TestKinks:
+    @pytest.mark.parametrize(
+        ("f", "inputs"),
+        [(relu, [0.0]), (abs, [0.0]), (maximum, [1.0, 1.0]), (lambda x: relu(x - 1.0), [1.0 + 1e-12])],
+        ids=["relu", "abs", "tie", "closer than rounding"],
+    )
+    def test_a_kink_is_not_a_wrong_gradient(self, f, inputs):
+        report = gradcheck(f, inputs)
+        assert all(row.verdict.startswith("kink, slopes") for row in report.rows)
+
+    @pytest.mark.parametrize("slope", [-0.5, 1.5, 1.0 + 1e-6])
+    def test_a_gradient_beyond_both_slopes_is_wrong(self, slope):
+        op = wrong(lambda x: slope + 0.0 * x, forward=lambda x: max(x, 0.0))
+        assert verdict(op, 0.0) == "wrong"
+
+    def test_beside_a_kink_there_is_no_excuse(self):
+        assert verdict(wrong(lambda x: 0.5 + 0.0 * x, forward=lambda x: max(x, 0.0)), 1e-4) == "wrong"
+
+    def test_a_jump_is_no_kink(self):
+        assert verdict(lambda x: x + 1.0 if x > 0 else x * 1.0, 0.0) == "inconclusive"
+
+
+class TestNothingDoubtfulPasses:
+    @pytest.mark.parametrize(
+        ("f", "x"), [(sqrt, 0.0), (log, -1.0), (exp, 1000.0), (lambda x: log(x) * 0.0, 0.0)]
+    )
+    def test_inf_and_nan(self, f, x):
+        assert verdict(f, x) == "not finite"
+
+    def test_an_edge_of_the_domain(self):
+        assert verdict(lambda x: x**1.5, 0.0) == "undefined"
+
+    def test_a_derivative_below_the_rounding_of_the_function(self):
+        assert verdict(lambda x: 1e16 + x, 1.0) == "inconclusive"
+        assert verdict(lambda x: 1.0 + sigmoid(x - 60.0), 1.0) == "inconclusive"
+
+    def test_and_the_users_own_tolerance_decides(self):
+        off = wrong(lambda x: cos(x) + 1e-4)
+        assert verdict(off, 0.5) == "wrong"
+        assert verdict(off, 0.5, atol=1e-3) == "ok"
+        assert verdict(off, 0.5, rtol=1e-3) == "ok"
+
+
+class TestInputsComeBack:
+    def test_when_the_check_passes_and_when_f_raises(self):
+        x, calls = Value(2.0, "x"), []
+        x.grad = 7.0
+
+        def f(x):
+            calls.append(x.data)
+            if len(calls) > 5:
+                raise KeyError("f breaks in the middle of the check")
+            return x * x
+
+        with pytest.raises(KeyError):
+            gradcheck(f, [x])
+        assert calls[-1] != 2.0
+        assert (x.data, x.grad) == (2.0, 7.0)
+        gradcheck(lambda x: x * x, [x])
+        assert (x.data, x.grad) == (2.0, 7.0)
+
+    def test_even_from_a_function_that_runs_backward_itself(self):
+        x = Value(2.0)
+
+        def f(x):
+            y = x * x
+            y.backward()
+            return y
+
+        gradcheck(f, [x])
+        assert x.grad == 0.0
+
+
+class TestTheReport:
+    def test_is_a_table_worst_first(self):
+        a, b = Value(0.5, "a"), Value(0.25, "b")
+        report = gradcheck(lambda a, b: wrong(sin)(a) * b, [a, b], raise_exception=False)
+        header, first, second = str(report).splitlines()
+        assert header.split() == ["label", "analytic", "numerical", "error", "ulps", "estimate", "verdict"]
+        assert first.split()[0] == "a"
+        assert first.split()[-1] == "wrong"
+        assert second.split()[0] == "b"
+        assert not report
+
+    def test_counts_in_units_of_the_last_place(self):
+        [row] = gradcheck(lambda x: wrong(lambda x: 3.0 + 0 * x, lambda x: 2 * x)(x), [1.0], atol=2.0).rows
+        assert (row.analytic, row.numerical, row.error) == (3.0, 2.0, 1.0)
+        assert row.ulps == 1.0 / math.ulp(3.0)
+
+    def test_the_error_is_an_assertion_that_shows_the_failing_part_alone(self):
+        with pytest.raises(GradCheckError) as caught:
+            gradcheck(lambda good, bad: good + wrong(sin)(bad), [0.5, 0.5])
+        assert isinstance(caught.value, AssertionError)
+        assert "1 of 2 derivatives" in str(caught.value)
+        assert "bad" in str(caught.value)
+        assert "good" not in str(caught.value)
+        assert len(caught.value.report.rows) == 2
+
+    def test_names_inputs_by_label_then_parameter_then_number(self):
+        def labels(f, inputs):
+            return [row.label for row in gradcheck(f, inputs).rows]
+
+        assert labels(lambda x: x + 0, [Value(1.0, "w₁")]) == ["w₁"]
+        assert labels(lambda first: first + 0, [1.0]) == ["first"]
+        assert sorted(labels(lambda *x: total(x), [1.0, 2.0])) == ["x1", "x2"]
+
+    def test_names_pairs_for_second_derivatives(self):
+        report = gradcheck(lambda x, y: x * x * y, [2.0, 3.0], order=2)
+        rows = {row.label: row.analytic for row in report.rows}
+        assert rows == {"x": 12.0, "y": 4.0, "x, x": 6.0, "x, y": 4.0, "y, x": 4.0, "y, y": 0.0}
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"order": 3}, "order is 1 or 2, got 3"),
+            ({"atol": -1.0}, "atol and rtol"),
+            ({"rtol": math.nan}, "atol and rtol"),
+        ],
+    )
+    def test_options(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            gradcheck(sin, [1.0], **options)
+
+    @pytest.mark.parametrize("inputs", [[], Value(1.0), "12", 3.0])
+    def test_inputs_that_are_no_list(self, inputs):
+        with pytest.raises(ValueError, match="at least one Value or number"):
+            gradcheck(sin, inputs)
+
+    def test_an_input_that_is_no_number(self):
+        with pytest.raises(TypeError, match="real number"):
+            gradcheck(sin, ["1.0"])
+
+    @pytest.mark.parametrize("result", [1.0, None, [Value(1.0)]])
+    def test_a_function_that_returns_no_value(self, result):
+        with pytest.raises(TypeError, match="f returns one Value"):
+            gradcheck(lambda x: result, [1.0])
+
+    def test_a_function_with_two_answers(self):
+        rng = random.Random(0)
+        with pytest.raises(ValueError, match="fix the seed"):
+            gradcheck(lambda x: x * rng.random(), [1.0])
