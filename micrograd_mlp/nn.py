@@ -293,8 +293,15 @@ class MLP(Module):
             OSError: the file can't be written.
             ValueError: an activation is a function, not a name.
         """
-        content = {"format": FORMAT, "version": 1, "model": self.config(), "parameters": self.state_dict()}
-        write_atomically(path, json.dumps(content, indent=1) + "\n")
+        write_atomically(path, json.dumps(self.to_dict(), indent=1) + "\n")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a file of `save` holds, as plain data; `from_dict` builds the network again.
+
+        Raises:
+            ValueError: an activation is a function, not a name.
+        """
+        return {"format": FORMAT, "version": 1, "model": self.config(), "parameters": self.state_dict()}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MLP:

@@ -1,0 +1,7 @@
+"""`python -m micrograd_mlp` is the command `micrograd-mlp`."""
+
+import sys
+
+from micrograd_mlp.cli import main
+
+sys.exit(main())
