@@ -59,10 +59,12 @@ __version__ = "0.1.0"
 
 _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "Drawing": "render.drawing",
+    "Explanation": "render.explanation",
     "History": "training",
     "NonFiniteLossError": "training",
     "accuracy": "training",
     "draw": "render.drawing",
+    "explain": "render.explanation",
     "fit": "training",
     "largest_hessian_eigenvalue": "diagnostics",
     "layer_gradient_norms": "diagnostics",

@@ -76,7 +76,7 @@ class Op:
             object.__setattr__(self, "domain", self.domain * self.arity)
         object.__setattr__(self, "symbol", self.symbol or self.name)
         operands = "{args}" if self.arity is None else ", ".join(f"{{{i}}}" for i in range(self.arity))
-        default_latex = rf"\operatorname{{{self.name}}}\left({operands}\right)"
+        default_latex = rf"\operatorname{{{{{self.name}}}}}\left({operands}\right)"
         object.__setattr__(self, "latex", self.latex or default_latex.replace("_", r"\_"))
 
     def __call__(self, *inputs: Any) -> Any:

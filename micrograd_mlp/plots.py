@@ -25,7 +25,7 @@ def plot_history(runs: Any, ax: Any = None, *, log: bool = False) -> Any:
 
     Args:
         runs: one run, or a dict of runs by name. A run is a list of losses, or an object with such
-            a list as `.loss`, as `fit` returns it.
+            a list as `.losses`, as `fit` returns it.
         ax: the Axes to draw on; None makes a new figure.
         log: a logarithmic axis for the loss.
 
@@ -34,7 +34,7 @@ def plot_history(runs: Any, ax: Any = None, *, log: bool = False) -> Any:
 
     Raises:
         ImportError: matplotlib is missing.
-        TypeError: a run is neither a list of numbers nor an object with `.loss`.
+        TypeError: a run is neither a list of numbers nor an object with `.losses`.
 
     >>> ax = plot_history({"SGD": [1.0, 0.5, 0.3], "Adam": [1.0, 0.2, 0.1]})
     >>> ax.get_xlabel(), len(ax.get_lines())
@@ -274,12 +274,12 @@ def _by_name(runs: Any) -> Mapping[str | None, Any]:
 
 
 def _losses(run: Any) -> list[float]:
-    numbers = getattr(run, "loss", run)
+    numbers = getattr(run, "losses", run)
     try:
         return [as_float(number) for number in numbers]
     except TypeError as error:
         raise TypeError(
-            f"a run is a list of losses or has one as .loss (several runs go in a dict by name): {error}"
+            f"a run is a list of losses or has one as .losses (several runs go in a dict by name): {error}"
         ) from None
 
 

@@ -550,7 +550,8 @@ def _check_backward(node: Value, lines: dict[Value, str]) -> None:
     if not math.isfinite(node.grad):
         return
     for parent, local_grad in zip(node.parents, node.local_grads):
-        if not math.isfinite(parent.grad):
+        # ∂(xⁿ)/∂n is nan for x below zero, and of no use where n is a plain number.
+        if not math.isfinite(parent.grad) and not isinstance(parent, Constant):
             raise FloatingPointError(
                 f"the gradient of {_describe(parent)} became {parent.grad!r} in the backward pass of "
                 f"{_call(node)}: local derivative {local_grad!r} times {node.grad!r}, "

@@ -11,6 +11,7 @@ from micrograd_mlp import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
+    detect_anomaly,
     dot,
     hinge,
     l2,
@@ -36,6 +37,10 @@ class TestSquaredError:
     def test_is_half_the_square_and_its_gradient_is_the_difference(self, y_hat, y):
         assert squared_error(y_hat, y) == 0.5 * (y_hat - y) ** 2
         assert gradient(lambda v: squared_error(v, y), y_hat) == [y_hat - y]  # to the last bit
+
+    def test_an_output_below_its_target_is_no_anomaly(self):
+        with detect_anomaly():
+            assert gradient(lambda v: squared_error(v, 1.0), 0.0) == [-1.0]
 
     def test_sums_over_outputs(self):
         assert squared_error([1.0, 5.0], [0.0, 2.0]) == 0.5 + 4.5

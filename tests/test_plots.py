@@ -81,13 +81,13 @@ class TestEveryPlot:
 
 class TestPlotHistory:
     def test_one_run_is_a_list_or_has_one_as_loss(self):
-        for run in ([3.0, 2.0], SimpleNamespace(loss=[3.0, 2.0]), (3, 2)):
+        for run in ([3.0, 2.0], SimpleNamespace(losses=[3.0, 2.0]), (3, 2)):
             ax = plot_history(run)
             assert list(curves(ax).values()) == [[3.0, 2.0]]
             assert ax.get_legend() is None
 
     def test_several_runs_by_name(self):
-        ax = plot_history({"SGD": [3.0, 2.0, 1.0], "Adam": SimpleNamespace(loss=[3.0, 0.5])})
+        ax = plot_history({"SGD": [3.0, 2.0, 1.0], "Adam": SimpleNamespace(losses=[3.0, 0.5])})
         assert curves(ax) == {"SGD": [3.0, 2.0, 1.0], "Adam": [3.0, 0.5]}
         assert legend(ax) == ["SGD", "Adam"]
         assert list(ax.get_lines()[0].get_xdata()) == [1, 2, 3]

@@ -458,7 +458,7 @@ class _Writer:
     def write_edge(self, dot: Digraph, source: _Box, box: _Box, uses: Sequence[_Edge]) -> None:
         tooltip = _tooltip(f"∂{_name(child)}/∂{_name(parent)} = {local!r}" for parent, child, local in uses)
         attributes = {"tooltip": tooltip, "labeltooltip": tooltip}
-        if self.local and len(uses) == 1:
+        if self.local and len(uses) == 1 and not isinstance(uses[0][0], Constant):  # no one asks for ∂/∂2
             attributes["label"] = (
                 '<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2" BGCOLOR="#f3f4f6">'
                 f'<TR><TD><FONT COLOR="{_TEXT}">∂ {self.number(uses[0][2])}</FONT></TD></TR></TABLE>>'

@@ -1,0 +1,460 @@
+"""The chain rule written out for one derivative, path by path (§6).
+
+∂(output)/∂(input) is the sum over all paths through the graph of the product of local derivatives
+along the path. `explain` lists the paths that weigh most, each as a product with the paper's symbols and
+with numbers, and names the error signals δ of §6.2 where the graph has pre-activations z.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from micrograd_mlp.ops import TABLE
+from micrograd_mlp.render.notation import ATOM, Latex, Term, Text
+from micrograd_mlp.render.paths import Path, exact_sum, largest_paths
+from micrograd_mlp.value import Value, grad
+
+
+def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:
+    """Write out ∂(output)/∂(wrt) as the sum over paths that backpropagation computes.
+
+    Args:
+        output: what is differentiated.
+        wrt: with respect to what: a leaf, or any node in between.
+        max_paths: how many paths to list, at least 1. The largest |contributions| are found without
+            enumerating all paths; the others become one line with their exact number and their sum.
+
+    Returns:
+        An explanation that prints as text and shows itself in a notebook.
+
+    Raises:
+        TypeError: output or wrt is not a Value.
+        ValueError: max_paths is below 1.
+        RuntimeError: under `no_grad()`.
+
+    >>> w, x, b = Value(0.5, "w"), Value(2.0, "x"), Value(-1.0, "b")
+    >>> z = w * x + b
+    >>> z.label = "z1"
+    >>> a = z.tanh()
+    >>> a.label = "a1"
+    >>> explain(0.5 * (a - 1.0) ** 2, w)
+    ∂f/∂w = -2, along 1 path
+    <BLANKLINE>
+    1. ∂f/∂a1 · ∂a1/∂z1 · ∂z1/∂w
+       = 0.5 · 2 · (a1 - 1) · tanh'(z1) · x
+       = 0.5 · (-2) · 2
+       = -2
+    <BLANKLINE>
+    With the error signals δ (§6.2):
+      δ1 = ∂f/∂z1 = 0.5 · 2 · (a1 - 1) · tanh'(z1) = -1
+      ∂f/∂w = δ1 · x = -2
+    <BLANKLINE>
+    where
+      f = 0.5 · (a1 - 1)**2 = 0.5
+    <BLANKLINE>
+    Sum over paths:   -2.0
+    Backpropagation:  -2.0, the same
+    """
+    for name, node in (("output", output), ("wrt", wrt)):
+        if not isinstance(node, Value):
+            raise TypeError(f"explain: {name} must be one Value, got {node!r:.60}")
+    if not isinstance(max_paths, int) or max_paths < 1:
+        raise ValueError(f"explain: max_paths must be an integer of at least 1, got {max_paths!r:.60}")
+    [gradient] = grad(output, [wrt])
+    paths = largest_paths(output, wrt, max_paths)
+    return Explanation(output, wrt, gradient, paths.listed, paths.count, paths.remainder)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Explanation:
+    """A derivative as a sum over paths. Made by `explain`.
+
+    Attributes:
+        output: what is differentiated.
+        wrt: with respect to what.
+        gradient: ∂(output)/∂(wrt) as backpropagation computes it.
+        paths: the listed paths, the largest |contribution| first; each has .nodes from output to
+            input, .local_grads and .contribution.
+        path_count: how many paths there are in all, exactly.
+        remainder: the sum of the paths that are not listed, computed from them and not from the gradient.
+
+    >>> x = Value(3.0, "x")
+    >>> explanation = explain(x * x + x, x, max_paths=2)
+    >>> explanation.path_count, [path.contribution for path in explanation.paths], explanation.remainder
+    (3, [3.0, 3.0], 1.0)
+    >>> explanation.total == explanation.gradient
+    True
+    """
+
+    output: Value
+    wrt: Value
+    gradient: float
+    paths: tuple[Path, ...]
+    path_count: int
+    remainder: float
+
+    @property
+    def total(self) -> float:
+        """The listed contributions plus the remainder: the gradient, up to rounding in the last bits."""
+        return exact_sum([*(path.contribution for path in self.paths), self.remainder])
+
+    def __str__(self) -> str:
+        writer = _Writer(self, Text())
+        lines = [f"{writer.derivative} = {writer.number(self.gradient)}, {self._along()}"]
+        for i, (first, *rows) in enumerate(writer.paths(), 1):
+            lines += ["", f"{i}. {first}", *(f"{' ' * len(str(i))}  = {row}" for row in rows)]
+        if self._unlisted:
+            lines += ["", f"{self._others()}: {writer.number(self.remainder)}"]
+        if signals := writer.error_signals():
+            lines += ["", "With the error signals δ (§6.2):", *(f"  {' = '.join(row)}" for row in signals)]
+        if definitions := writer.definitions():
+            lines += ["", "where", *(f"  {' = '.join(row)}" for row in definitions)]
+        lines += ["", f"Sum over paths:   {self.total!r}"]
+        lines += [f"Backpropagation:  {self.gradient!r}, {self._agreement()}"]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def markdown(self) -> str:
+        """Markdown with LaTeX formulas, for a notebook or a document."""
+        writer = _Writer(self, Latex())
+        blocks: list[str] = [
+            f"**${writer.derivative} = {writer.number(self.gradient)}$**, {self._along()}",
+            *(f"**Path {i}**\n\n{_equations(['', *rows])}" for i, rows in enumerate(writer.paths(), 1)),
+        ]
+        if self._unlisted:
+            blocks.append(f"{self._others()}: ${writer.number(self.remainder)}$".capitalize())
+        if signals := writer.error_signals():
+            blocks += ["With the error signals $\\delta$ (§6.2):", *map(_equations, signals)]
+        if definitions := writer.definitions():
+            blocks += ["where", *map(_equations, definitions)]
+        blocks.append(
+            f"Sum over paths: `{self.total!r}`  \nBackpropagation: `{self.gradient!r}`, {self._agreement()}"
+        )
+        return "\n\n".join(blocks) + "\n"
+
+    def latex(self) -> str:
+        """LaTeX for a displayed equation: the derivative, its paths and the error signals, one a row."""
+        writer = _Writer(self, Latex())
+        rows = [(writer.derivative, writer.number(self.gradient))]
+        for i, (first, *others) in enumerate(writer.paths(), 1):
+            rows += [(rf"\text{{path {i}}}", first), *(("", row) for row in others)]
+        if self._unlisted:
+            rows.append((rf"\text{{{self._others()}}}", writer.number(self.remainder)))
+        for first, *others in (*writer.error_signals(), *writer.definitions()):
+            rows += [(first, others[0]), *(("", row) for row in others[1:])]
+        return _aligned([(left, f"= {right}") for left, right in rows])
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _repr_latex_(self) -> str:
+        return f"$$\n{self.latex()}\n$$"
+
+    @property
+    def _unlisted(self) -> int:
+        return self.path_count - len(self.paths)
+
+    def _along(self) -> str:
+        if not self.path_count:
+            return "the output does not depend on it: there is no path"
+        order = ", the largest |contribution| first" if self.path_count > 1 else ""
+        return f"along {_count(self.path_count)}{order}"
+
+    def _others(self) -> str:
+        return f"and {_count(self._unlisted, 'more ')}, together"
+
+    def _agreement(self) -> str:
+        """How the sum over paths and backpropagation compare, as the floats that they are."""
+        if self.total == self.gradient or (math.isnan(self.total) and math.isnan(self.gradient)):
+            return "the same"
+        difference = abs(self.total - self.gradient)
+        if not math.isfinite(difference):
+            return "which differs: products beyond the largest float, or of 0 and inf, depend on their order"
+        return f"which differs by {difference:.1e}: the same products, rounded and added in another order"
+
+
+def _aligned(rows: list[tuple[str, str]]) -> str:
+    """Equations under each other, the signs = in one column."""
+    body = " \\\\\n".join(f"{left} & {right}" for left, right in rows)
+    return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+
+
+def _equations(terms: list[str]) -> str:
+    """a = b = c as a displayed equation with b and c under each other."""
+    first, *others = terms
+    rows = [(first, f"= {others[0]}"), *(("", f"= {other}") for other in others[1:])]
+    return f"$${_aligned(rows)}$$"
+
+
+def _count(paths: int, more: str = "") -> str:
+    """An exact number of paths; where it is too long to read, its size beside it."""
+    if paths < 10**15:
+        return f"{paths:,} {more}path{'s' * (paths != 1)}"
+    size = f"about 10^{math.log10(paths):.1f}"
+    if paths >= 10**4000:  # Python refuses to print integers much longer than this
+        return f"{size} {more}paths (exactly: .path_count)"
+    return f"{paths} ({size}) {more}paths"
+
+
+class _Step(NamedTuple):
+    """A part of a path that is shown as one derivative: ∂z1/∂w, with w · x of z1 = w · x + b in between."""
+
+    start: Value
+    end: Value
+    edges: list[tuple[Value, int]]  # each a node and the operand by which it is left
+    twice: bool = False  # start has end for more than one operand, so that the operand has to be said
+
+
+_SHOWN_STEPS = 12  # of one path, half of them from each end
+_SHOWN_TERMS = 6  # of one δ
+_SHOWN_OPERANDS = 4  # of an operation within a formula
+_SHOWN_DEPTH = 3  # of operations within a formula
+_PRE_ACTIVATION = re.compile(r"z(\d+)(?:\[(\d+)\])?")
+
+
+class _Writer:
+    """The names and formulas of one explanation in one notation.
+
+    A node with a label goes by its label. A node without one that is used once is part of the formula
+    it is used in, as ŷ - y is in ½(ŷ - y)². Any other gets a short name, which is defined at the end.
+    """
+
+    def __init__(self, explanation: Explanation, notation: Text) -> None:
+        self.notation = notation
+        self._explained = explanation
+        self._output, self._wrt = explanation.output, explanation.wrt
+        order = self._output.topological_order()
+        self._children = _children_towards(self._wrt, order)
+        self._heads = self._find_heads()
+        self._steps = self._find_steps()
+        self._names = self._find_names({node.label for node in order})
+        self._written: dict[Value, str] = {}  # the names that occur in what was written so far
+        self._occurrences: Counter[str] = Counter()
+        self._partials: dict[Value, tuple[Any, ...]] = {}
+        self.derivative = notation.derivative(self._name(self._output), self._name(self._wrt))
+
+    def number(self, x: float) -> str:
+        return self.notation.number(x).text
+
+    def paths(self) -> Iterator[list[str]]:
+        """Each listed path: as derivatives, in the paper's symbols, in numbers, and multiplied."""
+        for path, steps in zip(self._explained.paths, self._steps):
+            gap: list[Term] = []
+            ends = [steps]
+            if len(steps) > _SHOWN_STEPS:
+                half = _SHOWN_STEPS // 2
+                gap = [Term(self.notation.gap(len(steps) - 2 * half), ATOM)]
+                ends = [steps[:half], steps[-half:]]
+            edges = [[edge for step in end for edge in step.edges] for end in ends]
+            rows = [
+                self._product([[self._step(step) for step in end] for end in ends], gap),
+                self._product([[self._factor(*edge) for edge in end] for end in edges], gap),
+                self._product([[self._local_grad(*edge) for edge in end] for end in edges], gap),
+                self.number(path.contribution),
+            ]
+            yield [row for i, row in enumerate(rows) if row not in rows[i + 1 : i + 2]]
+
+    def error_signals(self) -> list[list[str]]:
+        """δ of each pre-activation on the listed paths, from the δ above it, then the derivative (§6)."""
+        on_paths = {node for path in self._explained.paths for node in path.nodes}
+        signals = [node for node in reversed(self._children) if node in on_paths and self._is_signal(node)]
+        if not signals:
+            return []
+        targets = signals if self._wrt in signals else [*signals, self._wrt]
+        rows = []
+        for node, gradient in zip(targets, _without_modes(grad, self._output, targets)):
+            row = [self._delta(node).text] if node in signals else []
+            row.append(self.notation.derivative(self._name(self._output), self._name(node)))
+            terms = list(itertools.islice(self._from_signals_above(node), _SHOWN_TERMS + 1))
+            if len(terms) <= _SHOWN_TERMS:
+                row.append(" + ".join(terms))
+            rows.append([*row, self.number(gradient)])
+        return rows
+
+    def definitions(self) -> list[list[str]]:
+        """What the short names stand for, of those that were written."""
+        return [
+            [name, formula.text, self.number(node.data)]
+            for node, name in list(self._written.items())
+            if node in self._names and node.op is not None
+            for formula in [self._operation(node, 0)]
+            if formula.number is None  # that would say nothing
+        ]
+
+    # Names
+
+    def _find_heads(self) -> dict[Value, Value]:
+        """For each node the one whose formula it is part of: itself, if it has a name."""
+        heads: dict[Value, Value] = {}
+        for node in reversed(self._children):
+            inner = not node.label and node is not self._output and node is not self._wrt
+            if inner and len(self._children[node]) == 1:
+                [(child, _)] = self._children[node]
+                heads[node] = heads[child]
+            else:
+                heads[node] = node
+        return heads
+
+    def _find_steps(self) -> list[list[_Step]]:
+        """Each path from named node to named node, where that says unambiguously which way it goes."""
+        connections = Counter(
+            (self._heads[child], node)
+            for node, children in self._children.items()
+            if self._heads[node] is node
+            for child, _ in children
+        )
+        paths = []
+        for path in self._explained.paths:
+            steps: list[_Step] = []
+            edges: list[tuple[Value, int]] = []
+            for node, operand, end in zip(path.nodes, path.operands, path.nodes[1:]):
+                edges.append((node, operand))
+                if self._heads[end] is not end:
+                    continue
+                start = edges[0][0]
+                if connections[start, end] == 1:
+                    steps.append(_Step(start, end, edges))
+                else:
+                    steps += [_single_step(*edge) for edge in edges]
+                edges = []
+            paths.append(steps)
+        return paths
+
+    def _find_names(self, labels: set[str | None]) -> dict[Value, str]:
+        """Short names for the nodes without a label that need one."""
+        mentioned = {node for steps in self._steps for step in steps for node in (step.start, step.end)}
+        free = (name for name in map("v{}".format, itertools.count(1)) if name not in labels)
+        names: dict[Value, str] = {}
+        for node in [self._output, self._wrt, *self._children]:
+            if node.label or node in names:
+                continue
+            if node is self._output or node is self._wrt:
+                usual = "f" if node is self._output else "x"
+                names[node] = usual if usual not in labels else next(free)
+            elif node in mentioned or self._heads[node] is node:
+                names[node] = next(free)
+        return names
+
+    def _name(self, node: Value) -> str:
+        if node not in self._written:
+            name = node.label or self._names[node]
+            self._occurrences[name] += 1
+            written = self.notation.label(name)
+            if self._occurrences[name] > 1:
+                written = self.notation.repeated(written, self._occurrences[name])
+            self._written[node] = written
+        return self._written[node]
+
+    # Formulas
+
+    def _product(self, ends: list[list[Term]], gap: list[Term]) -> str:
+        first, *last = ends
+        return self.notation.product([*first, *gap, *itertools.chain(*last)])
+
+    def _step(self, step: _Step) -> Term:
+        operand = step.edges[0][1] if step.twice else None
+        return Term(self.notation.derivative(self._name(step.start), self._name(step.end), operand), ATOM)
+
+    def _local_grad(self, node: Value, operand: int) -> Term:
+        return self.notation.number(node.local_grads[operand])
+
+    def _factor(self, node: Value, operand: int) -> Term:
+        """∂(node)/∂(operand) in symbols: a number, a name, σ'(z), or the operation's rule written out."""
+        if node not in self._partials:
+            self._partials[node] = _partials_as_graph(node)
+        partial = self._partials[node][operand]
+        if not isinstance(partial, Value):
+            return self._local_grad(node, operand)
+        if len(node.parents) == 1 and partial is not node and partial is not node.parents[0]:
+            assert node.op is not None
+            return self.notation.prime(node.op, self._formula(node.parents[0], 1))
+        return self._formula(partial, 0)
+
+    def _formula(self, node: Value, depth: int) -> Term:
+        """A name or a number; for a node that has no name, its operation."""
+        if node.label or node in self._names:
+            return Term(self._name(node), ATOM)
+        if node.op is None or depth == _SHOWN_DEPTH:
+            return self.notation.number(node.data)
+        return self._operation(node, depth)
+
+    def _operation(self, node: Value, depth: int) -> Term:
+        assert node.op is not None
+        if len(node.parents) > _SHOWN_OPERANDS:
+            return self.notation.number(node.data)
+        operands = [self._formula(parent, depth + 1) for parent in node.parents]
+        if all(operand.number is not None for operand in operands):
+            return self.notation.number(node.data)
+        if node.op is TABLE["pow"] and operands[1].number == 1.0:
+            return operands[0]
+        return self.notation.apply(node.op, operands)
+
+    # Error signals
+
+    def _is_signal(self, node: Value) -> bool:
+        return node is not self._output and bool(_PRE_ACTIVATION.fullmatch(node.label or ""))
+
+    def _delta(self, node: Value) -> Term:
+        match = _PRE_ACTIVATION.fullmatch(node.label or "")
+        assert match is not None
+        return Term(self.notation.delta(match[1], match[2] or ""), ATOM)
+
+    def _from_signals_above(self, node: Value) -> Iterator[str]:
+        """The terms of ∂(output)/∂(node): each way up to a pre-activation, or to the output, as a product."""
+        ways: list[tuple[Value, Any]] = [(node, None)]
+        while ways:
+            top, edges = ways.pop()
+            if top is self._output or (top is not node and self._is_signal(top)):
+                factors = [] if top is self._output else [self._delta(top)]
+                while edges is not None:
+                    edge, edges = edges
+                    factors.append(self._factor(*edge))
+                yield self.notation.product(factors)
+            else:
+                ways += [
+                    (child, ((child, operand), edges)) for child, operand in reversed(self._children[top])
+                ]
+
+
+def _children_towards(wrt: Value, order: list[Value]) -> dict[Value, list[tuple[Value, int]]]:
+    """For every node from `wrt` up, in topological order: by which nodes it is used, as which operand."""
+    children: dict[Value, list[tuple[Value, int]]] = {}
+    for node in order:
+        uses = (
+            []
+            if node is wrt
+            else [(parent, i) for i, parent in enumerate(node.parents) if parent in children]
+        )
+        if node is wrt or uses:
+            children[node] = []
+        for parent, i in uses:
+            children[parent].append((node, i))
+    return children
+
+
+def _single_step(node: Value, operand: int) -> _Step:
+    parent = node.parents[operand]
+    return _Step(node, parent, [(node, operand)], sum([x is parent for x in node.parents]) > 1)
+
+
+def _partials_as_graph(node: Value) -> tuple[Any, ...]:
+    """The rule that gave the local derivatives, applied to the nodes themselves: expressions to be shown."""
+    assert node.op is not None
+    try:
+        partials: tuple[Any, ...] = _without_modes(node.op.partials, node, *node.parents)
+    except Exception:  # a rule of the user's own that takes floats alone: its numbers are shown instead
+        partials = node.local_grads
+    return partials
+
+
+def _without_modes(function: Callable[..., Any], *args: Any) -> Any:
+    """What the function returns outside `no_grad()` and `detect_anomaly()`; printing may be inside."""
+    return contextvars.Context().run(function, *args)

@@ -1,0 +1,204 @@
+"""How names, numbers and operations are written: as plain text and as LaTeX, in the paper's symbols.
+
+A label such as W1[2,1] is the paper's W⁽¹⁾₂₁ (§2, §6). Operations are written from the table of
+primitives, so that one of your own is written too.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from micrograd_mlp.ops import TABLE, Op
+from micrograd_mlp.render.text import number, printable
+
+
+class Term(NamedTuple):
+    """A formula, and how tightly its outermost operation binds."""
+
+    text: str
+    precedence: float
+    number: float | None = None  # what the formula is, if it is a plain number
+
+
+ATOM = 4.0
+_NEGATIVE = 0.0  # a negative number takes brackets beside every operation
+_PRECEDENCE = {"add": 1.0, "sub": 1.0, "div": 1.5, "mul": 2.0, "neg": 2.0, "pow": 3.0, "expm1": 1.0}
+_INFIX = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "div": "{0} / {1}",
+    "mul": "{0} · {1}",
+    "neg": "-{0}",
+    "pow": "{0}**{1}",
+}
+
+
+def _precedence(op: Op) -> float:
+    """Of the table's own operations; any other is a function, whose operands stand in brackets."""
+    return _PRECEDENCE.get(op.name, ATOM) if TABLE.get(op.name) is op else ATOM
+
+
+def _needs_brackets(op: Op, position: int, operand: Term) -> bool:
+    if (op.name in ("sub", "div") and position == 1) or op.name == "pow":
+        return operand.precedence <= _precedence(op)
+    return operand.precedence < _precedence(op)
+
+
+class Text:
+    """Plain text, for a terminal: ∂z1/∂w = x1."""
+
+    times = " · "
+
+    def gap(self, steps: int) -> str:
+        """In place of steps that are left out."""
+        return f"… ({steps} more) …"
+
+    def number(self, x: float) -> Term:
+        """Six significant digits."""
+        return Term(number(x, 6), _NEGATIVE if x < 0 else ATOM, x)
+
+    def label(self, label: str) -> str:
+        """A label on one line, with unprintable characters escaped."""
+        return printable(label)
+
+    def repeated(self, name: str, occurrence: int) -> str:
+        """The second and third node of one name."""
+        return f"{name}#{occurrence}"
+
+    def delta(self, layer: str, index: str) -> str:
+        """δ of a pre-activation (§6.2)."""
+        return f"δ{layer}[{index}]" if index else f"δ{layer}"
+
+    def derivative(self, of: str, by: str, operand: int | None = None) -> str:
+        """∂(of)/∂(by); by its first or second operand, where both are the same node."""
+        return f"∂{of}/∂{by}" + ("" if operand is None else f" (operand {operand + 1})")
+
+    def bracketed(self, term: Term) -> str:
+        """The formula in brackets."""
+        return f"({term.text})"
+
+    def apply(self, op: Op, operands: list[Term]) -> Term:
+        """The operation written out: a + b, tanh(z)."""
+        if TABLE.get(op.name) is op and op.name in _INFIX:
+            written = [
+                self.bracketed(x) if _needs_brackets(op, i, x) else x.text for i, x in enumerate(operands)
+            ]
+            return Term(_INFIX[op.name].format(*written), _precedence(op))
+        return Term(f"{op.symbol}({', '.join(x.text for x in operands)})", ATOM)
+
+    def prime(self, op: Op, operand: Term) -> Term:
+        """The derivative of a function of one variable: σ'(z)."""
+        return Term(f"{op.symbol}'({operand.text})", ATOM)
+
+    def product(self, factors: list[Term]) -> str:
+        """The factors with a dot between them; a factor of 1 is left out, as the paper does."""
+        factors = [factor for factor in factors if factor.number != 1.0] or [self.number(1.0)]
+        first, *others = factors
+        written = [
+            first.text if first.precedence in (_NEGATIVE, ATOM) or len(factors) == 1 else self._factor(first)
+        ]
+        return self.times.join([*written, *map(self._factor, others)])
+
+    def _factor(self, term: Term) -> str:
+        return term.text if term.precedence >= _PRECEDENCE["mul"] else self.bracketed(term)
+
+
+class Latex(Text):
+    r"""LaTeX for MathJax and for documents: \frac{\partial z^{(1)}_{1}}{\partial W^{(1)}_{12}}."""
+
+    times = r" \cdot "
+
+    def gap(self, steps: int) -> str:
+        """In place of steps that are left out."""
+        return rf"\cdots (\text{{{steps} more}}) \cdots"
+
+    def number(self, x: float) -> Term:
+        """Six significant digits, with a power of ten where Python has an e."""
+        text = number(x, 6).replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
+        mantissa, _, exponent = text.partition("e")
+        if exponent:
+            text = rf"{mantissa} \times 10^{{{int(exponent)}}}"
+        return super().number(x)._replace(text=text)
+
+    def label(self, label: str) -> str:
+        r"""W1[2,1] is W^{(1)}_{21}, x[2] is x_{2}, ŷ is \hat{y}; any other label is written as text."""
+        parts = re.fullmatch(r"(\w*?[^\W\d_])_?(\d*)(?:\[(\d+(?:,\d+)*)\])?", label)
+        letter = parts and _letter(parts[1])
+        if not parts or not letter:
+            return _text(label)
+        number, index = parts[2], parts[3] or ""
+        if "," in index and all(len(i) == 1 for i in index.split(",")):
+            index = index.replace(",", "")
+        if number and (index or parts[1] in ("W", "b", "z", "a", "δ")):
+            letter, number = f"{letter}^{{({number})}}", ""
+        return letter + (f"_{{{number or index}}}" if number or index else "")
+
+    def repeated(self, name: str, occurrence: int) -> str:
+        """The second and third node of one name."""
+        return rf"{{{name}}}^{{\#{occurrence}}}"
+
+    def delta(self, layer: str, index: str) -> str:
+        """δ of a pre-activation (§6.2)."""
+        return self.label(super().delta(layer, index))
+
+    def derivative(self, of: str, by: str, operand: int | None = None) -> str:
+        """∂(of)/∂(by); by its first or second operand, where both are the same node."""
+        fraction = rf"\frac{{\partial {of}}}{{\partial {by}}}"
+        return fraction if operand is None else rf"\left.{fraction}\right|_{{\text{{operand {operand + 1}}}}}"
+
+    def bracketed(self, term: Term) -> str:
+        """The formula in brackets."""
+        return rf"\left({term.text}\right)"
+
+    def apply(self, op: Op, operands: list[Term]) -> Term:
+        """The operation's own template, filled in."""
+        written = []
+        for i, operand in enumerate(operands):
+            # No brackets where the template sets an operand apart, as \frac{{{0}}} and \left({0}\right) do.
+            bare = re.search(rf"(^|[ -])\{{{i}\}}( |$)", op.latex) or (op is TABLE["pow"] and i == 0)
+            written.append(
+                self.bracketed(operand) if bare and _needs_brackets(op, i, operand) else operand.text
+            )
+        args = ", ".join(written)
+        try:
+            text = op.latex.format(*written, args=args)
+        except (IndexError, KeyError, ValueError):  # not a template: a brace that is not doubled, for one
+            text = rf"{_text(op.name)}\left({args}\right)"
+        return Term(text, ATOM if op is TABLE["div"] else _precedence(op))
+
+    def prime(self, op: Op, operand: Term) -> Term:
+        r"""The derivative of a function of one variable: \sigma'(z)."""
+        named = re.fullmatch(r"(\\\w+(?:\{\{\w+\}\})?)(?: \{0\}|\\left\(\{0\}\\right\))", op.latex)
+        function = named[1].format() if named else rf"\operatorname{{{_text(op.symbol)}}}"
+        return Term(f"{function}'{self.bracketed(operand)}", ATOM)
+
+
+def _letter(name: str) -> str | None:
+    """A single letter as a symbol; None for a word."""
+    special = {"ℓ": r"\ell", "loss": r"\ell", "y_hat": r"\hat{y}"}
+    if name in special:
+        return special[name]
+    base, *accents = list(unicodedata.normalize("NFD", name))
+    if len(accents) == 1 and unicodedata.name(accents[0], "") == "COMBINING CIRCUMFLEX ACCENT":
+        return rf"\hat{{{base}}}"
+    if accents or not base.isalpha():
+        return None
+    greek = re.fullmatch(r"GREEK SMALL LETTER (FINAL )?(\w+)", unicodedata.name(base, ""))
+    if greek:
+        return "\\" + greek[2].lower().replace("lamda", "lambda")
+    return base if base.isascii() else None
+
+
+_SPECIAL = {
+    "\\": r"\backslash ", "{": r"\{", "}": r"\}", "_": r"\_", "#": r"\#", "%": r"\%", "&": r"\&", "$": r"\$",
+    "^": r"{\wedge}", "~": r"{\sim}", "`": "{'}", "*": r"{\ast}",
+    "<": "{<}", ">": "{>}",  # the brace keeps < from beginning an HTML tag
+}  # fmt: skip
+
+
+def _text(label: str) -> str:
+    r"""Any text as LaTeX: letters in \text{…}, characters that mean something to TeX or HTML escaped."""
+    pieces = re.split(r"([\\{}_#%&$^~`*<>])", printable(label))
+    return "".join([_SPECIAL.get(piece) or rf"\text{{{piece}}}" for piece in pieces if piece]) or r"\text{ }"
