@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from micrograd_mlp import MLP, SGD, Adam, Parameter, Value, cross_entropy, hinge, l2, mean
+from micrograd_mlp import MLP, SGD, Adam, Parameter, Value, cross_entropy, datasets, hinge, l2, mean
 from tests.benchmarks.harness import Contender, Running, single_threaded_torch
 
 
@@ -67,10 +67,8 @@ class Task:
 
 def moons(activation: str = "relu", optimizer: str = "SGD", lr: float = 0.1) -> Task:
     """micrograd's demo: 100 points, targets -1 and +1."""
-    from sklearn.datasets import make_moons
-
-    X, classes = make_moons(n_samples=100, noise=0.1, random_state=1337)
-    return Task((2, 16, 16, 1), activation, "hinge", optimizer, lr, X, 2.0 * classes - 1.0, alpha=1e-4)
+    X, classes = (np.array(column, dtype=float) for column in datasets.moons(100, noise=0.1, seed=1337))
+    return Task((2, 16, 16, 1), activation, "hinge", optimizer, lr, X, 2 * classes - 1, alpha=1e-4)
 
 
 def random_classes(*sizes: int, batch: int) -> Task:
