@@ -75,7 +75,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "plot_optimizer_paths": "plots",
     "tree": "render.text_tree",
 }
-_LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "plots", "training")
+_LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "export", "plots", "training")
 
 
 def __getattr__(name: str) -> Any:
