@@ -1,7 +1,12 @@
-"""Hypothesis profiles: `dev` while working, `ci` for a full and repeatable run (HYPOTHESIS_PROFILE=ci)."""
+"""Hypothesis profiles: `dev` while working, `ci` for a full and repeatable run (HYPOTHESIS_PROFILE=ci).
 
+Doctests of modules that stand on an extra are skipped where the extra is not installed.
+"""
+
+import importlib.util
 import os
 
+import pytest
 from hypothesis import settings
 
 import micrograd_mlp  # noqa: F401 (first, so that no doctest run imports a submodule before its package)
@@ -9,3 +14,13 @@ import micrograd_mlp  # noqa: F401 (first, so that no doctest run imports a subm
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+DOCTESTS_NEED = {"micrograd_mlp.plots": ["matplotlib"], "micrograd_mlp.export": ["onnx", "torch"]}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            for package in DOCTESTS_NEED.get(item.dtest.globs["__name__"], ()):
+                if importlib.util.find_spec(package) is None:
+                    item.add_marker(pytest.mark.skip(f"its examples need {package}"))
