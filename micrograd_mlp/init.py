@@ -7,15 +7,19 @@ one weight. Biases start at zero.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-Initializer = Callable[[int, int, random.Random], float]
+if TYPE_CHECKING:
+    import random
+
+Initializer = Callable[[int, int, "random.Random"], float]
 
 
 def xavier_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
     """Glorot and Bengio's: uniform with variance 2 / (n_inputs + n_outputs), for sigmoid and tanh.
 
+    >>> import random
     >>> abs(xavier_uniform(3, 3, random.Random(0))) <= 1.0
     True
     """
@@ -79,4 +83,6 @@ def initializer(name: str | Initializer, activation: object) -> Initializer:
 
 def random_generator(seed: int | random.Random | None) -> random.Random:
     """The generator to draw from: the one given, or a new one with that seed (None: a new seed)."""
+    import random  # here, since it would take a tenth of the package's import time
+
     return seed if isinstance(seed, random.Random) else random.Random(seed)

@@ -7,18 +7,18 @@ b1[2], the pre-activation z1[2] and the activation a1[2]; the network's inputs a
 from __future__ import annotations
 
 import itertools
-import json
 import os
-import random
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp import ops
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.init import Initializer, initializer, random_generator
 from micrograd_mlp.ops import as_float, dot
 from micrograd_mlp.value import Parameter, Value
+
+if TYPE_CHECKING:
+    import random
 
 Activation = str | Callable[[Value], Value]
 
@@ -293,6 +293,8 @@ class MLP(Module):
             OSError: the file can't be written.
             ValueError: an activation is a function, not a name.
         """
+        import json  # here and in `load`, since importing the package should not pay for it
+
         write_atomically(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
     def to_dict(self) -> dict[str, Any]:
@@ -311,6 +313,9 @@ class MLP(Module):
             OSError: there is no such file, or it can't be read.
             ValueError: it is no saved model, is cut short, has unknown fields or sizes that do not fit.
         """
+        import json
+        from pathlib import Path
+
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

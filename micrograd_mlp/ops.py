@@ -26,7 +26,6 @@ import functools
 import math
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ REALS = (-inf, inf)
 POSITIVE = (0.0, inf)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Op:
     """One primitive operation: y = f(x₁, …, xₙ) with its local derivatives ∂y/∂xᵢ.
 
@@ -60,24 +58,47 @@ class Op:
     6.0
     """
 
+    __slots__ = ("arity", "domain", "forward", "kink", "latex", "name", "partials", "symbol")
+
     name: str
     forward: Callable[..., float]
     partials: Callable[..., tuple[Any, ...]]
-    arity: int | None = 1
-    symbol: str = ""
-    latex: str = ""
-    domain: tuple[tuple[float, float], ...] = (REALS,)
-    kink: Callable[..., float] | None = None
+    arity: int | None
+    symbol: str
+    latex: str
+    domain: tuple[tuple[float, float], ...]
+    kink: Callable[..., float] | None
 
-    def __post_init__(self) -> None:
-        if self.arity is not None and self.arity < 1:
-            raise TypeError(f"op {self.name!r}: arity is {self.arity}, expected 1 or more, or None")
-        if self.arity is not None and len(self.domain) == 1:
-            object.__setattr__(self, "domain", self.domain * self.arity)
-        object.__setattr__(self, "symbol", self.symbol or self.name)
-        operands = "{args}" if self.arity is None else ", ".join(f"{{{i}}}" for i in range(self.arity))
-        default_latex = rf"\operatorname{{{{{self.name}}}}}\left({operands}\right)"
-        object.__setattr__(self, "latex", self.latex or default_latex.replace("_", r"\_"))
+    # Written out, not a dataclass: importing that module would take half of this package's import time.
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., float],
+        partials: Callable[..., tuple[Any, ...]],
+        arity: int | None = 1,
+        symbol: str = "",
+        latex: str = "",
+        domain: tuple[tuple[float, float], ...] = (REALS,),
+        kink: Callable[..., float] | None = None,
+    ) -> None:
+        if arity is not None and arity < 1:
+            raise TypeError(f"op {name!r}: arity is {arity}, expected 1 or more, or None")
+        operands = "{args}" if arity is None else ", ".join(f"{{{i}}}" for i in range(arity))
+        fields = {
+            "name": name,
+            "forward": forward,
+            "partials": partials,
+            "arity": arity,
+            "symbol": symbol or name,
+            "latex": latex or rf"\operatorname{{{{{name}}}}}\left({operands}\right)".replace("_", r"\_"),
+            "domain": domain * arity if arity is not None and len(domain) == 1 else domain,
+            "kink": kink,
+        }
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
+
+    def __setattr__(self, field: str, value: object) -> None:
+        raise AttributeError(f"op {self.name!r} is frozen: make a new Op instead of setting its {field}")
 
     def __call__(self, *inputs: Any) -> Any:
         """Numbers in, a float out; with a Value among the inputs, a Value that records this op."""

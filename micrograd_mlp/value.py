@@ -19,7 +19,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from micrograd_mlp import ops
@@ -561,7 +560,7 @@ def _check_backward(node: Value, lines: dict[Value, str]) -> None:
 
 def _users_line() -> str:
     """File and line of the innermost caller outside this package."""
-    package = str(Path(__file__).parent)
+    package = __file__.removesuffix("value.py")
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         frame = frame.f_back
