@@ -1,0 +1,105 @@
+"""Code for karpathy's micrograd runs after one changed import line, and gives the numbers published there.
+
+The README's expression and the moons demo of https://github.com/karpathy/micrograd, written anew.
+"""
+
+import pytest
+
+from micrograd_mlp import MLP, Neuron, Value, datasets  # was: micrograd.engine's Value, micrograd.nn's MLP
+
+
+def test_the_readme_example_gives_its_published_numbers():
+    a, b = Value(-4.0), Value(2.0)
+    c = a + b
+    c += c + 1
+    c += 1 + c + (-a)
+    d = a * b + b**3
+    d += d * 2 + (b + a).relu()
+    d += 3 * d + (b - a).relu()
+    f = (c - d) ** 2
+    g = f / 2.0
+    g += 10.0 / f
+    g.backward()
+    assert [f"{number:.4f}" for number in (g.data, a.grad, b.grad)] == ["24.7041", "138.8338", "645.5773"]
+
+
+def moons():
+    """The demo's data: 100 points of scikit-learn's make_moons, targets -1 and +1."""
+    X, y = datasets.moons(100, noise=0.1, seed=1337)
+    return X, [2 * target - 1 for target in y]
+
+
+def max_margin_loss(model, X, y, as_value=Value):
+    """The demo's loss, in its words: hinge, mean, and 1e-4 times the squares of all parameters."""
+    scores = [model(list(map(as_value, row))) for row in X]
+    losses = [(1 + -target * score).relu() for target, score in zip(y, scores)]
+    data_loss = sum(losses) * (1.0 / len(losses))
+    return data_loss + 1e-4 * sum(p * p for p in model.parameters())
+
+
+def learning_rate(k):
+    return 1.0 - 0.9 * k / 100
+
+
+def step(model, loss, k):
+    model.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p.data -= learning_rate(k) * p.grad
+
+
+def test_the_moons_demo_takes_the_steps_that_micrograd_takes():
+    engine = pytest.importorskip("micrograd.engine")
+    nn = pytest.importorskip("micrograd.nn")
+    X, y = (column[::5] for column in moons())
+    ours, theirs = MLP(2, [16, 16, 1], seed=1337), nn.MLP(2, [16, 16, 1])
+    assert len(ours.parameters()) == len(theirs.parameters()) == 337
+    for p, their_p in zip(ours.parameters(), theirs.parameters()):
+        their_p.data = p.data
+    for k in range(3):
+        our_loss, their_loss = max_margin_loss(ours, X, y), max_margin_loss(theirs, X, y, engine.Value)
+        assert our_loss.data == pytest.approx(their_loss.data, rel=1e-12)
+        step(ours, our_loss, k)
+        step(theirs, their_loss, k)
+        largest = max(abs(p.grad) for p in theirs.parameters())
+        assert largest > 1e-2
+        for p, their_p in zip(ours.parameters(), theirs.parameters()):
+            assert p.grad == pytest.approx(their_p.grad, rel=1e-12, abs=1e-13 * largest)
+
+
+def test_the_moons_demo_reaches_its_published_accuracy():
+    X, y = moons()
+    model = MLP(2, [16, 16, 1], seed=1337)
+    for k in range(100):
+        step(model, max_margin_loss(model, X, y), k)
+    assert all((target > 0) == (model(row).data > 0) for row, target in zip(X, y))
+
+
+class TestWhatIsDifferent:
+    def test_a_second_backward_doubles_the_leaves_and_nothing_else(self):
+        # micrograd adds to what the interior gradients hold, so that the leaves get three times theirs.
+        x = Value(3.0)
+        h = x * x
+        y = h * h
+        y.backward()
+        once, interior = x.grad, h.grad
+        y.backward()
+        assert (x.grad, h.grad) == (2 * once, interior)
+
+    def test_a_wrong_number_of_inputs_is_an_error(self):
+        # micrograd's zip leaves out what has no partner.
+        with pytest.raises(ValueError, match="takes 2 inputs for an example, got 3"):
+            MLP(2, [1], seed=0)([1.0, 2.0, 3.0])
+        with pytest.raises(ValueError, match="got 2 and 3 numbers"):
+            Neuron(2, seed=0)([1.0, 2.0, 3.0])
+
+    def test_plain_numbers_are_nodes_too_and_nodes_have_labels(self):
+        x = Value(3.0, "x")
+        y = 2 * x
+        assert [parent.data for parent in y.parents] == [2.0, 3.0]
+        assert MLP(1, [1], seed=0)([x]).label == "z1[1]"
+
+    def test_comparisons_look_at_the_numbers(self):
+        # micrograd compares identities, and has no < at all.
+        assert Value(1.0) == Value(1.0)
+        assert Value(1.0) < 2
