@@ -59,6 +59,7 @@ class Module:
         Raises:
             ValueError: a name is missing or unknown, or a number is none. Nothing is changed then.
         """
+        _require_fields("the state", d)
         own = dict(self.named_parameters())
         missing, unknown = own.keys() - d.keys(), d.keys() - own.keys()
         if missing or unknown:
