@@ -392,7 +392,7 @@ class _Checkpoint:
             raise FileExistsError(f"{self.path} exists: go on from it with resume=True, or remove it first")
         try:
             self._load(json.loads(self.path.read_text(encoding="utf-8")))
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"{self.path} is not a checkpoint of this run: {error}") from None
 
     def write(self) -> None:
