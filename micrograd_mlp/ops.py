@@ -427,7 +427,7 @@ def relu(z: float) -> float:
     >>> relu(-3.0), relu(3.0)
     (0.0, 3.0)
     """
-    return 0.0 if z <= 0.0 else z
+    return 0.0 if z < 0.0 else z
 
 
 @_built_in(partials=lambda out, z: (1.0 if z > 0.0 else 0.01,), kink=lambda z: z)
@@ -483,7 +483,7 @@ def maximum(x: float, y: float) -> float:
     >>> maximum(2.0, 3.0)
     3.0
     """
-    return x if x > y or x != x else y
+    return x if x >= y or x != x else y
 
 
 @_built_in(
@@ -499,7 +499,7 @@ def minimum(x: float, y: float) -> float:
     >>> minimum(2.0, 3.0)
     2.0
     """
-    return x if x < y or x != x else y
+    return x if x <= y or x != x else y
 
 
 @_built_in(
@@ -553,8 +553,10 @@ def _dot(*factors: float) -> float:
 def _logsumexp(*z: float) -> float:
     largest = max(z)
     if not math.isfinite(largest):
-        return largest
-    return largest + math.log(math.fsum([math.exp(z_k - largest) for z_k in z]))
+        return nan if any(z_k != z_k for z_k in z) else largest
+    # The largest term is 1: taken out of the sum, it cannot round a small rest away.
+    rest = math.fsum([-1.0, *[math.exp(z_k - largest) for z_k in z]])
+    return largest + math.log1p(rest)
 
 
 @overload
