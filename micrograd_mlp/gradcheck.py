@@ -14,10 +14,9 @@ The slopes to the left and to the right are extrapolated too. Where they differ,
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from micrograd_mlp.value import Value, grad
 
@@ -29,8 +28,7 @@ FAR_SHORTER = 4096.0  # the step that a settled slope is compared with, as a par
 LEAST_KINK = 1e-4  # slopes that differ by less than this part of themselves are one slope
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One derivative: what the graph says, what differences say, and how far apart they are.
 
     Attributes:
@@ -66,8 +64,7 @@ class Row:
         return self.verdict == "ok" or self.verdict.startswith("kink")
 
 
-@dataclass(frozen=True, repr=False)
-class GradCheckReport:
+class GradCheckReport(NamedTuple):
     """What `gradcheck` found: a table that prints itself, worst row first. True if all rows passed.
 
     >>> gradcheck(lambda x: abs(x), [0.0])  # doctest: +ELLIPSIS
@@ -188,6 +185,8 @@ def _labels(f: Callable[..., Value], inputs: list[Value]) -> list[str]:
     """The inputs' own labels, or else what f calls them, or else their number."""
     names = [f"x{i + 1}" for i in range(len(inputs))]
     try:
+        import inspect  # here, since it would take a third of the package's import time
+
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):  # some built-in functions have no signature
         parameters = []
