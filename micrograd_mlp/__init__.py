@@ -73,6 +73,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "plot_gradient_norms": "plots",
     "plot_history": "plots",
     "plot_optimizer_paths": "plots",
+    "step_through": "render.steps",
     "tree": "render.text_tree",
 }
 _LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "export", "plots", "training")

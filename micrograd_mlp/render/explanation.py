@@ -357,7 +357,7 @@ class _Writer:
 
     def _product(self, ends: list[list[Term]], gap: list[Term]) -> str:
         first, *last = ends
-        return self.notation.product([*first, *gap, *itertools.chain(*last)])
+        return self.notation.product(_without_ones([*first, *gap, *itertools.chain(*last)]))
 
     def _step(self, step: _Step) -> Term:
         operand = step.edges[0][1] if step.twice else None
@@ -417,7 +417,7 @@ class _Writer:
                 while edges is not None:
                     edge, edges = edges
                     factors.append(self._factor(*edge))
-                yield self.notation.product(factors)
+                yield self.notation.product(_without_ones(factors))
             else:
                 ways += [
                     (child, ((child, operand), edges)) for child, operand in reversed(self._children[top])
@@ -438,6 +438,11 @@ def _children_towards(wrt: Value, order: list[Value]) -> dict[Value, list[tuple[
         for parent, i in uses:
             children[parent].append((node, i))
     return children
+
+
+def _without_ones(factors: list[Term]) -> list[Term]:
+    """As the paper writes (ŷ - y) for (ŷ - y) · 1."""
+    return [factor for factor in factors if factor.number != 1.0] or factors[:1]
 
 
 def _single_step(node: Value, operand: int) -> _Step:

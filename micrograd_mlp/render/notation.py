@@ -23,6 +23,7 @@ class Term(NamedTuple):
 
 
 ATOM = 4.0
+_SHOWN_TERMS = 4  # of a sum
 _NEGATIVE = 0.0  # a negative number takes brackets beside every operation
 _PRECEDENCE = {"add": 1.0, "sub": 1.0, "div": 1.5, "mul": 2.0, "neg": 2.0, "pow": 3.0, "expm1": 1.0}
 _INFIX = {
@@ -41,6 +42,8 @@ def _precedence(op: Op) -> float:
 
 
 def _needs_brackets(op: Op, position: int, operand: Term) -> bool:
+    if position == 0 and operand.precedence == _NEGATIVE and op.name in ("add", "sub", "mul", "div"):
+        return False  # -2 + x, but x + (-2)
     if (op.name in ("sub", "div") and position == 1) or op.name == "pow":
         return operand.precedence <= _precedence(op)
     return operand.precedence < _precedence(op)
@@ -81,6 +84,9 @@ class Text:
 
     def apply(self, op: Op, operands: list[Term]) -> Term:
         """The operation written out: a + b, tanh(z)."""
+        written_sum = self._written_sum(op, operands)
+        if written_sum is not None:
+            return written_sum
         if TABLE.get(op.name) is op and op.name in _INFIX:
             written = [
                 self.bracketed(x) if _needs_brackets(op, i, x) else x.text for i, x in enumerate(operands)
@@ -93,13 +99,32 @@ class Text:
         return Term(f"{op.symbol}'({operand.text})", ATOM)
 
     def product(self, factors: list[Term]) -> str:
-        """The factors with a dot between them; a factor of 1 is left out, as the paper does."""
-        factors = [factor for factor in factors if factor.number != 1.0] or [self.number(1.0)]
+        """The factors with a dot between them."""
+        if len(factors) < 2:
+            return factors[0].text if factors else "1"
         first, *others = factors
-        written = [
-            first.text if first.precedence in (_NEGATIVE, ATOM) or len(factors) == 1 else self._factor(first)
-        ]
-        return self.times.join([*written, *map(self._factor, others)])
+        bare = first.precedence in (_NEGATIVE, ATOM)
+        return self.times.join([first.text if bare else self._factor(first), *map(self._factor, others)])
+
+    def sum(self, terms: list[Term]) -> str:
+        """The terms with a plus sign between them; of many only the first few."""
+        if len(terms) > _SHOWN_TERMS + 1:
+            gap = Term(self.gap(len(terms) - _SHOWN_TERMS), ATOM)
+            terms = [*terms[: _SHOWN_TERMS - 1], gap, terms[-1]]
+        first, *others = terms
+        return " + ".join(
+            [first.text, *(self.bracketed(x) if x.precedence < 1.0 else x.text for x in others)]
+        )
+
+    def _written_sum(self, op: Op, operands: list[Term]) -> Term | None:
+        """Σ as the sum that it stands for."""
+        if not operands or op not in (TABLE["total"], TABLE["dot"]):
+            return None
+        if op is TABLE["dot"]:
+            n = len(operands) // 2
+            products = [self.product([w, x]) for w, x in zip(operands[:n], operands[n:])]
+            operands = [Term(p, _NEGATIVE if p.startswith("-") else _PRECEDENCE["mul"]) for p in products]
+        return Term(self.sum(operands), _PRECEDENCE["add"])
 
     def _factor(self, term: Term) -> str:
         return term.text if term.precedence >= _PRECEDENCE["mul"] else self.bracketed(term)
@@ -154,6 +179,9 @@ class Latex(Text):
 
     def apply(self, op: Op, operands: list[Term]) -> Term:
         """The operation's own template, filled in."""
+        written_sum = self._written_sum(op, operands)
+        if written_sum is not None:
+            return written_sum
         written = []
         for i, operand in enumerate(operands):
             # No brackets where the template sets an operand apart, as \frac{{{0}}} and \left({0}\right) do.
