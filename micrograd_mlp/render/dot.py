@@ -34,6 +34,7 @@ _FONT = "Arial"  # measured alike by all renderers, whether it is installed or n
 _SYMBOLS = {"*": "×", "-": "−", "**": "^"}  # what is typed in a program is hard to see alone in a node
 _LABEL_LENGTH = 32  # letters; the rest is cut, and stands in the tooltip
 _TOOLTIP_LENGTH = 2000  # Graphviz 2.43 refuses a string of more than 16384 bytes
+_MANY = 500  # boxes; for more the layout would take long
 _VECTOR_LENGTH = 4  # numbers of a folded layer's z and a; the rest are cut
 
 
@@ -88,12 +89,14 @@ class _Writer:
             graph_attr={
                 "rankdir": rankdir, "bgcolor": "transparent", "pad": "0.2", "nodesep": "0.18",
                 # Many edges into one node need room to spread.
-                "ranksep": f"{min(max(0.45, 0.1 * max(map(len, edges.values()))), 2.0):.2f}",
+                "ranksep": f"{min(max(0.45, 0.1 * max(map(len, edges.values()))), 1.6):.2f}",
                 "fontname": _FONT, "fontsize": "11", "fontcolor": _TEXT, "tooltip": " ",
             },
             node_attr={"fontname": _FONT, "fontsize": "11", "fontcolor": _TEXT, "margin": "0.08,0.05"},
             edge_attr={"fontname": _FONT, "fontsize": "10", "color": _LINE, "arrowsize": "0.6"},
         )  # fmt: skip
+        if len(self.ids) > _MANY:
+            dot.graph_attr |= {"mclimit": "0.1", "nslimit": "0.5"}  # search less for the finest layout
         if any(isinstance(box, Group) for box in self.ids):
             dot.graph_attr["ordering"] = "in"  # neuron 1 above neuron 2, which all have the same edges
         framed: set[Box] = set()
@@ -189,7 +192,8 @@ class _Writer:
 
 
 def _text(text: str) -> str:
-    return html.escape(printable(text, _LABEL_LENGTH))
+    # Graphviz reads \N as a node's name in HTML-like labels too, and \\ as one backslash.
+    return html.escape(printable(text, _LABEL_LENGTH)).replace("\\", r"\\")
 
 
 def _tooltip(lines: Iterable[str]) -> str:
@@ -201,7 +205,7 @@ def _tooltip(lines: Iterable[str]) -> str:
             break
         shown.append(printable(line, room))
         room -= len(shown[-1])
-    text = r"\n".join(line.replace("\\", r"\\") for line in shown)
+    text = r"\n".join(line.replace("\\", r"\\\\") for line in shown)  # a tooltip is read twice
     return str(nohtml(text.replace("&", "&amp;")))
 
 
