@@ -26,6 +26,8 @@ from micrograd_mlp.ops import as_float, total
 from micrograd_mlp.optim import Optimizer
 from micrograd_mlp.value import no_grad
 
+Rows = list[list[float]]
+
 
 @dataclass
 class History:
@@ -128,25 +130,25 @@ def fit(
         run = _fingerprint(rows, targets, batch_size)
         saved = _Checkpoint(Path(checkpoint), run, model, optimizer, rng, history)
         saved.begin(resume)
-    gradient = _EagerGradient(model, loss, penalty, optimizer)
-    step = _SafeStep(gradient, optimizer, history)
-    try:
-        with _progress(progress, len(history.losses), epochs) as show:
-            for epoch in range(len(history.losses) + 1, epochs + 1):
-                summed = 0.0
-                for batch in _batches(len(rows), batch_size, rng):
-                    summed += len(batch) * step([rows[i] for i in batch], [targets[i] for i in batch])
-                if held_out is not None:
-                    history.validation_losses.append(_mean_loss(model, loss, *held_out))
-                history.losses.append(summed / len(rows))
-                show(epoch, history.losses[-1])
-                stop = callback is not None and callback(epoch, history.losses[-1]) is True
-                if saved and (stop or epoch == epochs or epoch % checkpoint_every == 0):
-                    saved.write()
-                if stop:
-                    break
-    except KeyboardInterrupt:
-        history.interrupted = True
+    engine = (_Compiled if compiled else _Eager)(model, loss, penalty, optimizer, history)
+
+    with _progress(progress, len(history.losses), epochs) as show:
+
+        def end_of_epoch(epoch_loss: float) -> bool:
+            if held_out is not None:
+                history.validation_losses.append(engine.mean_loss(*held_out))
+            history.losses.append(epoch_loss)
+            epoch = len(history.losses)
+            show(epoch, epoch_loss)
+            stop = callback is not None and callback(epoch, epoch_loss) is True
+            if saved and (stop or epoch == epochs or epoch % checkpoint_every == 0):
+                saved.write()
+            return stop
+
+        try:
+            engine.train(rows, targets, epochs - len(history.losses), batch_size, rng, end_of_epoch)
+        except KeyboardInterrupt:
+            history.interrupted = True
     return history
 
 
@@ -179,23 +181,42 @@ def accuracy(
     return right / len(rows)
 
 
-# One step
+# How the steps are taken
 
 
-class _EagerGradient:
-    """The mean loss of a batch, and its gradient in `.grad`, by recording graphs of Values.
+class _Eager:
+    """Steps by recording graphs of Values, a few examples at a time.
 
-    A few examples at a time: (1/n) Σ ℓᵢ has the gradient Σ (1/n) ∇ℓᵢ, so that a batch of any size needs
-    little memory. Measured on the moons network, blocks of 8 take as long as one graph of all examples
-    without the garbage collector, and two thirds of the time of one with it.
+    The mean (1/n) Σ ℓᵢ has the gradient Σ (1/n) ∇ℓᵢ, so that a batch of any size needs little memory.
+    Measured on the moons network, blocks of 8 take as long as one graph of all examples without the
+    garbage collector, and two thirds of the time of one with it.
     """
 
     block = 8
 
-    def __init__(self, model: Any, loss: Any, penalty: Any, optimizer: Optimizer) -> None:
-        self.model, self.loss, self.penalty, self.optimizer = model, loss, penalty, optimizer
+    def __init__(self, model: Any, loss: Any, penalty: Any, optimizer: Optimizer, history: History) -> None:
+        self.model, self.loss, self.penalty = model, loss, penalty
+        self.optimizer, self.history = optimizer, history
 
-    def __call__(self, rows: list[list[float]], targets: list[Any]) -> float:
+    def train(
+        self,
+        rows: Rows,
+        targets: list[Any],
+        epochs: int,
+        batch_size: int | None,
+        rng: random.Random,
+        end_of_epoch: Callable[[float], bool],
+    ) -> None:
+        step = _SafeStep(self.gradient, self.optimizer, self.history)
+        for _ in range(epochs):
+            summed = 0.0
+            for batch in _batches(len(rows), batch_size, rng):
+                summed += len(batch) * step([rows[i] for i in batch], [targets[i] for i in batch])
+            if end_of_epoch(summed / len(rows)):
+                break
+
+    def gradient(self, rows: Rows, targets: list[Any]) -> float:
+        """The mean loss of a batch, and its gradient in `.grad`."""
         self.optimizer.zero_grad()
         n, summed = len(rows), 0.0
         for start in range(0, n, self.block):
@@ -209,6 +230,53 @@ class _EagerGradient:
         penalty.backward()
         return summed / n + _number(penalty)
 
+    def mean_loss(self, rows: Rows, targets: list[Any]) -> float:
+        with no_grad():
+            return math.fsum(_number(self.loss(self.model(x), y)) for x, y in zip(rows, targets)) / len(rows)
+
+
+class _Compiled:
+    """The same steps on the same batches as machine code, to the same numbers but for rounding."""
+
+    def __init__(self, model: Any, loss: Any, penalty: Any, optimizer: Optimizer, history: History) -> None:
+        from micrograd_mlp import compile
+
+        def example_loss(x: Any, y: Any) -> Any:
+            return loss(model(x), y)
+
+        def penalised_loss(x: Any, y: Any) -> Any:
+            return example_loss(x, y) + penalty()
+
+        self.program = compile(example_loss if penalty is None else penalised_loss, optimizer.params)
+        self.measured = self.program if penalty is None else compile(example_loss, optimizer.params)
+        self.optimizer, self.history = optimizer, history
+
+    def train(
+        self,
+        rows: Rows,
+        targets: list[Any],
+        epochs: int,
+        batch_size: int | None,
+        rng: random.Random,
+        end_of_epoch: Callable[[float], bool],
+    ) -> None:
+        try:
+            self.program.train(
+                self.optimizer,
+                rows,
+                targets,
+                epochs=epochs,
+                batch_size=batch_size,
+                seed=rng,
+                callback=lambda _, epoch_loss: end_of_epoch(epoch_loss),
+            )
+        except FloatingPointError as error:
+            raise NonFiniteLossError(str(error), self.history) from None
+
+    def mean_loss(self, rows: Rows, targets: list[Any]) -> float:
+        loss, _ = self.measured.loss_and_grad(rows, targets)
+        return float(loss)
+
 
 class _SafeStep:
     """A step that is taken whole, or not at all, and leaves no weight that is inf or nan."""
@@ -217,7 +285,7 @@ class _SafeStep:
         self.gradient, self.optimizer, self.history = gradient, optimizer, history
         self.last_finite = _state(optimizer)
 
-    def __call__(self, rows: list[list[float]], targets: list[Any]) -> float:
+    def __call__(self, rows: Rows, targets: list[Any]) -> float:
         optimizer = self.optimizer
         before = _state(optimizer)
         try:
@@ -271,15 +339,10 @@ def _batches(n: int, batch_size: int | None, rng: random.Random) -> Iterator[lis
         yield order[start : start + batch_size]
 
 
-def _mean_loss(model: Any, loss: Any, rows: list[list[float]], targets: list[Any]) -> float:
-    with no_grad():
-        return math.fsum(_number(loss(model(x), y)) for x, y in zip(rows, targets)) / len(rows)
-
-
 # Bad input
 
 
-def _examples(x_name: str, y_name: str, X: Any, Y: Any) -> tuple[list[list[float]], list[Any]]:
+def _examples(x_name: str, y_name: str, X: Any, Y: Any) -> tuple[Rows, list[Any]]:
     """Rows of finite floats and their targets, whatever lists or arrays they came in."""
     if len(X) != len(Y):
         raise ValueError(f"{x_name} has {len(X)} rows, but {y_name} has {len(Y)} targets")
@@ -444,6 +507,6 @@ class _Checkpoint:
         self.history.losses, self.history.validation_losses = losses, validation_losses
 
 
-def _fingerprint(rows: list[list[float]], targets: list[Any], batch_size: int | None) -> str:
+def _fingerprint(rows: Rows, targets: list[Any], batch_size: int | None) -> str:
     """Tells one run's data from another's."""
     return hashlib.sha256(repr((rows, targets, batch_size)).encode()).hexdigest()

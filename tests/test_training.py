@@ -373,3 +373,96 @@ def test_no_epochs_are_no_training():
     before = model.state_dict()
     assert fit(model, squared_error, X, Y, SGD(model.parameters(), 0.1), epochs=0) == History()
     assert model.state_dict() == before
+
+
+# Compiled
+
+
+@pytest.fixture
+def needs_numba():
+    pytest.importorskip("numba")
+    pytest.importorskip("micrograd_mlp.compiled")
+
+
+def both_ways(**options):
+    """The same run, eager and compiled: what came of it."""
+    results = []
+    for compiled in (False, True):
+        model = small_model()
+        optimizer = Adam(model.parameters(), 0.05)
+        options_now = {key: option(model) if key == "penalty" else option for key, option in options.items()}
+        history = fit(model, squared_error, X, Y, optimizer, 6, compiled=compiled, seed=4, **options_now)
+        results.append((history, model.state_dict(), optimizer))
+    return results
+
+
+@pytest.mark.usefixtures("needs_numba")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"batch_size": 2},
+        {"batch_size": 2, "validation": ([[3.0, 3.0], [1.0, 1.0]], [1.0, 2.0])},
+        {"batch_size": 3, "penalty": lambda model: lambda: 0.01 * l2(model.parameters())},
+    ],
+)
+def test_compiled_training_takes_the_same_steps(options):
+    (eager, eager_state, eager_optimizer), (fast, fast_state, fast_optimizer) = both_ways(**options)
+    assert fast.losses == pytest.approx(eager.losses, rel=1e-10)
+    assert fast.validation_losses == pytest.approx(eager.validation_losses, rel=1e-10)
+    assert fast_state == pytest.approx(eager_state, rel=1e-9)
+    assert fast_optimizer.t == eager_optimizer.t
+
+
+@pytest.mark.usefixtures("needs_numba")
+def test_compiled_training_keeps_every_promise_of_the_eager_one(tmp_path):
+    path = tmp_path / "run.json"
+    heard = []
+
+    def run(epochs, model, optimizer, **options):
+        return fit(
+            model, squared_error, X, Y, optimizer, epochs, batch_size=2, seed=4, compiled=True, **options
+        )
+
+    whole = small_model()
+    expected = run(6, whole, Adam(whole.parameters(), 0.05))
+    model = small_model()
+    optimizer = Adam(model.parameters(), 0.05)
+
+    def ctrl_c_in_the_third_epoch(epoch, loss):
+        heard.append((epoch, model.state_dict()))
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    history = run(6, model, optimizer, checkpoint=path, callback=ctrl_c_in_the_third_epoch)
+    assert history.interrupted
+    assert history.losses == expected.losses[:3]
+    assert heard[-1] == (3, model.state_dict()), "the callback sees the weights of its epoch"
+    assert heard[0][1] != heard[1][1]
+
+    again = small_model()
+    resumed = run(6, again, Adam(again.parameters(), 0.05), checkpoint=path, resume=True)
+    assert resumed.losses == expected.losses
+    assert again.state_dict() == whole.state_dict()
+
+
+@pytest.mark.usefixtures("needs_numba")
+def test_compiled_training_stops_at_an_infinite_loss_with_finite_weights():
+    model = small_model()
+    optimizer = Momentum(model.parameters(), lr=1e200)
+    with pytest.raises(NonFiniteLossError, match="learning rate 1e") as caught:
+        fit(model, squared_error, X, Y, optimizer, epochs=9, compiled=True)
+    assert all(math.isfinite(p.data) for p in model.parameters())
+    loss = mean([squared_error(model(x), y) for x, y in zip(X, Y)]).data
+    assert caught.value.history.losses[-1:] in ([], [pytest.approx(loss)])
+    assert math.isfinite(loss)
+
+
+@pytest.mark.usefixtures("needs_numba")
+def test_compiled_training_without_numba_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    for name in [name for name in sys.modules if name.startswith("micrograd_mlp.compiled")]:
+        monkeypatch.delitem(sys.modules, name)
+    model = small_model()
+    with pytest.raises(ImportError, match=r'pip install "micrograd_mlp\[compile\]"'):
+        fit(model, squared_error, X, Y, SGD(model.parameters(), 0.1), 1, compiled=True)
