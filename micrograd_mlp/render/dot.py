@@ -1,7 +1,7 @@
 """The boxes of a drawing in DOT, the language of Graphviz: shapes, colours, labels and tooltips.
 
-Every text that a user may have written goes through `_text` where it stands in an HTML-like label, and
-through `_tooltip` where it stands in a string, and nowhere else: that is why a label can't break out.
+Every text that a user may have written goes through `_text` where it stands in a label, and through
+`_tooltip` where it stands in a tooltip, and nowhere else: that is why a label can't break out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from graphviz import Digraph, nohtml
+from graphviz import Digraph
 
 from micrograd_mlp.render.boxes import Box, Edge, FoldedGraph, Group, nodes_of
 from micrograd_mlp.render.text import kind, number, printable
@@ -33,7 +33,7 @@ _STYLES = {  # shape, style, fill, border
 _FONT = "Arial"  # measured alike by all renderers, whether it is installed or not
 _SYMBOLS = {"*": "×", "-": "−", "**": "^"}  # what is typed in a program is hard to see alone in a node
 _LABEL_LENGTH = 32  # letters; the rest is cut, and stands in the tooltip
-_TOOLTIP_LENGTH = 2000  # Graphviz 2.43 refuses a string of more than 16384 bytes
+_TOOLTIP_LENGTH = 2000
 _MANY = 500  # boxes; for more the layout would take long
 _VECTOR_LENGTH = 4  # numbers of a folded layer's z and a; the rest are cut
 
@@ -188,7 +188,8 @@ class _Writer:
         dot.edge(self.ids[source], self.ids[box], **attributes)
 
 
-# What users wrote, made harmless.
+# What users wrote, made harmless. HTML-like strings serve for tooltips too: in a quoted one, a label of
+# backslashes would keep the graphviz package's search for quotes busy for seconds.
 
 
 def _text(text: str) -> str:
@@ -205,8 +206,9 @@ def _tooltip(lines: Iterable[str]) -> str:
             break
         shown.append(printable(line, room))
         room -= len(shown[-1])
-    text = r"\n".join(line.replace("\\", r"\\\\") for line in shown)  # a tooltip is read twice
-    return str(nohtml(text.replace("&", "&amp;")))
+    # Graphviz replaces \\ by one backslash twice in a tooltip.
+    text = r"\n".join(html.escape(line).replace("\\", r"\\\\") for line in shown)
+    return f"<{text}>"
 
 
 # Parts of labels.
