@@ -1,6 +1,13 @@
 """`tree`: a graph as text."""
 
-from micrograd_mlp import Value, tree
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from micrograd_mlp import Constant, Parameter, Value, total, tree
+from micrograd_mlp.render.text import columns
 
 
 def neuron():
@@ -22,6 +29,15 @@ def test_every_node_stands_below_what_is_computed_from_it():
     ]
 
 
+def test_leaves_without_a_label_say_what_they_are():
+    leaves = [Value(1.0), Parameter(1.0), Constant(1.0)]
+    assert tree(total(leaves)).splitlines()[1:] == [
+        "├── input  data=1  grad=0",
+        "├── parameter  data=1  grad=0",
+        "└── constant  data=1",
+    ]
+
+
 def test_a_shared_node_is_opened_once_and_referred_to_after_that():
     x = Value(3.0, "x")
     y = x * x
@@ -32,3 +48,144 @@ def test_a_shared_node_is_opened_once_and_referred_to_after_that():
         "│   └── x  (see #2)",
         "└── *  (see #1)",
     ]
+
+
+def test_a_shared_graph_does_not_grow_with_its_number_of_paths():
+    x = Value(1.0, "x")
+    for _ in range(50):  # 2⁵⁰ paths
+        x = x + x
+    assert len(tree(x).splitlines()) == 101
+
+
+def test_digits_are_four_unless_said_otherwise():
+    assert tree(Value(1 / 3, "x")) == "x  data=0.3333  grad=0"
+    assert tree(Value(1 / 3, "x"), digits=2) == "x  data=0.33  grad=0"
+
+
+# Large graphs
+
+
+def test_depth_cuts_and_says_what_is_kept_back():
+    assert tree(neuron(), depth=1).splitlines() == [
+        "a = tanh  data=0  grad=1",
+        "└── +  data=0  grad=1  … 2 parents",
+    ]
+    assert tree(neuron(), depth=0) == "a = tanh  data=0  grad=1  … 1 parent"
+    assert tree(neuron(), depth=3) == tree(neuron())
+
+
+def test_what_depth_cut_in_one_place_is_opened_in_another():
+    x = Value(2.0, "x")
+    y = x.tanh()
+    y.label = "y"
+    assert tree(y.sin() + y, depth=2).splitlines()[1:] == [
+        "├── sin  data=0.8215  grad=0",
+        "│   └── y = tanh  data=0.964  grad=0  … 1 parent",
+        "└── y = tanh  data=0.964  grad=0",
+        "    └── x  data=2  grad=0",
+    ]
+
+
+def test_only_what_depth_lets_through_is_visited(monkeypatch):
+    class Far(Value):
+        __slots__ = ()
+
+        @property
+        def label(self):
+            raise AssertionError("visited")
+
+        @label.setter
+        def label(self, label):
+            pass
+
+    y = Far(1.0) + 1.0
+    for _ in range(5):
+        y = y + 1.0
+    assert len(tree(y, depth=4).splitlines()) == 9
+    with pytest.raises(AssertionError, match="visited"):
+        tree(y)
+
+
+def test_a_deep_graph_keeps_its_lines_short():
+    y = Value(1.0, "x")
+    for _ in range(20_000):
+        y = y.tanh()
+    lines = tree(y, width=60).splitlines()
+    assert len(lines) == 20_001
+    assert max(map(len, lines)) <= 60
+    assert re.fullmatch(r" *⋯ 20000: x  data=1  grad=0", lines[-1])
+
+
+# Terminals
+
+
+def test_lines_keep_to_the_width_and_the_numbers_stay():
+    y = Value(1.0, "a very long label that goes on and on") * 2.0
+    assert tree(y, width=40).splitlines() == [
+        "*  data=2  grad=0",
+        "├── a very long label t…  data=1  grad=0",
+        "└── constant  data=2",
+    ]
+
+
+def test_the_width_is_the_terminal_s(monkeypatch):
+    y = Value(1.0, "w" * 200)
+    monkeypatch.setenv("COLUMNS", "50")
+    assert len(tree(y)) == 50
+    monkeypatch.setenv("COLUMNS", "5")
+    assert len(tree(y)) == 20
+
+
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=5), st.integers(20, 100), st.booleans())
+@settings(max_examples=100)
+def test_any_label_keeps_to_one_line_of_the_width(labels, width, in_ascii):
+    output = total([Value(1.0, label) for label in labels])
+    lines = tree(output, width=width, ascii=in_ascii).splitlines()
+    assert len(lines) == len(labels) + 1
+    for line in lines:
+        assert columns(line) <= width
+        assert line.isprintable()
+        assert line.isascii() or not in_ascii
+
+
+def test_a_label_can_not_command_the_terminal():
+    shown = tree(Value(1.0, "\x1b[2J\x07\n\r‮x"))
+    assert shown == r"\x1b[2J\x07\n\r\u202ex  data=1  grad=0"
+
+
+def test_wide_letters_count_twice_and_accents_not_at_all():
+    assert tree(Value(1.0, "层" * 20), width=30) == "层层层层层层…  data=1  grad=0"
+    assert tree(Value(1.0, "e\u0301" * 14), width=30) == "e\u0301" * 14 + "  data=1  grad=0"
+
+
+def test_ascii_on_request():
+    x = Value(2.0, "σ")
+    assert tree((x.sigmoid() + x).tanh(), depth=2, ascii=True).splitlines() == [
+        r"tanh  data=0.9937  grad=0",
+        r"`-- add  data=2.881  grad=0",
+        r"    |-- sigmoid  data=0.8808  grad=0  ... 1 parent",
+        r"    `-- \u03c3  data=2  grad=0",
+    ]
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"depth": -1}, ValueError, "depth must be 0 or more, got -1"),
+        ({"depth": "4"}, TypeError, "depth must be an int, got '4'"),
+        ({"depth": True}, TypeError, "depth must be an int, got True"),
+        ({"width": 19}, ValueError, "width must be 20 or more, got 19"),
+        ({"digits": 0}, ValueError, "digits must be 1 or more, got 0"),
+    ],
+)
+def test_a_wrong_option_is_an_error(options, error, message):
+    with pytest.raises(error, match=message):
+        tree(Value(1.0), **options)
+
+
+def test_only_a_value_has_a_tree():
+    with pytest.raises(TypeError, match=r"tree shows a Value, got 1\.0"):
+        tree(1.0)
