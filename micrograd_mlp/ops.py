@@ -232,7 +232,8 @@ neg = _built_in(name="neg", latex="-{0}", partials=lambda out, x: (-1.0,))(opera
 
 def _power_partials(out: Any, x: Any, y: Any) -> tuple[Any, Any]:
     # At the edges x^(y-1) or log x is infinite where the derivative is not: x^0 is flat, and so is 0^y in y.
-    by_base = 0.0 if y == 0 else y * power(x, y - 1.0)
+    slope = power(x, y - 1.0)
+    by_base = y * slope if y != 0 or -inf < slope < inf else 0.0
     by_exponent = 0.0 if x == 0 and y >= 0 else out * log(x)
     return by_base, by_exponent
 
@@ -312,7 +313,7 @@ def expm1(x: float) -> float:
 
 
 def _xlogy_partials(out: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    return log(y), 0.0 if x == 0.0 else div(x, y)
+    return log(y), 0.0 if x == y == 0.0 else div(x, y)
 
 
 @_built_in(arity=2, latex=r"{0} \log {1}", partials=_xlogy_partials, domain=(REALS, POSITIVE))
@@ -330,7 +331,7 @@ def xlogy(x: float, y: float) -> float:
 
 
 def _xlog1py_partials(out: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    return log1p(y), 0.0 if x == 0.0 else div(x, 1.0 + y)
+    return log1p(y), 0.0 if x == 1.0 + y == 0.0 else div(x, 1.0 + y)
 
 
 @_built_in(
