@@ -15,7 +15,7 @@ The slopes to the left and to the right are extrapolated too. Where they differ,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from micrograd_mlp.value import Value, grad
@@ -64,7 +64,7 @@ class Row(NamedTuple):
         return self.verdict == "ok" or self.verdict.startswith("kink")
 
 
-class GradCheckReport(NamedTuple):
+class GradCheckReport:
     """What `gradcheck` found: a table that prints itself, worst row first. True if all rows passed.
 
     >>> gradcheck(lambda x: abs(x), [0.0])  # doctest: +ELLIPSIS
@@ -72,7 +72,8 @@ class GradCheckReport(NamedTuple):
       x             0          0      0     0       ...  kink, slopes -1 and 1
     """
 
-    rows: tuple[Row, ...]
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.rows = tuple(sorted(rows, key=_badness, reverse=True))
 
     @property
     def failures(self) -> tuple[Row, ...]:
@@ -175,7 +176,7 @@ def gradcheck(
     finally:
         for x, data, its_grad in before:
             x.data, x.grad = data, its_grad
-    report = GradCheckReport(tuple(sorted(rows, key=_badness, reverse=True)))
+    report = GradCheckReport(rows)
     if raise_exception and not report:
         raise GradCheckError(report)
     return report
@@ -183,10 +184,10 @@ def gradcheck(
 
 def _labels(f: Callable[..., Value], inputs: list[Value]) -> list[str]:
     """The inputs' own labels, or else what f calls them, or else their number."""
+    import inspect  # slow to import, and this module is imported with the package
+
     names = [f"x{i + 1}" for i in range(len(inputs))]
     try:
-        import inspect  # here, since it would take a third of the package's import time
-
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):  # some built-in functions have no signature
         parameters = []

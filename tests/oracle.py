@@ -36,7 +36,8 @@ class Spec:
         second: every ∂²f/∂xᵢ∂xⱼ, row by row, as a function of the inputs.
         ulps: the bounds on value, first and second derivatives.
         scale: what the errors of the derivatives are relative to, where that is not the derivative.
-        largest_exponent: inputs are tried up to 10 to this power.
+        largest_exponent: inputs are tried from 10 to minus this power up to 10 to this power; less than the
+            whole range where the derivative's factors would overflow or underflow one by one.
         reason: why the bound is wider than usual.
     """
 
@@ -135,6 +136,7 @@ SPECS: dict[str, Spec] = {
         lambda x, y: x / y,
         lambda x, y: (1 / y, -x / y**2),
         lambda x, y: ((0, -1 / y**2), (-1 / y**2, 2 * x / y**3)),
+        largest_exponent=75,
     ),
     "neg": unary(lambda x: -x, lambda x: -1, flat),
     "pow": Spec(
@@ -161,6 +163,7 @@ SPECS: dict[str, Spec] = {
         lambda x, y: x * mp.log(y),
         lambda x, y: (mp.log(y), x / y),
         lambda x, y: ((0, 1 / y), (1 / y, -x / y**2)),
+        largest_exponent=100,
         ulps=(2.0, 4.0, 8.0),
         reason="the logarithm and the product are both rounded",
     ),
@@ -168,6 +171,7 @@ SPECS: dict[str, Spec] = {
         lambda x, y: x * mp.log1p(y),
         lambda x, y: (mp.log1p(y), x / (1 + y)),
         lambda x, y: ((0, 1 / (1 + y)), (1 / (1 + y), -x / (1 + y) ** 2)),
+        largest_exponent=100,
         ulps=(2.0, 4.0, 8.0),
         reason="the logarithm and the product are both rounded",
     ),
@@ -219,6 +223,7 @@ SPECS: dict[str, Spec] = {
         lambda *x: mp.fdot(*halves(x)),
         lambda *x: halves(x)[1] + halves(x)[0],
         dot_second,
+        largest_exponent=150,
         ulps=(4.0, 4.0, 8.0),
         value_scale=lambda *x: mp.fsum([w * v for w, v in zip(*halves(x), strict=True)], absolute=True),
         reason="a sum is good to ulps of Σ|terms|, one or so for every two terms",
