@@ -144,7 +144,7 @@ def _add_formula(parser: argparse.ArgumentParser) -> None:
 
 
 def _tour(options: argparse.Namespace) -> None:
-    from micrograd_mlp import draw, tour
+    from micrograd_mlp import draw, step_through, tour
     from micrograd_mlp.tables import train
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,10 @@ def _tour(options: argparse.Namespace) -> None:
     print("2. The same network as a graph: every number with its gradient\n")
     print(_tree(loss))
     drawing, problem = tour.save_drawing(draw(loss), options.out / "two_layer_network.svg")
+    steps = options.out / "two_layer_network.html"
+    step_through(loss).save(steps)
     print(f"\n   drawing: {drawing}")
+    print(f"   steps:   {steps} (open it in a browser and walk through both passes)")
     if problem:
         print(f"   For a picture: {problem}")
 
@@ -217,16 +220,18 @@ def _graph(options: argparse.Namespace) -> None:
         from micrograd_mlp import explain
 
         print(f"\n{explain(result, leaves[options.explain])}")
+    if options.draw is not None or options.steps is not None:
+        print()
     if options.draw is not None:
         from micrograd_mlp import draw
 
         draw(result, local=options.local).save(options.draw)
-        print(f"\ndrawing: {options.draw}")
+        print(f"drawing: {options.draw}")
     if options.steps is not None:
         from micrograd_mlp import step_through
 
         step_through(result).save(options.steps)
-        print(f"\nsteps: {options.steps}")
+        print(f"steps:   {options.steps}")
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -262,7 +267,7 @@ def _train(options: argparse.Namespace) -> None:
     if table.ignored:
         print(f"left out: {', '.join(table.ignored)} (text)")
     sys.stdout.flush()
-    compiled = importlib.util.find_spec("numba") is not None
+    compiled = all(map(importlib.util.find_spec, ("numba", "micrograd_mlp.compiled")))
     model, score = train(
         table,
         hidden=options.hidden,

@@ -95,7 +95,7 @@ def test_the_tour_shows_three_equal_gradients_a_tree_a_drawing_and_the_accuracy(
     accuracy = float(re.search(r"accuracy (\d\.\d+)", out)[1])
     assert accuracy >= 0.93
     assert "30/30" in err, "progress is shown"
-    assert "tour/two_layer_network.svg" in files()
+    assert {"tour/two_layer_network.svg", "tour/two_layer_network.html"} <= set(files())
     assert Path("tour/two_layer_network.svg").read_text().count("<svg") == 1
     model = TableModel.load("tour/iris.model.json")
     setosa = {"sepal_length_cm": 5.1, "sepal_width_cm": 3.5, "petal_length_cm": 1.4, "petal_width_cm": 0.2}
@@ -164,6 +164,20 @@ def test_graph_writes_the_drawing(run, end):
     assert files() == [f"picture.{end}"]
     beginning = {"svg": b"<?xml", "png": b"\x89PNG", "dot": b"digraph"}[end]
     assert Path(f"picture.{end}").read_bytes().startswith(beginning)
+
+
+def test_graph_writes_a_page_to_step_through(run):
+    status, out, _ = run("graph", "w*x", "w=0.5", "x=2", "--steps", "steps.html")
+    assert status == 0
+    assert out.endswith("steps:   steps.html\n")
+    assert "</html>" in Path("steps.html").read_text(encoding="utf-8")
+
+
+def test_graph_explains_a_gradient_path_by_path(run):
+    status, out, _ = run("graph", "w*x + w", "w=0.5", "x=2", "--explain", "w")
+    assert status == 0
+    assert "∂f/∂w = 3" in out
+    assert "along 2 paths" in out
 
 
 def test_graph_shows_only_so_many_levels(run):
