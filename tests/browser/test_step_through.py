@@ -262,3 +262,101 @@ def test_no_text_overlaps_in_the_picture(shown):
         page.root,
     )
     assert overlaps == []
+
+
+# In a notebook: JupyterLab and exported pages put the fragments of several cells into one page
+
+
+class Cell(Page):
+    """One of several step-throughs on a page."""
+
+    def __init__(self, driver, host):
+        self.driver = driver
+        self.host = host
+        self.root = host.shadow_root
+
+
+@pytest.fixture
+def cells(driver, tmp_path):
+    loss = network()
+    steps = step_through(loss)
+    fragments = [steps._repr_mimebundle_()["text/html"] for _ in range(2)]
+    file = tmp_path / "exported.html"
+    file.write_text(
+        f"<!doctype html><meta charset=utf-8><body data-jp-theme-light=true>{''.join(fragments)}",
+        encoding="utf-8",
+    )
+    driver.get(file.as_uri())
+    prefer(driver, color_scheme="light", reduced_motion="reduce")
+    return [Cell(driver, host) for host in driver.find_elements("css selector", "body > div")]
+
+
+def test_two_displays_on_one_page_do_not_disturb_each_other(cells):
+    one, other = cells
+    one.press("\ue014")
+    assert (one.step, other.step) == (0, 0)  # a notebook's keys are the notebook's
+    one.find("h2").click()
+    one.press("\ue014", "\ue014")
+    other.slide(7)
+    assert (one.step, other.step) == (2, 7)
+    assert one.complaints() == []
+
+
+def test_follows_jupyterlabs_theme(cells):
+    page = cells[0]
+    assert "dark" not in page.find(".card").get_attribute("class").split()
+    page.driver.execute_script("document.body.dataset.jpThemeLight = 'false'")
+    assert "dark" in page.find(".card").get_attribute("class").split()
+
+
+def test_an_untrusted_notebook_shows_the_picture(driver, tmp_path):
+    fragment = step_through(network())._repr_mimebundle_()["text/html"]
+    file = tmp_path / "untrusted.html"
+    file.write_text(
+        f"<!doctype html><meta charset=utf-8>{fragment.partition('<script>')[0]}", encoding="utf-8"
+    )
+    driver.get(file.as_uri())
+    image = driver.find_element("css selector", "img")
+    assert image.get_property("complete")
+    assert image.get_property("naturalWidth") > 1000
+    assert "W1[1,1]: 0.02919" in image.get_attribute("alt")
+
+
+def test_moves_only_for_those_who_do_not_mind(shown):
+    _, page, _ = shown
+    watch = """
+        const [dot, button, done] = [arguments[0], arguments[1], arguments[2]];
+        let moved = false;
+        const observer = new MutationObserver(() => { moved ||= dot.getAttribute("visibility") === "visible"; });
+        observer.observe(dot, { attributes: true });
+        button.click();
+const end = () => { observer.disconnect(); done(moved); };
+        requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(end)));
+    """
+    page.slide(20)
+    button = page.find('[aria-label^="one step on"]')
+    dot = page.find(".traveller")
+    assert page.driver.execute_async_script(watch, dot, button) is False
+    prefer(page.driver, reduced_motion="no-preference")
+    assert page.driver.execute_async_script(watch, dot, button) is True
+
+
+def test_what_a_screen_reader_is_told(shown):
+    _, page, steps = shown
+    page.press("\ue014")
+    line = page.find(".arithmetic")
+    assert (line.get_attribute("role"), line.get_attribute("aria-live")) == ("status", "polite")
+    spoken = page.find("input").get_attribute("aria-valuetext")
+    assert spoken == f"Forward pass, step 1 of {len(steps)}: {steps[0].text}"
+    for control in page.root.find_elements("css selector", "button, input, select"):
+        assert control.accessible_name
+
+
+def test_focus_can_be_seen(shown):
+    _, page, _ = shown
+    page.press("\ue004", "\ue004")  # tab
+    style = page.driver.execute_script(
+        "const at = arguments[0].activeElement; return [at.matches(':focus-visible'), getComputedStyle(at).outlineWidth]",
+        page.root,
+    )
+    assert style == [True, "3px"]
