@@ -327,7 +327,8 @@ def test_moves_only_for_those_who_do_not_mind(shown):
     watch = """
         const [dot, button, done] = [arguments[0], arguments[1], arguments[2]];
         let moved = false;
-        const observer = new MutationObserver(() => { moved ||= dot.getAttribute("visibility") === "visible"; });
+        const look = () => { moved ||= dot.getAttribute("visibility") === "visible"; };
+        const observer = new MutationObserver(look);
         observer.observe(dot, { attributes: true });
         button.click();
 const end = () => { observer.disconnect(); done(moved); };
@@ -356,7 +357,8 @@ def test_focus_can_be_seen(shown):
     _, page, _ = shown
     page.press("\ue004", "\ue004")  # tab
     style = page.driver.execute_script(
-        "const at = arguments[0].activeElement; return [at.matches(':focus-visible'), getComputedStyle(at).outlineWidth]",
+        "const at = arguments[0].activeElement;"
+        "return [at.matches(':focus-visible'), getComputedStyle(at).outlineWidth]",
         page.root,
     )
     assert style == [True, "3px"]
