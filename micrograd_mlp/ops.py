@@ -116,7 +116,8 @@ def as_float(x: Any) -> float:
     if type(x) is float:
         return x
     # Text, None, complex numbers and arrays are refused: converting them would hide a mistake.
-    if hasattr(x, "__float__") and not isinstance(x, complex) and not hasattr(x, "__len__"):
+    is_complex = isinstance(x, complex) or getattr(getattr(x, "dtype", None), "kind", "") == "c"
+    if hasattr(x, "__float__") and not is_complex and not hasattr(x, "__len__"):
         try:
             return float(x)
         except OverflowError:
