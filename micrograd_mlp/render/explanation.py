@@ -127,14 +127,17 @@ class Explanation:
         writer = _Writer(self, Latex())
         blocks: list[str] = [
             f"**${writer.derivative} = {writer.number(self.gradient)}$**, {self._along()}",
-            *(f"**Path {i}**\n\n{_equations(['', *rows])}" for i, rows in enumerate(writer.paths(), 1)),
+            *(
+                f"**Path {i}**\n\n{_equations([['', row] for row in rows])}"
+                for i, rows in enumerate(writer.paths(), 1)
+            ),
         ]
         if self._unlisted:
-            blocks.append(f"{self._others()}: ${writer.number(self.remainder)}$".capitalize())
+            blocks.append(f"{self._others()}: ${writer.number(self.remainder)}$")
         if signals := writer.error_signals():
-            blocks += ["With the error signals $\\delta$ (§6.2):", *map(_equations, signals)]
+            blocks += ["With the error signals $\\delta$ (§6.2):", _equations(signals)]
         if definitions := writer.definitions():
-            blocks += ["where", *map(_equations, definitions)]
+            blocks += ["where", _equations(definitions)]
         blocks.append(
             f"Sum over paths: `{self.total!r}`  \nBackpropagation: `{self.gradient!r}`, {self._agreement()}"
         )
@@ -147,9 +150,9 @@ class Explanation:
         for i, (first, *others) in enumerate(writer.paths(), 1):
             rows += [(rf"\text{{path {i}}}", first), *(("", row) for row in others)]
         if self._unlisted:
-            rows.append((rf"\text{{{self._others()}}}", writer.number(self.remainder)))
-        for first, *others in (*writer.error_signals(), *writer.definitions()):
-            rows += [(first, others[0]), *(("", row) for row in others[1:])]
+            rows.append((writer.notation.label(self._others()), writer.number(self.remainder)))
+        rows += [(first, " = ".join(others)) for first, *others in writer.error_signals()]
+        rows += [(first, " = ".join(others)) for first, *others in writer.definitions()]
         return _aligned([(left, f"= {right}") for left, right in rows])
 
     def _repr_markdown_(self) -> str:
@@ -187,11 +190,9 @@ def _aligned(rows: list[tuple[str, str]]) -> str:
     return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
 
-def _equations(terms: list[str]) -> str:
-    """a = b = c as a displayed equation with b and c under each other."""
-    first, *others = terms
-    rows = [(first, f"= {others[0]}"), *(("", f"= {other}") for other in others[1:])]
-    return f"$${_aligned(rows)}$$"
+def _equations(rows: list[list[str]]) -> str:
+    """Displayed equations a = b = c, one a row."""
+    return f"$${_aligned([(first, ' = '.join(['', *others]).strip()) for first, *others in rows])}$$"
 
 
 def _count(paths: int, more: str = "") -> str:

@@ -1,7 +1,7 @@
 """A headless Chromium for the browser tests and for screenshots: Debian's own, never a downloaded one.
 
-python tests/browser/chromium.py picture.png            a step-through of §6's network, mid-way
-python tests/browser/chromium.py picture.png --step 3 --dark
+python -m tests.browser.chromium picture.png            a step-through of §6's network, mid-way
+python -m tests.browser.chromium picture.png --step 3 --dark
 """
 
 from __future__ import annotations
