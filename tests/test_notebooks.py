@@ -1,0 +1,119 @@
+"""The notebooks: each runs from the top, prints what is committed, and its exercises can be solved."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat", reason='needs pip install "micrograd_mlp[notebook]"')
+nbclient = pytest.importorskip("nbclient", reason='needs pip install "micrograd_mlp[notebook]"')
+pytest.importorskip("ipykernel", reason='needs pip install "micrograd_mlp[notebook]"')
+pytest.importorskip("matplotlib", reason='needs pip install "micrograd_mlp[notebook]"')
+from jupyter_client.manager import AsyncKernelManager  # noqa: E402  # only where nbclient is installed
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+# For each notebook its two exercises: a right answer and a wrong one.
+ANSWERS = {
+    "01": [
+        ("answer_1 = 42", "answer_1 = 14"),
+        ("answer_2 = lambda x: x * x * x", "answer_2 = lambda x: 12 * x"),
+    ],
+    "02": [
+        ("answer_1 = 49", "answer_1 = 48"),
+        (
+            "answer_2 = dict(zip(answer_2, [1.0, 1.0, 0.0, 1.0, 1.0, -1.0, 1.0, -2.0, 0.0]))",
+            "answer_2 = dict(zip(answer_2, [1.0, 1.0, 0.0, 1.0, 1.0, -1.0, 1.0, -1.0, 0.0]))",
+        ),
+    ],
+    "03": [
+        ("answer_1 = [-0.75, 0.25, 0.25, 0.25]", "answer_1 = [0.75, -0.25, -0.25, -0.25]"),
+        (
+            "answer_2 = lambda y_hat, y: 0.25 * (y_hat - y) ** 4",
+            "answer_2 = lambda y_hat, y: (y_hat - y) ** 3",
+        ),
+    ],
+    "04": [("answer_1 = 0.25", "answer_1 = 0.5"), ("answer_2 = 0.5", "answer_2 = 1.0")],
+    "05": [
+        ("answer_1 = 0.16", "answer_1 = 1.0"),
+        (
+            "answer_2 = lambda s, a: [s_j if a_j > 0 else 0.0 for s_j, a_j in zip(s, a)]",
+            "answer_2 = lambda s, a: s",
+        ),
+    ],
+    "06": [("answer_1 = 10", "answer_1 = 9"), ("answer_2 = 0.27", "answer_2 = 0.1")],
+    "07": [("answer_1 = -1.0", "answer_1 = -0.1"), ("answer_2 = (0.095, 0.48)", "answer_2 = (0.2, 0.9)")],
+    "08": [
+        (
+            "answer_1 = history.validation_losses.index(min(history.validation_losses)) + 1",
+            "answer_1 = len(history.validation_losses)",
+        ),
+        ("answer_2 = 0.01", "answer_2 = 1e-4"),
+    ],
+    "09": [
+        ("answer_1 = lambda x, y: (1 / y, -x / y**2)", "answer_1 = lambda x, y: (1 / y, x / y**2)"),
+        ("answer_2 = lambda out, x: out / (3 * x)", "answer_2 = lambda out, x: out / 3"),
+    ],
+}
+
+
+def run(notebook):
+    """Execute every cell in a fresh kernel that finds the package from the root of the repository."""
+    with tempfile.TemporaryDirectory(prefix="nb") as sockets:  # a short path: sockets allow 100 letters
+        manager = AsyncKernelManager(transport="ipc", ip=str(Path(sockets) / "ipc"))
+        place = {"metadata": {"path": str(ROOT)}}
+        client = nbclient.NotebookClient(notebook, km=manager, resources=place, timeout=240)
+        client.execute(cleanup_kc=True)  # else it leaves running a manager that it was given
+
+
+def text(cell):
+    """What a cell prints or shows as text; pictures depend on fonts and versions, and are looked at."""
+    printed = [output.get("text") or output.get("data", {}).get("text/plain") for output in cell.outputs]
+    return "".join(line for line in printed if line)
+
+
+def exercises(cells):
+    """For each exercise the cell for the answer, and the cell that checks it."""
+    starts = [i for i, cell in enumerate(cells) if cell.source.startswith("# Exercise")]
+    return [(cells[i], cells[i + 1]) for i in starts]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    committed = [text(cell) for cell in code]
+    checks = [check for _, check in exercises(code)]
+    answers = [answer for pair in ANSWERS[path.name[:2]] for answer in pair]
+    for answer, check in zip(answers, [checks[0], checks[0], checks[1], checks[1]], strict=True):
+        for source in (answer, check.source):
+            notebook.cells.append(nbformat.v4.new_code_cell(source))
+    run(notebook)
+    assert [text(cell) for cell in code] == committed
+    assert [text(check) for check in checks] == ["not yet\n", "not yet\n"]
+    verdicts = [text(cell) for cell in notebook.cells[-7::2]]
+    assert verdicts == ["right\n", "not yet\n", "right\n", "not yet\n"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_static_page_shows_every_picture_without_a_network(path):
+    nbconvert = pytest.importorskip("nbconvert", reason='needs pip install "micrograd_mlp[notebook]"')
+    notebook = nbformat.read(path, as_version=4)
+    shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    pictures = [data for data in shown if "image/png" in data or "text/html" in data]
+    assert pictures
+    page, _ = nbconvert.HTMLExporter(mathjax_url="", require_js_url="").from_notebook_node(notebook)
+    assert page.count('src="data:image/') >= len(pictures)
+    assert 'src="http' not in page
+    assert 'href="http' not in page
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_file_is_small_and_holds_no_trace_of_a_run(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert path.stat().st_size < 500_000
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not any(cell.metadata for cell in notebook.cells)
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
