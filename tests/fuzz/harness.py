@@ -1,4 +1,4 @@
-"""Runs one target on many inputs and counts what came out; anything else than its one error is raised."""
+"""Reads inputs of a target and counts what came out; anything else than its one error is raised."""
 
 import re
 import signal
@@ -47,16 +47,41 @@ def _hang(*_: Any) -> None:
     raise TimeoutError(f"one input took more than {SECONDS} s")
 
 
-def fuzz(target: Target, inputs: int) -> Counts:
-    """Read that many inputs.
+def check(target: Target, content: Any, counts: Counts) -> None:
+    """Read one input, and count what came of it.
 
     Raises:
         whatever the target raises besides its error; AssertionError if a file was touched or an error
-        has no message; TimeoutError if one input hangs.
+        has no message; TimeoutError if the input hangs.
     """
+    global watching
     if not _installed:
         sys.addaudithook(_audit)
         _installed.append(True)
+    prepared = target.prepare(content)
+    before = signal.signal(signal.SIGALRM, _hang)
+    signal.alarm(SECONDS)
+    start = time.perf_counter()
+    watching = True
+    try:
+        target.read(prepared)
+        counts.accepted += 1
+    except target.error as error:
+        counts.refused += 1
+        # What is quoted from the input does not make a message another one.
+        counts.kinds.add(re.sub(r"'.*'|\".*\"|[0-9]+|\n.*", "…", str(error), flags=re.DOTALL))
+    finally:
+        watching = False
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    counts.inputs += 1
+    counts.slowest = max(counts.slowest, time.perf_counter() - start)
+    assert touched == [], touched
+    assert "" not in counts.kinds, "an error without a message"
+
+
+def fuzz(target: Target, inputs: int) -> Counts:
+    """Read that many inputs, drawn by Hypothesis; raises as `check`."""
     counts = Counts()
 
     @settings(
@@ -69,29 +94,7 @@ def fuzz(target: Target, inputs: int) -> Counts:
     )
     @given(target.inputs)
     def run(content: Any) -> None:
-        global watching
-        prepared = target.prepare(content)
-        signal.alarm(SECONDS)
-        start = time.perf_counter()
-        watching = True
-        try:
-            target.read(prepared)
-            counts.accepted += 1
-        except target.error as error:
-            counts.refused += 1
-            # What is quoted from the input does not make a message another one.
-            counts.kinds.add(re.sub(r"'.*'|\".*\"|[0-9]+|\n.*", "…", str(error), flags=re.DOTALL))
-        finally:
-            watching = False
-            signal.alarm(0)
-        counts.inputs += 1
-        counts.slowest = max(counts.slowest, time.perf_counter() - start)
-        assert touched == [], touched
-        assert "" not in counts.kinds, "an error without a message"
+        check(target, content, counts)
 
-    before = signal.signal(signal.SIGALRM, _hang)
-    try:
-        run()
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    run()
     return counts

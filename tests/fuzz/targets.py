@@ -6,7 +6,7 @@ import math
 import random
 import string
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,24 @@ from micrograd_mlp import MLP, Value, ops
 from micrograd_mlp.expressions import ExpressionError, parse, parse_assignment
 from micrograd_mlp.tables import TableError, TableModel, parse_table, read_table, train
 
-FOLDER = Path(tempfile.mkdtemp(prefix="micrograd_mlp_fuzz_"))
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk would take most of the time
+FOLDER = Path(tempfile.mkdtemp(prefix="micrograd_mlp_fuzz_", dir=MEMORY))
 
 
 @dataclass(frozen=True)
 class Target:
-    """`read(content)` returns nothing, or raises `error` with a message that says what is wrong."""
+    """`read(prepare(content))` returns nothing, or raises `error` with a message that says what is wrong.
+
+    `inputs` is what Hypothesis draws; `seeds` and `words` are what atheris starts from and mutates.
+    """
 
     inputs: st.SearchStrategy[Any]
     read: Callable[[Any], None]
     error: type[Exception]
     prepare: Callable[[Any], Any] = lambda content: content
+    from_bytes: Callable[[bytes], Any] = lambda data: data
+    seeds: Sequence[bytes] = ()
+    words: Sequence[bytes] = ()
 
 
 # Formulas
@@ -188,9 +195,65 @@ def read_a_table_model(path: Path) -> None:
     assert isinstance(prediction, float | str)
 
 
+def words_of(texts: Iterable[str]) -> list[bytes]:
+    return [text.encode("utf-8", "surrogatepass") for text in texts if 0 < len(text) < 30]
+
+
+NAMES = [
+    "micrograd_mlp model",
+    "version",
+    "null",
+    "NaN",
+    "Infinity",
+    "1e999",
+    "-0",
+    "relu",
+    "tanh",
+    "[]",
+    "{}",
+    "\\ud800",
+]
+
 TARGETS = {
-    "expressions": Target(formulas, read_formula, ExpressionError),
-    "tables": Target(tables, read_a_table, TableError, as_file),
-    "models": Target(changes_of(MODEL), read_a_model, ValueError, as_file),
-    "table models": Target(changes_of(TABLE_MODEL), read_a_table_model, ValueError, as_file),
+    "expressions": Target(
+        formulas,
+        read_formula,
+        ExpressionError,
+        from_bytes=lambda data: data.decode("utf-8", "surrogateescape"),
+        seeds=[
+            b"tanh(w*x + b)",
+            b"-x**2 / dot([x, y], [1, 2.5])",
+            b"total(x, [y, 1e3]) - maximum(x, 0)",
+            b"w=0.5",
+        ],
+        words=words_of(TOKENS),
+    ),
+    "tables": Target(
+        tables,
+        read_a_table,
+        TableError,
+        as_file,
+        seeds=[
+            b"x,t\n1,a\n2,b\n3,a\n4,b\n",
+            b'x;"y";t\r\n1;2.5;0.5\r\n-3;1e5;1.5\r\n',
+            b"t\tx\tname\n1\t2\tA\n2\t3\tB\n",
+        ],
+        words=words_of(CELLS),
+    ),
+    "models": Target(
+        changes_of(MODEL),
+        read_a_model,
+        ValueError,
+        as_file,
+        seeds=[json.dumps(MODEL).encode()],
+        words=words_of([*NAMES, *MODEL, *MODEL["model"], *MODEL["parameters"]]),
+    ),
+    "table models": Target(
+        changes_of(TABLE_MODEL),
+        read_a_table_model,
+        ValueError,
+        as_file,
+        seeds=[json.dumps(TABLE_MODEL).encode()],
+        words=words_of([*NAMES, *TABLE_MODEL]),
+    ),
 }
