@@ -43,6 +43,7 @@ def main() -> int:
         return subprocess.run(command, env=os.environ | SINGLE_THREADED).returncode
 
     effort = harness.QUICK if arguments.quick else harness.FULL
+    harness.use_threads(1)
     results, failed = [], False
     for name in arguments.rows or ROWS:
         title, measure = ROWS[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -182,6 +183,14 @@ def peak_flops() -> float:
         np.matmul(a, b, out=out)
         _peaks.append(2 * n**3 / min(_seconds(lambda: np.matmul(a, b, out=out)) for _ in range(20)))
     return _peaks[0]
+
+
+def use_threads(n: int) -> None:
+    """For compiled programs, if Numba is there to compile any."""
+    with contextlib.suppress(ImportError):
+        import numba
+
+        numba.set_num_threads(n)
 
 
 def single_threaded_torch():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tests.benchmarks import digits, engine, irregular, networks, trace
-from tests.benchmarks.harness import Contender, Effort, Line, NotRunError, Running, race
+from tests.benchmarks.harness import Contender, Effort, Line, NotRunError, Running, race, use_threads
 
 
 def moons(effort: Effort) -> list[Line]:
@@ -41,12 +41,10 @@ def cores(effort: Effort) -> list[Line]:
 
 
 def on_threads(n: int, program: Running) -> Running:
-    import numba
-
     def run() -> None:
-        numba.set_num_threads(n)
+        use_threads(n)
         program.run()
-        numba.set_num_threads(1)
+        use_threads(1)
 
     return replace(program, run=run)
 
