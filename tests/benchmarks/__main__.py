@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import traceback
 
 # These are read when the libraries are loaded, so the benchmark starts itself again with them set.
 SINGLE_THREADED = {
@@ -52,9 +53,10 @@ def main() -> int:
             lines = measure(effort)
         except (harness.NotRunError, ImportError) as why:
             lines = [harness.Line("micrograd_mlp", harness.not_run(why))]
-        except harness.DisagreementError as error:
+        except Exception as error:  # the other rows are worth having all the same
+            traceback.print_exc()
             failed = True
-            lines = [harness.Line("micrograd_mlp", f"WRONG: {error}", holds=False)]
+            lines = [harness.Line("micrograd_mlp", f"FAILED: {error}", holds=False)]
         results.append((f"{title} [{name}]", lines))
     harness.print_table(results, arguments.markdown)
     _print_machine(harness, arguments.quick)

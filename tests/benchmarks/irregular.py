@@ -46,12 +46,14 @@ OURS: Kinds = {
 }
 
 
-def recipe(n_nodes: int = 10_000, n_inputs: int = 100, seed: int = 0) -> Recipe:
+def recipe(n_operations: int = 10_000, n_inputs: int = 100, seed: int = 0) -> Recipe:
+    """As many operations as micrograd_mlp records; a softmax is nine: four exp, four sub, a logsumexp."""
     rng = random.Random(seed)
     inputs = [rng.gauss(0.0, 1.0) for _ in range(n_inputs)]
     numbers, operations = list(inputs), []
     unused = list(range(n_inputs))
-    while len(numbers) < n_inputs + n_nodes:
+    recorded = 0
+    while recorded < n_operations:
         position = len(numbers)
         reach = range(max(0, position - 30), position - 9)
         due = [k for k in unused[:4] if k < position - 25]  # so that no node is for nothing
@@ -64,6 +66,7 @@ def recipe(n_nodes: int = 10_000, n_inputs: int = 100, seed: int = 0) -> Recipe:
             result = softmax([numbers[k] for k in four])
         numbers += result if kind == "softmax" else [result]
         operations.append(Operation(kind, tuple(operands)))
+        recorded += 9 if kind == "softmax" else 1
         unused = [k for k in unused if k not in operands] + list(range(position, len(numbers)))
     return Recipe(inputs, operations)
 
