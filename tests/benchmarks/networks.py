@@ -104,7 +104,7 @@ def our_optimizer(task: Task, parameters: list[Parameter]) -> Any:
     return {"SGD": SGD, "Adam": Adam}[task.optimizer](parameters, lr=task.lr)
 
 
-def compiled(task: Task, steps: int = 100) -> Running:
+def compiled(task: Task, steps: int) -> Running:
     """`program.train`, called once for many steps."""
     from micrograd_mlp import compile
 
@@ -335,14 +335,17 @@ def micrograd(task: Task) -> Running:
     return Running(step, answer=answer(first, gradient, [float(p.data) for p in parameters]))
 
 
-def contenders(task: Task, *, torch: float | None, jax: float | None = None) -> list[Contender]:
-    """Us and the two that every training row is measured against, with the ratios that are promised."""
+def contenders(task: Task, *, torch: float, jax: float | None = None, steps: int = 100) -> list[Contender]:
+    """Us and the two that every training row is measured against, with the ratios that are promised.
+
+    `steps` are run by one call of what runs several.
+    """
     result = [
-        Contender("micrograd_mlp, program.train", lambda: compiled(task)),
+        Contender("micrograd_mlp, program.train", lambda: compiled(task, steps)),
         Contender("micrograd_mlp, program() and optimizer.step()", lambda: compiled_then_eager_step(task)),
         Contender("PyTorch", lambda: pytorch(task), torch),
         Contender("JAX, jit", lambda: jax_jit(task), jax),
-        Contender("JAX, jit of 100 steps", lambda: jax_jit(task, 100)),
+        Contender(f"JAX, jit of {steps} steps", lambda: jax_jit(task, steps)),
     ]
     if task.alpha and task.optimizer == "SGD":  # under Adam weight decay is another rule
         result.append(

@@ -25,7 +25,8 @@ def digits_sized(effort: Effort) -> list[Line]:
 
 
 def mnist_sized(effort: Effort) -> list[Line]:
-    return race(networks.contenders(networks.random_classes(784, 128, 10, batch=128), torch=1), effort)
+    task = networks.random_classes(784, 128, 10, batch=128)
+    return race(networks.contenders(task, torch=1, steps=10), effort)
 
 
 def cores(effort: Effort) -> list[Line]:
