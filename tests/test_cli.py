@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from importlib import resources
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import micrograd_mlp
-from micrograd_mlp import tour
+from micrograd_mlp import tables, tour
 from micrograd_mlp.cli import main
 from micrograd_mlp.render import graphviz_backend
 from micrograd_mlp.tables import TableModel
@@ -259,6 +260,24 @@ def test_train_regresses_a_real_target_and_leaves_text_out(run):
     assert "left out: species (text)" in out
     assert float(re.search(r"R² (-?\d\.\d+)", out)[1]) > 0.8
     assert files() == ["width.json"]
+
+
+def test_ctrl_c_ends_the_training_and_saves_what_was_learned(run, monkeypatch):
+    calls = 0
+
+    def cross_entropy(logits, target):
+        nonlocal calls
+        calls += 1
+        if calls == 112 * 3 + 50:
+            os.kill(os.getpid(), signal.SIGINT)
+        return micrograd_mlp.cross_entropy(logits, target)
+
+    monkeypatch.setattr(tables, "cross_entropy", cross_entropy)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # eager, example by example
+    status, out, _ = run("train", IRIS, "--target", "species", "--epochs", "1000")
+    assert status == 0
+    assert "3 epochs of 1000, stopped by Ctrl-C" in out
+    assert TableModel.load("iris.model.json").classes == ["setosa", "versicolor", "virginica"]
 
 
 def test_train_twice_replaces_its_own_model_and_nothing_else(run):
