@@ -1,0 +1,204 @@
+"""Execute a tape: forward in the order of computing, backward in the reverse (§6, §7).
+
+A tape is data: see `tape` for the columns of a run. The same two functions serve the varying tape,
+with a row of lanes in a place, and the uniform one, with one. v and d are the flat arrays of values and
+adjoints, in which place p begins at p · lanes.
+"""
+
+from __future__ import annotations
+
+import math
+
+from micrograd_mlp.compiled.elementwise import op_backward, op_forward
+from micrograd_mlp.compiled.functions import exp, log
+from micrograd_mlp.compiled.layers import layer_backward, layer_forward
+from micrograd_mlp.compiled.native import call_user, compiled, separately
+from micrograd_mlp.compiled.tape import (
+    ARITY,
+    CODE,
+    COPY,
+    COUNT,
+    FIRST,
+    FIRST_USER,
+    INPUTS,
+    LAYER,
+    LOGSUMEXP,
+    N_COLUMNS,
+    PAIRS,
+    START,
+    SUM,
+)  # fmt: skip
+
+INF = math.inf
+
+
+@compiled
+def _sum_forward(v, place, args, first_pair, first_term, end, lanes):
+    """Σ aₖbₖ + Σ cₖ."""
+    if lanes == 1:
+        x = 0.0
+        for k in range(first_pair, first_term, 2):
+            x += v[args[k]] * v[args[k + 1]]
+        for k in range(first_term, end):
+            x += v[args[k]]
+        v[place] = x
+        return
+    o = place * lanes
+    for lane in range(lanes):
+        v[o + lane] = 0.0
+    for k in range(first_pair, first_term, 2):
+        a, b = args[k] * lanes, args[k + 1] * lanes
+        for lane in range(lanes):
+            v[o + lane] += v[a + lane] * v[b + lane]
+    for k in range(first_term, end):
+        c = args[k] * lanes
+        for lane in range(lanes):
+            v[o + lane] += v[c + lane]
+
+
+@compiled
+def _sum_backward(v, d, base, place, args, first_pair, first_term, end, lanes):
+    g = (place - base) * lanes
+    if lanes == 1:
+        x = d[g]
+        for k in range(first_pair, first_term, 2):
+            a, b = args[k], args[k + 1]
+            d[max(a - base, 0)] += v[b] * x
+            d[max(b - base, 0)] += v[a] * x
+        for k in range(first_term, end):
+            d[max(args[k] - base, 0)] += x
+        return
+    for k in range(first_pair, first_term, 2):
+        a, b = args[k] * lanes, args[k + 1] * lanes
+        da, db = max(args[k] - base, 0) * lanes, max(args[k + 1] - base, 0) * lanes
+        for lane in range(lanes):
+            d[da + lane] += v[b + lane] * d[g + lane]
+            d[db + lane] += v[a + lane] * d[g + lane]
+    for k in range(first_term, end):
+        dc = max(args[k] - base, 0) * lanes
+        for lane in range(lanes):
+            d[dc + lane] += d[g + lane]
+
+
+@compiled
+def _logsumexp_forward(v, place, args, first, end, lanes, scratch):
+    o, a = place * lanes, args[first] * lanes
+    for lane in range(lanes):
+        v[o + lane] = v[a + lane]
+        scratch[lane] = 0.0
+    for k in range(first + 1, end):
+        a = args[k] * lanes
+        for lane in range(lanes):
+            v[o + lane] = v[a + lane] if v[a + lane] > v[o + lane] else v[o + lane]
+    for k in range(first, end):
+        a = args[k] * lanes
+        for lane in range(lanes):
+            scratch[lane] += exp(v[a + lane] - v[o + lane])
+    for lane in range(lanes):
+        largest = v[o + lane]
+        v[o + lane] = largest + log(scratch[lane]) if abs(largest) < INF else largest
+
+
+@compiled
+def _logsumexp_backward(v, d, base, place, args, first, end, lanes):
+    o, g = place * lanes, (place - base) * lanes
+    for k in range(first, end):
+        a, da = args[k] * lanes, max(args[k] - base, 0) * lanes
+        for lane in range(lanes):
+            d[da + lane] += exp(v[a + lane] - v[o + lane]) * d[g + lane]
+
+
+@compiled
+def _gather(v, args, first, end, lanes, scratch):
+    """The operands' rows, one under the other in scratch."""
+    for k in range(first, end):
+        a = args[k] * lanes
+        for lane in range(lanes):
+            scratch[(k - first) * lanes + lane] = v[a + lane]
+
+
+@separately("ninaiaaf")
+def tape_forward(runs, n_runs, args, v, lanes, u, scratch, user):
+    """Fill v from its leaves."""
+    for r in range(n_runs):
+        run = r * N_COLUMNS
+        code, first, count = runs[run + CODE], runs[run + FIRST], runs[run + COUNT]
+        start, arity, pairs = runs[run + START], runs[run + ARITY], runs[run + PAIRS]
+        if code == LAYER:
+            layer_forward(runs, run, args, v, lanes, u, scratch)
+        elif code == SUM:
+            for i in range(count):
+                s = start + i * arity
+                _sum_forward(v, first + i, args, s, s + 2 * pairs, s + arity, lanes)
+        elif code == LOGSUMEXP:
+            for i in range(count):
+                s = start + i * arity
+                _logsumexp_forward(v, first + i, args, s, s + arity, lanes, scratch)
+        elif code == COPY:
+            for i in range(count):
+                v[first + i] = v[args[start + i]]
+        elif code >= FIRST_USER:
+            for i in range(count):
+                s = start + i * arity
+                _gather(v, args, s, s + arity, lanes, scratch)
+                call_user(user, code - FIRST_USER, lanes, scratch)
+                o = (first + i) * lanes
+                for lane in range(lanes):
+                    v[o + lane] = scratch[arity * lanes + lane]
+        elif runs[run + INPUTS] >= 0:  # operands side by side: one long row
+            a, b = args[start], args[start + arity - 1]
+            op_forward(code, v, first * lanes, a * lanes, b * lanes, count * lanes)
+        else:
+            for i in range(count):
+                s = start + i * arity
+                a, b = args[s], args[s + arity - 1]
+                op_forward(code, v, (first + i) * lanes, a * lanes, b * lanes, lanes)
+
+
+@separately("niinaaiiaaiaf")
+def tape_backward(runs, n_runs, first_active, args, v, d, base, lanes, u, du, u_base, scratch, user):
+    """Fill d, the adjoints, from those of the outputs; and du, those of the layers' weights."""
+    for r in range(n_runs - 1, first_active - 1, -1):
+        run = r * N_COLUMNS
+        code, first, count = runs[run + CODE], runs[run + FIRST], runs[run + COUNT]
+        start, arity, pairs = runs[run + START], runs[run + ARITY], runs[run + PAIRS]
+        if code == LAYER:
+            layer_backward(runs, run, args, v, d, base, lanes, u, du, u_base, scratch)
+        elif code == SUM:
+            for i in range(count):
+                s = start + i * arity
+                _sum_backward(v, d, base, first + i, args, s, s + 2 * pairs, s + arity, lanes)
+        elif code == LOGSUMEXP:
+            for i in range(count):
+                s = start + i * arity
+                _logsumexp_backward(v, d, base, first + i, args, s, s + arity, lanes)
+        elif code == COPY:
+            for i in range(count):
+                d[max(args[start + i] - base, 0)] += d[first + i - base]
+        elif code >= FIRST_USER:
+            for i in range(count):
+                s = start + i * arity
+                _gather(v, args, s, s + arity, lanes, scratch)
+                o, g = (first + i) * lanes, (first + i - base) * lanes
+                for lane in range(lanes):
+                    scratch[arity * lanes + lane] = v[o + lane]
+                    scratch[(arity + 1) * lanes + lane] = d[g + lane]
+                call_user(user, -1 - (code - FIRST_USER), lanes, scratch)
+                for k in range(arity):
+                    da = max(args[s + k] - base, 0) * lanes
+                    for lane in range(lanes):
+                        d[da + lane] += scratch[(arity + 2 + k) * lanes + lane]
+        elif runs[run + INPUTS] >= 0:
+            a, b = args[start], args[start + arity - 1]
+            op_backward(
+                code, v, d, first * lanes, a * lanes, b * lanes,
+                (first - base) * lanes, max(a - base, 0) * lanes, max(b - base, 0) * lanes, count * lanes,
+            )  # fmt: skip
+        else:
+            for i in range(count):
+                s, o = start + i * arity, first + i
+                a, b = args[s], args[s + arity - 1]
+                op_backward(
+                    code, v, d, o * lanes, a * lanes, b * lanes,
+                    (o - base) * lanes, max(a - base, 0) * lanes, max(b - base, 0) * lanes, lanes,
+                )  # fmt: skip

@@ -1,0 +1,175 @@
+"""The one function that the machine runs: a block, a batch, many steps of training (§6, §7, §10).
+
+`run` is compiled once for all graphs and kept on disk: everything about a graph is data. What is not
+known beforehand - an optimizer's rule, a user's operations - comes in as a pointer to a function.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from micrograd_mlp.compiled.interpreter import tape_backward, tape_forward
+from micrograd_mlp.compiled.native import OPTIONS, call_rule, compiled, named
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Code(NamedTuple):
+    """A graph as `run` reads it; see `tape` for what each array means."""
+
+    uniform_runs: Integers
+    uniform_args: Integers
+    uniform_size: int
+    uniform_base: int
+    uniform_first_active: int
+    varying_runs: Integers
+    varying_args: Integers
+    varying_size: int
+    varying_base: int
+    varying_first_active: int
+    spread_rows: Integers
+    spread_places: Integers
+    outputs: Integers
+    first_parameter: int
+    n_parameters: int
+    n_inputs: int
+
+
+class Memory(NamedTuple):
+    """What `run` writes to; each thread has its own.
+
+    u and du are the values and adjoints of the uniform tape, v, d and scratch hold one block.
+    """
+
+    u: Floats
+    du: Floats
+    v: Floats
+    d: Floats
+    scratch: Floats
+
+
+PREDICT, GRADIENT, TRAIN, UPDATE = range(4)  # what `run` is called for
+
+
+@compiled
+def _load(v, x, y, order, start, lanes):
+    """One block of examples, as columns."""
+    for lane in range(lanes):
+        row = order[start + lane]
+        for k in range(x.shape[1]):
+            v[k * lanes + lane] = x[row, k]
+        for k in range(y.shape[1]):
+            v[(x.shape[1] + k) * lanes + lane] = y[row, k]
+
+
+@compiled
+def _spread(code, u, v, lanes):
+    for i in range(len(code.spread_rows)):
+        for lane in range(lanes):
+            v[code.spread_rows[i] * lanes + lane] = u[code.spread_places[i]]
+
+
+@compiled
+def _gather_spread(code, d, du, lanes):
+    """Back from the rows: what reached each lane belongs to the one uniform number."""
+    for i in range(len(code.spread_rows)):
+        row, place = code.spread_rows[i] - code.varying_base, code.spread_places[i] - code.uniform_base
+        if row > 0:
+            for lane in range(lanes):
+                du[place] += d[row * lanes + lane]
+
+
+@compiled
+def _batch(code, memory, user, x, y, order, start, stop, scale, max_lanes, mode, results):
+    """Loss and gradient of the rows order[start:stop], or their outputs if mode is PREDICT."""
+    u, du = memory.u, memory.du
+    tape_forward(code.uniform_runs, len(code.uniform_runs), code.uniform_args, u, 1, u, memory.scratch, user)
+    du[:] = 0.0
+    loss = 0.0
+    if code.n_inputs == 0:
+        for k in range(len(code.outputs)):
+            results[0, k] = u[code.outputs[k]]
+        loss = u[code.outputs[0]]
+        if mode != PREDICT:
+            du[max(code.outputs[0] - code.uniform_base, 0)] = 1.0
+    else:
+        n_blocks = (stop - start + max_lanes - 1) // max_lanes
+        width = ((stop - start + n_blocks - 1) // n_blocks + 7) // 8 * 8  # equal blocks, whole vectors
+        for block in range(start, stop, width):
+            lanes = min(width, stop - block)
+            v = memory.v[: code.varying_size * lanes]
+            _load(v, x, y, order, block, lanes)
+            _spread(code, u, v, lanes)
+            tape_forward(
+                code.varying_runs,
+                len(code.varying_runs),
+                code.varying_args,
+                v,
+                lanes,
+                u,
+                memory.scratch,
+                user,
+            )
+            if mode == PREDICT:
+                for k in range(len(code.outputs)):
+                    for lane in range(lanes):
+                        results[block + lane, k] = v[code.outputs[k] * lanes + lane]
+                continue
+            d = memory.d[: (code.varying_size - code.varying_base) * lanes]
+            d[:] = 0.0
+            output = code.outputs[0]
+            for lane in range(lanes):
+                loss += v[output * lanes + lane]
+                d[max(output - code.varying_base, 0) * lanes + lane] = scale
+            tape_backward(
+                code.varying_runs, len(code.varying_runs), code.varying_first_active, code.varying_args,
+                v, d, code.varying_base, lanes, u, du, code.uniform_base, memory.scratch, user,
+            )  # fmt: skip
+            _gather_spread(code, d, du, lanes)
+        loss *= scale
+    if mode != PREDICT:
+        tape_backward(
+            code.uniform_runs, len(code.uniform_runs), code.uniform_first_active, code.uniform_args,
+            u, du, code.uniform_base, 1, u, du, code.uniform_base, memory.scratch, user,
+        )  # fmt: skip
+    return loss
+
+
+def _run(
+    code, memory, user, rule, x, y, order, bounds, scale, lanes, mode, t, state, settings, results, finished
+):  # fmt: skip
+    """Some steps: loss, gradient and, if mode is TRAIN, the optimizer's rule.
+
+    Step s takes the rows order[bounds[s, 0] : bounds[s, 1]], in blocks of at most `lanes`; its loss, the sum
+    over them times `scale` (0: the mean), goes to results[s, 0]. PREDICT writes the outputs there, one
+    row an example. UPDATE only applies the rule, to the gradient that is there. A step that gives inf
+    or nan is the last one; `finished` counts the rule's applications.
+    """
+    first = code.first_parameter
+    theta = memory.u[first : first + code.n_parameters]
+    gradient = memory.du[first - code.uniform_base : first - code.uniform_base + code.n_parameters]
+    for s in range(len(bounds)):
+        if mode != UPDATE:
+            start, stop = bounds[s, 0], bounds[s, 1]
+            loss = _batch(
+                code, memory, user, x, y, order, start, stop,
+                scale if scale > 0.0 else 1.0 / (stop - start), lanes, mode, results,
+            )  # fmt: skip
+            if mode != PREDICT:
+                results[s, 0] = loss
+        if mode >= TRAIN:
+            if not np.isfinite(results[s, 0]):
+                return
+            call_rule(rule, code.n_parameters, theta, gradient, t + s, state, settings)
+            finished[0] += 1
+            for k in range(code.n_parameters):
+                if not np.isfinite(theta[k]):
+                    return
+
+
+run: Any = njit(**OPTIONS, nogil=True, cache=True)(named(_run))

@@ -1,0 +1,236 @@
+"""A recorded graph, laid out, with the memory and the cores to run it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograd_mlp.compiled.kernels import GRADIENT, PREDICT, TRAIN, UPDATE, Code, Memory, run
+from micrograd_mlp.compiled.native import pointer_to
+from micrograd_mlp.compiled.rules import compiled_operations
+from micrograd_mlp.compiled.tape import lay_out
+from micrograd_mlp.compiled.trace import call, placeholders, trace
+from micrograd_mlp.value import Value, no_grad
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+CACHE = 1 << 20  # bytes that a block's values and adjoints should stay below, about a second-level cache
+MOST_LANES, FEWEST_LANES = 64, 8
+WORTH_A_THREAD = 4_000_000  # operands in a step from which on a second core pays for its start
+CHECKED_OPERATIONS = 20_000  # how much eager computing the first call may do to compare itself with
+NOTHING = np.zeros(0)
+
+
+class Machine:
+    """The graph of `f` for arguments of one shape.
+
+    Attributes:
+        layout: see `tape`.
+        several: f returns a list of outputs.
+        n_recorded: how many operations f recorded.
+        theta: the parameters, in the machine's own order, which `order` says for the user's.
+        gradient: what the last call of `loss` left, in that order too.
+    """
+
+    def __init__(self, f: Callable[..., Any], parameters: Sequence[Value], example: Sequence[Any]) -> None:
+        arguments = [placeholders(row, label) for row, label in zip(example, "xy")]
+        graph, self.several = trace(f, arguments, parameters)
+        self.f, self.parameters = f, parameters
+        self.shapes = [len(argument) if isinstance(argument, list) else None for argument in arguments]
+        self.n_inputs, self.n_recorded = graph.n_inputs, graph.n_recorded
+        self.layout = layout = lay_out(graph)
+        uniform, varying = layout.uniform, layout.varying
+        row_bytes = 8 * (2 * varying.size - varying.base)
+        self.lanes = max(min(MOST_LANES, CACHE // max(row_bytes, 1) // 8 * 8), FEWEST_LANES)
+        n = len(parameters)
+        first = int(layout.parameter_places.min()) if n else uniform.base + 1
+        self.order: Integers = layout.parameter_places - first
+        self.code = Code(
+            uniform.runs, uniform.args, uniform.size, uniform.base, uniform.first_active,
+            varying.runs, varying.args, varying.size, varying.base, varying.first_active,
+            layout.spread_rows, layout.spread_places, layout.outputs, first, n, graph.n_inputs,
+        )  # fmt: skip
+        self._user = compiled_operations(tuple(layout.user_ops)) if layout.user_ops else None
+        self._memories = [self._memory()]
+        own = self._memories[0]
+        self.theta = own.u[first : first + n]
+        self.gradient = own.du[first - uniform.base : first - uniform.base + n]
+        self.finished = np.zeros(1, dtype=np.int64)  # steps of training, counted by the machine code
+
+    def _memory(self) -> Memory:
+        uniform, varying = self.layout.uniform, self.layout.varying
+        u = np.zeros(uniform.size)
+        u[: len(self.layout.leaves)] = self.layout.leaves
+        return Memory(
+            u,
+            np.zeros(uniform.size - uniform.base),
+            np.zeros(varying.size * self.lanes),
+            np.zeros((varying.size - varying.base) * self.lanes),
+            np.zeros(self.layout.scratch_rows * self.lanes),
+        )
+
+    def read(self) -> None:
+        """Take over the numbers that the parameters, and other Values that f uses, have now."""
+        self.theta[self.order] = [p._data for p in self.parameters]
+        for place, value in self.layout.captured.items():
+            self._memories[0].u[place] = value.data
+
+    def write(self) -> None:
+        """Give the parameters the numbers that they have here."""
+        for p, number in zip(self.parameters, self.theta[self.order].tolist()):
+            p.data = number
+
+    # Running
+
+    def _run(
+        self, x: Floats, y: Floats, order: Integers, bounds: Integers, mode: int, results: Floats,
+        scale: float = 0.0, core: int = 0, rule: Any = 0, t: int = 0,
+        state: Floats = NOTHING, settings: Floats = NOTHING,
+    ) -> None:  # fmt: skip
+        operations = 0 if self._user is None else pointer_to(self._user)
+        finished = self.finished if mode in (TRAIN, UPDATE) else np.zeros(1, dtype=np.int64)
+        with np.errstate(all="ignore"):  # without machine code NumPy would warn of inf and nan
+            run(
+                self.code, self._memories[core], operations, rule, x, y, order, bounds, scale, self.lanes,
+                mode, t, state, settings, results, finished,
+            )  # fmt: skip
+
+    def predict(self, x: Floats, y: Floats) -> Floats:
+        """A row of outputs for each row."""
+        outputs = np.zeros((len(x), len(self.layout.outputs)))
+        self._run(x, y, np.arange(len(x)), np.array([[0, len(x)]]), PREDICT, outputs)
+        return outputs
+
+    def loss(self, x: Floats, y: Floats, order: Integers) -> float:
+        """The mean loss of these rows; its gradient is in `gradient`."""
+        cores = self.cores(len(order))
+        n_blocks = -(-len(order) // self.lanes)
+        cuts = [min(n_blocks * core // cores * self.lanes, len(order)) for core in range(cores + 1)]
+        losses = np.zeros((cores, 1, 1))
+        while len(self._memories) < cores:
+            self._memories.append(self._memory())
+        for memory in self._memories[1:cores]:
+            memory.u[:] = self._memories[0].u
+
+        def part(core: int) -> None:
+            bounds = np.array([[cuts[core], cuts[core + 1]]])
+            self._run(x, y, order, bounds, GRADIENT, losses[core], scale=1.0 / len(order), core=core)
+
+        others = [_threads().submit(part, core) for core in range(1, cores)]
+        part(0)
+        for other in others:
+            other.result()
+        for memory in self._memories[1:cores]:  # in order, so that the sum is the same each time
+            self._memories[0].du[:] += memory.du
+        return float(losses.sum())
+
+    def train(
+        self, x: Floats, y: Floats, order: Integers, bounds: Integers,
+        rule: Any, t: int, state: Floats, settings: Floats,
+    ) -> Floats:  # fmt: skip
+        """Steps of an optimizer, in place; `finished` says how many, which are fewer after inf or nan."""
+        losses = np.full((len(bounds), 1), np.nan)
+        self.finished[0] = 0
+        rule = pointer_to(rule)
+        if self.cores(int((bounds[:, 1] - bounds[:, 0]).max(initial=0))) == 1:
+            self._run(x, y, order, bounds, TRAIN, losses, rule=rule, t=t, state=state, settings=settings)
+            return losses[:, 0]
+        for s, (start, stop) in enumerate(bounds.tolist()):
+            losses[s] = self.loss(x, y, order[start:stop])
+            self._run(
+                x, y, order, bounds[s : s + 1], UPDATE, losses[s : s + 1],
+                rule=rule, t=t + s, state=state, settings=settings,
+            )  # fmt: skip
+            if self.finished[0] != s + 1 or not np.isfinite(self.theta).all():
+                break
+        return losses[:, 0]
+
+    def cores(self, n_rows: int) -> int:
+        """How many cores share the rows: a choice by size alone, so that results can be had again."""
+        if n_rows * self.layout.work < WORTH_A_THREAD:
+            return 1
+        return int(min(numba.get_num_threads(), -(-n_rows // self.lanes)))
+
+    # Checking and showing
+
+    def check(self, x: Floats, y: Floats, rows_of: Callable[[int], Sequence[Any]]) -> None:
+        """Compare some rows, none of them the recorded one, with eager execution.
+
+        A branch on `.data`, or a number taken out of a Value, is not in the graph: then the graph is
+        right for the row that it was recorded from, and wrong for others.
+
+        `rows_of` gives the arguments of f, as numbers, for a row's index.
+
+        Raises:
+            RuntimeError: they differ.
+        """
+        n = max(2, CHECKED_OPERATIONS // max(self.n_recorded, 1))
+        rows = _telling_rows(x, y, n)
+        if not rows:
+            return
+        self.read()
+        for row, ours in zip(rows, self.predict(x[rows], y[rows]).tolist()):
+            with no_grad():
+                result = call(
+                    self.f, [placeholders(numbers, label) for numbers, label in zip(rows_of(row), "xy")]
+                )
+            eager = [v.data for v in result] if isinstance(result, list) else [result.data]
+            if not np.allclose(ours, eager, rtol=1e-6, atol=1e-9, equal_nan=True):
+                raise RuntimeError(
+                    f"f gives {_shown(eager)} for row {row}, its recorded graph {_shown(ours)}: the result "
+                    "depends on something that the graph does not hold, such as a branch on `.data`, a "
+                    "number taken out of a Value, or a random choice. Use maximum, minimum, relu, abs or "
+                    "equal, which are part of the graph"
+                )
+
+    def describe(self) -> str:
+        """What was found, for people."""
+        layout = self.layout
+        arguments = [
+            f"{label}: {'one number' if n is None else f'{n} numbers'}" for label, n in zip("xy", self.shapes)
+        ]
+        arrays: list[NDArray[Any]] = [array for memory in self._memories for array in memory]
+        arrays += [layout.uniform.runs, layout.uniform.args, layout.varying.runs, layout.varying.args]
+        left = f"{layout.n_varying:,} for each example, {layout.n_uniform:,} once a batch"
+        lines = [
+            ("inputs", ", ".join(arguments) or "none"),
+            ("parameters", f"{len(self.parameters):,}"),
+            ("operations", f"{self.n_recorded:,} recorded; {left}"),
+            *[("layer", text) for text in layout.layer_texts],
+            ("block", f"{self.lanes} examples"),
+            ("memory", f"{sum([array.nbytes for array in arrays]) / 1e6:.2f} MB"),
+        ]
+        return "\n".join([f"{name:<12}{text}" for name, text in lines])
+
+
+def _telling_rows(x: Floats, y: Floats, n: int) -> list[int]:
+    """Up to n rows besides row 0: those with the smallest and largest numbers, and some in between."""
+    if len(x) < 2:
+        return []
+    columns = np.concatenate([y, x], axis=1)
+    extreme = np.stack([columns[1:].argmin(axis=0), columns[1:].argmax(axis=0)], axis=1).ravel() + 1
+    spaced = np.linspace(len(x) - 1, 1, min(n, len(x) - 1)).round().astype(np.int64)
+    mixed = [*extreme[: max(n // 2, 2)].tolist(), *spaced.tolist()]
+    return list(dict.fromkeys(mixed))[:n]
+
+
+def _shown(numbers: list[float]) -> str:
+    return repr(numbers[0]) if len(numbers) == 1 else f"{numbers!r:.60}"
+
+
+_pool: list[ThreadPoolExecutor] = []
+_pool_lock = threading.Lock()
+
+
+def _threads() -> ThreadPoolExecutor:
+    with _pool_lock:
+        if not _pool:
+            _pool.append(ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS, "micrograd_mlp"))
+        return _pool[0]

@@ -1,0 +1,138 @@
+"""How functions become machine code here: compiled once, kept on disk, not compiled again in callers.
+
+Numba optimises a function anew inside of every function that calls it, which for the large loops of this
+package takes minutes. `separately` makes one that is compiled alone and called through its symbol.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import cfunc, njit, types
+from numba.extending import intrinsic
+
+from micrograd_mlp import ops
+
+Function = Callable[..., Any]
+
+# error_model="numpy" divides as IEEE does; "contract" lets a * b + c be one fused instruction.
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+compiled = njit(**OPTIONS)
+inlined = njit(**OPTIONS, forceinline=True)
+
+
+def _fingerprint() -> str:
+    names = ("elementwise", "functions", "interpreter", "kernels", "layers", "native", "tape")
+    files = [Path(ops.__file__), *[Path(__file__).with_name(f"{name}.py") for name in names]]
+    return hashlib.sha256(b"".join([file.read_bytes() for file in files])).hexdigest()[:16]
+
+
+FINGERPRINT = _fingerprint()
+"""Stands in the names of cached functions: when the table or these files change, they are others.
+Numba itself looks only at the file that a function is in."""
+
+
+def named(function: Function) -> Function:
+    """The function under a name that Numba's cache finds only as long as nothing has changed."""
+    function.__qualname__ = f"{function.__name__}_{FINGERPRINT}"
+    return function
+
+
+_BY_ADDRESS = {"a": types.CPointer(types.float64), "n": types.CPointer(types.int64)}
+
+
+def separately(kinds: str, **options: Any) -> Callable[[Function], Function]:
+    """A function without a result, compiled alone, for callers that are compiled as well.
+
+    Args:
+        kinds: for each argument "a", a flat array of floats, "n", one of integers, "i", an integer, or "f",
+            a function, as `pointer_to` gives it.
+        options: for Numba, instead of `OPTIONS`.
+    """
+
+    def decorate(function: Function) -> Function:
+        if numba.config.DISABLE_JIT:
+            return function
+        own = types.void(*[_BY_ADDRESS.get(kind, types.int64) for kind in kinds])
+        machine = cfunc(own, cache=True, **(options or OPTIONS))(named(function))
+        symbol = f"micrograd_mlp_{function.__qualname__}"
+        llvmlite.binding.add_symbol(symbol, machine.address)
+        _keep_alive.append(machine)
+        callers = types.void(*[types.uintp if kind in _BY_ADDRESS else types.int64 for kind in kinds])
+        names = [f"x{k}" for k in range(len(kinds))]
+        # A caller may itself have an array (whose address is passed) or an address.
+        scope: dict[str, Any] = {"external": types.ExternalFunction(symbol, callers), "address": address}
+        passed = [f"address({name})" if kind in _BY_ADDRESS else name for name, kind in zip(names, kinds)]
+        exec(f"def call({', '.join(names)}): external({', '.join(passed)})", scope)
+        return inlined(scope["call"])  # type: ignore[no-any-return]
+
+    return decorate
+
+
+_keep_alive: list[Any] = []
+
+
+@intrinsic
+def address(_context, array):  # type: ignore[no-untyped-def]
+    """Where an array's numbers are, or where a pointer points to, as an integer."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        pointer = values[0]
+        if isinstance(array, types.Array):
+            pointer = context.make_array(array)(context, builder, pointer).data
+        return builder.ptrtoint(pointer, context.get_value_type(types.uintp))
+
+    return types.uintp(array), generate
+
+
+# What is not known beforehand, a user's operations and an optimizer's rule, is called by its address.
+
+
+def pointer_to(machine: Any) -> Any:
+    """What stands for a function made by `cfunc` in a call of compiled code."""
+    return machine if numba.config.DISABLE_JIT else machine.address
+
+
+def _caller(kinds: str) -> Function:
+    """call(pointer, *arguments), for arguments of these kinds."""
+
+    @intrinsic
+    def by_address(_context, pointer, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+            i64 = context.get_value_type(types.int64)
+            numbers = [builder.extract_value(values[1], k) for k in range(len(kinds))]
+            kind = ir.FunctionType(ir.VoidType(), [i64] * len(kinds))
+            builder.call(builder.inttoptr(values[0], kind.as_pointer()), numbers)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, arguments), generate
+
+    names = [f"x{k}" for k in range(len(kinds))]
+    passed = [
+        f"int64(address({name}))" if kind in _BY_ADDRESS else f"int64({name})"
+        for name, kind in zip(names, kinds)
+    ]
+    scope = {"by_address": by_address, "address": address, "int64": np.int64}
+    exec(f"def call(pointer, {', '.join(names)}): by_address(pointer, ({', '.join(passed)},))", scope)
+    if numba.config.DISABLE_JIT:
+        return lambda function, *arguments: function(*arguments)
+    return inlined(scope["call"])  # type: ignore[no-any-return]
+
+
+# operation(code, lanes, scratch): operation `code` on rows of scratch, first the operands, then the
+# result. For -1 - code its backward pass: then the adjoint follows, then what each operand receives.
+USER_SIGNATURE = types.void(types.int64, types.int64, types.CPointer(types.float64))
+call_user = _caller("iia")
+
+# rule(n, theta, gradient, t, state, settings): one step for n parameters, in place.
+RULE_SIGNATURE = types.void(
+    types.int64, *[types.CPointer(types.float64)] * 2, types.int64, *[types.CPointer(types.float64)] * 2
+)
+call_rule = _caller("iaaiaa")

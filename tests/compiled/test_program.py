@@ -1,0 +1,432 @@
+"""`compile` and `Program`: what they promise beside the right numbers."""
+
+import random
+import subprocess
+import sys
+
+import pytest
+
+from micrograd_mlp import (
+    MLP,
+    SGD,
+    Adam,
+    Value,
+    cross_entropy,
+    exp,
+    hinge,
+    l2,
+    maximum,
+    no_grad,
+    ops,
+    relu,
+)
+
+np = pytest.importorskip("numpy")
+numba = pytest.importorskip("numba")
+from micrograd_mlp import compile  # noqa: E402  (needs the extra)
+from micrograd_mlp.compiled import trace  # noqa: E402
+
+X = [[0.5, -1.0], [1.5, 0.25], [-0.75, 2.0], [0.0, 1.0]]
+Y = [1.0, -1.0, 1.0, -1.0]
+
+
+@pytest.fixture
+def model():
+    return MLP(2, [3, 1], activation="tanh", seed=0)
+
+
+@pytest.fixture
+def program(model):
+    return compile(lambda x, y: hinge(model(x), y), model.parameters())
+
+
+class TestResults:
+    def test_grad_is_replaced_not_added_to(self, program, model):
+        program(X, Y)
+        first = [p.grad for p in model.parameters()]
+        program(X, Y)
+        assert [p.grad for p in model.parameters()] == first
+        assert any(first)
+
+    def test_loss_and_grad_leaves_grad_alone_and_has_the_order_of_the_parameters(self, model):
+        parameters = model.parameters()[::-1]
+        program = compile(lambda x, y: hinge(model(x), y), parameters)
+        for p in parameters:
+            p.grad = 7.0
+        _, gradient = program.loss_and_grad(X, Y)
+        assert all(p.grad == 7.0 for p in parameters)
+        program(X, Y)
+        assert [p.grad for p in parameters] == gradient.tolist()
+
+    def test_the_arrays_belong_to_the_caller(self, program):
+        _, gradient = program.loss_and_grad(X, Y)
+        before = gradient.copy()
+        program.loss_and_grad([[3.0, 3.0]], [1.0])
+        assert (gradient == before).all()
+
+    def test_changed_parameters_are_seen(self, program, model):
+        before = program(X, Y)
+        model.parameters()[0].data += 1.0
+        assert program(X, Y) != before
+
+    def test_inputs_in_any_form(self, program):
+        expected = program(X, Y)
+        assert program(tuple(map(tuple, X)), tuple(Y)) == expected
+        assert program(np.array(X, dtype=np.float32), np.array(Y, dtype=np.int8)) == expected
+        assert program(np.asfortranarray(X), np.array(Y)) == expected
+
+    def test_numbers_in_X_become_one_value(self):
+        w = Value(2.0)
+        assert compile(lambda x, y: (w * x - y) ** 2, [w])([1.0, 2.0], [0.0, 0.0]) == 10.0
+
+    def test_rows_in_Y_become_a_list(self):
+        w = Value(2.0)
+        assert compile(lambda x, y: w * x * (y[0] - y[1]), [w])([1.0, 1.0], [[3.0, 1.0], [1.0, 1.0]]) == 2.0
+
+    def test_parameters_alone(self):
+        v, w = Value(2.0), Value(3.0)
+        program = compile(lambda: l2([v, w]), [v, w])
+        assert program() == 13.0
+        assert (v.grad, w.grad) == (4.0, 6.0)
+
+    def test_a_loss_that_ignores_its_inputs(self):
+        w = Value(3.0)
+        program = compile(lambda x, y: w * w, [w])
+        assert program(X, Y) == 9.0
+        assert w.grad == pytest.approx(6.0, rel=1e-15)
+
+    def test_a_parameter_that_is_not_used_has_no_gradient(self):
+        v, w = Value(2.0), Value(3.0)
+        compile(lambda x: w * x, [v, w])([1.0, 3.0])
+        assert (v.grad, w.grad) == (0.0, 2.0)
+
+    def test_predict(self, model):
+        predicted = compile(model, model.parameters()).predict(X)
+        with no_grad():
+            assert predicted == pytest.approx([model(x).data for x in X], rel=1e-12)
+
+    def test_predict_several_outputs(self):
+        model = MLP(2, [4, 3], seed=0)
+        predicted = compile(model, model.parameters()).predict(X)
+        with no_grad():
+            assert predicted == pytest.approx(np.array([[z.data for z in model(x)] for x in X]), rel=1e-12)
+
+    def test_under_no_grad_it_still_differentiates(self, model):
+        with no_grad():
+            loss, gradient = compile(lambda x, y: hinge(model(x), y), model.parameters()).loss_and_grad(X, Y)
+        assert gradient.any()
+        assert loss > 0.0
+
+    def test_several_shapes(self):
+        w = Value(2.0)
+        program = compile(lambda x: w * ops.total(x), [w])
+        assert program([[1.0, 2.0]]) == 6.0
+        assert program([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]) == 6.0
+        assert program([[1.0, 2.0]]) == 6.0
+
+
+class TestTraining:
+    def test_batches_in_the_order_of_eager_training(self, model):
+        """The same seed gives the same rows in the same steps as `fit`."""
+        from micrograd_mlp import fit
+
+        twin = MLP(2, [3, 1], activation="tanh", seed=0)
+        rng = np.random.default_rng(0)
+        rows, targets = rng.normal(size=(11, 2)), np.sign(rng.normal(size=11))
+        program = compile(lambda x, y: hinge(model(x), y), model.parameters())
+        losses = program.train(SGD(model.parameters(), 0.1), rows, targets, epochs=3, batch_size=4, seed=5)
+        history = fit(
+            twin,
+            hinge,
+            rows.tolist(),
+            targets.tolist(),
+            SGD(twin.parameters(), 0.1),
+            epochs=3,
+            batch_size=4,
+            seed=5,
+        )
+        assert losses == pytest.approx(history.losses, rel=1e-10)
+        assert [p.data for p in model.parameters()] == pytest.approx(
+            [p.data for p in twin.parameters()], rel=1e-10
+        )
+
+    def test_eager_and_compiled_steps_mix(self, program, model):
+        twin = MLP(2, [3, 1], activation="tanh", seed=0)
+        other = compile(lambda x, y: hinge(twin(x), y), twin.parameters())
+        mixed, pure = Adam(model.parameters(), 0.1), Adam(twin.parameters(), 0.1)
+        program.train(mixed, X, Y, steps=2)
+        program(X, Y)
+        mixed.step()
+        program.train(mixed, X, Y, steps=2)
+        other.train(pure, X, Y, steps=5)
+        assert mixed.t == pure.t == 5
+        assert [p.data for p in model.parameters()] == pytest.approx(
+            [p.data for p in twin.parameters()], rel=1e-9
+        )
+
+    def test_losses_are_those_before_each_step(self, program, model):
+        before = program(X, Y)
+        losses = program.train(SGD(model.parameters(), 0.1), X, Y, steps=3)
+        assert len(losses) == 3
+        assert losses[0] == before
+        assert program(X, Y) < losses[-1]
+
+    def test_callback_sees_each_step_and_can_end_it(self, program, model):
+        seen = []
+
+        def callback(step, loss):
+            seen.append((step, loss, model.parameters()[0].data))
+            return step == 3
+
+        losses = program.train(SGD(model.parameters(), 0.1), X, Y, steps=10, callback=callback)
+        assert [step for step, _, _ in seen] == [1, 2, 3]
+        assert [loss for _, loss, _ in seen] == losses
+        assert len({datum for _, _, datum in seen}) == 3
+
+    def test_callback_may_change_the_learning_rate(self, program, model):
+        optimizer = SGD(model.parameters(), 0.1)
+
+        def stop_moving(step, loss):
+            optimizer.lr = 0.0
+
+        losses = program.train(optimizer, X, Y, steps=4, callback=stop_moving)
+        assert losses[0] != losses[1] == losses[2] == losses[3]
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+    def test_an_interruption_keeps_the_last_finished_step(self, program, model, error):
+        twin = MLP(2, [3, 1], activation="tanh", seed=0)
+        optimizer, expected = Adam(model.parameters(), 0.1), Adam(twin.parameters(), 0.1)
+
+        def callback(step, loss):
+            if step == 4:
+                raise error
+
+        with pytest.raises(error):
+            program.train(optimizer, X, Y, steps=10, callback=callback)
+        compile(lambda x, y: hinge(twin(x), y), twin.parameters()).train(expected, X, Y, steps=4)
+        assert [p.data for p in model.parameters()] == [p.data for p in twin.parameters()]
+        assert optimizer.state_dict() == expected.state_dict()
+
+    def test_ctrl_c_inside_of_a_chunk(self, program, model, monkeypatch):
+        """The signal arrives when machine code returns, before Python has counted its steps."""
+        from micrograd_mlp.compiled import machine
+
+        compiled_run = machine.run
+
+        def interrupted(*arguments):
+            compiled_run(*arguments)
+            if optimizer.t >= 3:
+                raise KeyboardInterrupt
+
+        optimizer = Adam(model.parameters(), 0.1)
+        program(X, Y)
+        monkeypatch.setattr(machine, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            program.train(optimizer, X, Y, steps=100)
+        monkeypatch.undo()
+        twin = MLP(2, [3, 1], activation="tanh", seed=0)
+        expected = Adam(twin.parameters(), 0.1)
+        compile(lambda x, y: hinge(twin(x), y), twin.parameters()).train(expected, X, Y, steps=optimizer.t)
+        assert 3 < optimizer.t < 100
+        assert [p.data for p in model.parameters()] == [p.data for p in twin.parameters()]
+        assert optimizer.state_dict() == expected.state_dict()
+
+    @pytest.mark.parametrize("steps", [3, 40])
+    def test_a_loss_that_overflows_is_an_error_and_costs_nothing(self, steps):
+        w = Value(1.0)
+        program = compile(lambda x: exp(w * x), [w])
+        optimizer = SGD([w], lr=-0.0 + 2.0)
+        with pytest.raises(FloatingPointError, match=r"learning rate 2\.0"):
+            program.train(optimizer, [-1.0, 8.0], steps=steps)
+        assert np.isfinite(program([-1.0, 8.0]))
+        assert np.isfinite(w.data)
+
+    def test_two_optimizers_do_not_share_state(self, program, model):
+        first, second = Adam(model.parameters(), 0.1), Adam(model.parameters(), 0.1)
+        program.train(first, X, Y, steps=2)
+        program.train(second, X, Y, steps=1)
+        assert (first.t, second.t) == (2, 1)
+        assert first.state["m"] != second.state["m"]
+
+    def test_zero_steps_change_nothing(self, program, model):
+        before = model.state_dict()
+        assert program.train(SGD(model.parameters(), 0.1), X, Y, steps=0) == []
+        assert model.state_dict() == before
+
+    def test_a_random_generator_goes_on_where_it_was(self, program, model):
+        rng = random.Random(3)
+        program.train(SGD(model.parameters(), 0.1), X, Y, epochs=1, batch_size=2, seed=rng)
+        assert rng.getstate() != random.Random(3).getstate()
+
+
+class TestWhatCannotBeRecorded:
+    def test_a_comparison_is_refused_and_the_error_says_what_to_use(self):
+        w = Value(1.0)
+        with pytest.raises(TypeError, match="maximum"):
+            compile(lambda x: w * x if x > 0 else w, [w])([1.0, 2.0])
+
+    def test_a_branch_on_data_is_caught(self):
+        w = Value(1.0)
+        with pytest.raises(RuntimeError, match=r"row 2.*branch on `.data`"):
+            compile(lambda x: w * x if x.data > 0 else -2.0 * w * x, [w])([1.0, 2.0, -1.0, 3.0])
+
+    def test_a_target_that_is_taken_out_is_caught(self):
+        w = [Value(1.0), Value(2.0), Value(3.0)]
+        with pytest.raises(RuntimeError, match="a number taken out of a Value"):
+            compile(lambda x, y: w[int(y.data)] * x, w)([1.0, 1.0, 1.0], [0, 2, 1])
+
+    def test_what_replaces_a_branch_works(self):
+        w = Value(1.0)
+        program = compile(lambda x: maximum(w * x, 0.1 * x) + relu(x), [w])
+        assert program([1.0, -1.0]) == pytest.approx((2.0 - 0.1) / 2)
+
+    def test_a_result_that_is_no_value(self):
+        w = Value(1.0)
+        with pytest.raises(TypeError, match=r"f returned 1\.0"):
+            compile(lambda x: w.data, [w])([1.0])
+
+    def test_several_values_are_no_loss(self):
+        model = MLP(2, [2], seed=0)
+        with pytest.raises(TypeError, match="list of 2 Values"):
+            compile(model, model.parameters())(X)
+
+
+class TestBadInput:
+    def test_lengths(self, program):
+        with pytest.raises(ValueError, match="X has 4 rows, but Y has 3"):
+            program(X, Y[:3])
+
+    def test_empty(self, program):
+        with pytest.raises(ValueError, match="no rows"):
+            program([], [])
+        with pytest.raises(ValueError, match="no rows"):
+            program(np.zeros((0, 2)), [])
+
+    def test_nan_target(self, program):
+        with pytest.raises(ValueError, match="Y is nan in row 2"):
+            program(X, [1.0, 1.0, float("nan"), 1.0])
+
+    def test_ragged(self, program):
+        with pytest.raises(ValueError, match="rows of one length"):
+            program([[1.0, 2.0], [3.0]], [1.0, -1.0])
+
+    @pytest.mark.parametrize("bad", [[["a", "b"]], [[None, 1.0]], [[1j, 2.0]]])
+    def test_no_numbers(self, program, bad):
+        with pytest.raises(TypeError, match="X must hold numbers"):
+            program(bad, [1.0])
+
+    def test_too_many_dimensions(self, program):
+        with pytest.raises(ValueError, match="shape"):
+            program(np.zeros((2, 2, 2)), [1.0, 1.0])
+
+    def test_another_width_than_the_model_takes(self, program):
+        with pytest.raises(ValueError, match="takes 2 inputs"):
+            program([[1.0, 2.0, 3.0]], [1.0])
+
+    def test_an_argument_is_missing(self, program):
+        with pytest.raises(TypeError, match="X alone"):
+            program(X)
+        with pytest.raises(TypeError, match="nothing"):
+            program()
+        with pytest.raises(TypeError, match="without X"):
+            program(None, Y)
+
+    @pytest.mark.parametrize("parameters", [3.0, [1.0], Value(1.0)])
+    def test_parameters_that_are_no_values(self, parameters):
+        with pytest.raises(TypeError, match="parameters must be"):
+            compile(lambda x: x, parameters)
+
+    def test_parameters_that_cannot_be_adjusted(self):
+        w = Value(1.0)
+        with pytest.raises(ValueError, match="twice"):
+            compile(lambda x: x * w, [w, w])
+        with pytest.raises(ValueError, match="computed from"):
+            compile(lambda x: x * w, [w * 2])
+
+    def test_no_function(self):
+        with pytest.raises(TypeError, match="f must be a function"):
+            compile(3, [])
+
+    def test_another_optimizer(self, program):
+        with pytest.raises(ValueError, match="1 parameters, which are not the 13"):
+            program.train(SGD([Value(1.0)], 0.1), X, Y, steps=1)
+        with pytest.raises(TypeError, match="expected an optimizer"):
+            program.train(None, X, Y, steps=1)
+
+    @pytest.mark.parametrize(
+        "counts", [{}, {"steps": 1, "epochs": 1}, {"steps": -1}, {"epochs": 1, "batch_size": 0}]
+    )
+    def test_counts(self, program, model, counts):
+        with pytest.raises(ValueError, match=r"steps|epochs|batch_size"):
+            program.train(SGD(model.parameters(), 0.1), X, Y, **counts)
+
+    def test_nothing_is_changed_by_a_refused_call(self, program, model):
+        program(X, Y)
+        before = [p.grad for p in model.parameters()]
+        with pytest.raises(ValueError, match="nan"):
+            program(X, [float("nan")] * 4)
+        assert [p.grad for p in model.parameters()] == before
+
+    def test_an_operation_that_numba_cannot_compile(self):
+        odd = ops.Op("odd", forward=lambda x: sorted({x: object()})[0], partials=lambda out, x: (1.0,))
+        w = Value(1.0)
+        if not numba.config.DISABLE_JIT:
+            with pytest.raises(TypeError, match="op 'odd': its forward can't be compiled"):
+                compile(lambda: odd(w), [w])
+
+
+class TestReading:
+    def test_print_shows_what_was_found(self):
+        model = MLP(64, [32, 10], seed=0)
+        parameters = model.parameters()
+        program = compile(lambda x, y: cross_entropy(model(x), y) + 1e-4 * l2(parameters), parameters)
+        assert "not recorded yet" in str(program)
+        program(np.zeros((3, 64)), [0, 1, 2])
+        text = str(program)
+        assert "x: 64 numbers, y: one number" in text
+        assert "2,410" in text
+        assert "z1 = W1 x + b, W1: 32 × 64" in text
+        assert "z2 = W2 x + b, W2: 10 × 32" in text
+        assert "memory" in text
+
+    def test_what_is_the_same_is_computed_once(self):
+        w = Value(0.5)
+        x = Value(1.0)
+        graph, _ = trace.trace(lambda x: (w * x).tanh() + (w * x).tanh() + (2.0 * 3.0 + w * 0.0), [x], [w])
+        recorded = [op for op in graph.operators if op is not None]
+        assert graph.n_recorded == 8
+        assert len(recorded) == 6
+
+    def test_what_does_nothing_is_left_out(self):
+        w = Value(0.5)
+        graph, _ = trace.trace(lambda: sum([w * 1.0, (w - 0.0) / 1.0, w**1]), [], [w])
+        assert [op.name for op in graph.operators if op] == ["add", "add"]
+
+
+def test_a_million_operations():
+    w = Value(0.999)
+
+    def f():
+        x = w
+        for _ in range(20_000):
+            x = x * w + 1e-3
+        return x
+
+    program = compile(f, [w])
+    loss, gradient = program.loss_and_grad()
+    expected = f()
+    w.grad = 0.0
+    expected.backward()
+    assert loss == pytest.approx(expected.data, rel=1e-12)
+    assert gradient[0] == pytest.approx(w.grad, rel=1e-12)
+
+
+def test_without_numba_the_error_names_the_extra():
+    code = (
+        "import sys; sys.modules['numba'] = None\n"
+        "import micrograd_mlp\n"
+        "try:\n    micrograd_mlp.compile\n"
+        "except ImportError as error:\n    print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'pip install "micrograd_mlp[compile]"' in result.stdout

@@ -1,0 +1,295 @@
+"""Compiled execution gives what eager execution gives: values and gradients, to 1e-12 relative."""
+
+import math
+import random
+
+import pytest
+
+from micrograd_mlp import (
+    MLP,
+    SGD,
+    Adam,
+    Momentum,
+    RMSProp,
+    Value,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge,
+    l2,
+    mean,
+    ops,
+    primitive,
+    squared_error,
+)
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("numba")
+from micrograd_mlp import compile  # noqa: E402  (needs the extra)
+
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    math.inf,
+    -math.inf,
+    math.nan,
+    1e-310,
+    1e300,
+    -1e300,
+    710.0,
+    -746.0,
+    20.0,
+]
+
+
+def eager(f, parameters, X, Y=None):
+    """Mean loss and gradient by backward()."""
+    for p in parameters:
+        p.grad = 0.0
+    losses = []
+    for row in range(len(X)):
+        arguments = [data[row] for data in (X, Y) if data is not None]
+        values = [[Value(a) for a in x] if hasattr(x, "__len__") else Value(x) for x in arguments]
+        loss = f(*values)
+        loss.backward(1.0 / len(X))
+        losses.append(loss.data)
+    return ops.total(losses) / len(X), [p.grad for p in parameters]
+
+
+def assert_same(f, parameters, X, Y=None, atol=0.0):
+    loss, gradient = compile(f, parameters).loss_and_grad(X, Y)
+    expected_loss, expected = eager(f, parameters, X, Y)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, atol=atol)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-12, atol=atol)
+
+
+def apply(op, values):
+    return op(*values)
+
+
+def domain(op):
+    n = op.arity or 4
+    return op.domain if op.arity else op.domain * n
+
+
+@pytest.mark.parametrize("op", ops.TABLE.values(), ids=lambda op: op.name)
+def test_every_operation_on_its_domain(op):
+    rng = random.Random(op.name)
+    spans = [(max(low, -3.0), min(high, 3.0)) for low, high in domain(op)]
+    rows = [[rng.uniform(*span) for span in spans] for _ in range(21)]
+    shifts = [Value(0.0) for _ in spans]
+    # Every operand is varying and leads to a parameter, so every local derivative is seen.
+    assert_same(lambda x: op(*[x_k + p for x_k, p in zip(x, shifts)]), shifts, rows, atol=1e-15)
+
+
+@pytest.mark.parametrize("op", ops.TABLE.values(), ids=lambda op: op.name)
+def test_every_operation_on_parameters_alone(op):
+    rng = random.Random(op.name)
+    parameters = [Value(rng.uniform(max(low, -3.0), min(high, 3.0))) for low, high in domain(op)]
+    loss, gradient = compile(lambda: op(*parameters), parameters).loss_and_grad()
+    expected = op(*parameters)
+    for p in parameters:
+        p.grad = 0.0
+    expected.backward()
+    assert loss == pytest.approx(expected.data, rel=1e-12)
+    assert gradient == pytest.approx([p.grad for p in parameters], rel=1e-12)
+
+
+@pytest.mark.parametrize("op", ops.TABLE.values(), ids=lambda op: op.name)
+def test_every_operation_on_special_values(op):
+    """One row at a time: in a mean of all, one nan would hide the rest."""
+    n = op.arity or 2
+    rows = [[a, b] for a in SPECIAL for b in SPECIAL] if n == 2 else [[a] for a in SPECIAL]
+    scales = [Value(1.0) for _ in range(n)]
+    program = compile(lambda x: op(*[x_k * s for x_k, s in zip(x, scales)]), scales)
+    for row in rows:
+        f = program.f
+        with np.errstate(all="ignore"):
+            loss, gradient = program.loss_and_grad([row])
+        expected_loss, expected = eager(f, scales, [row])
+        np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, err_msg=f"{op.name}{row}")
+        np.testing.assert_allclose(gradient, expected, rtol=1e-12, err_msg=f"gradient of {op.name}{row}")
+
+
+@pytest.mark.parametrize("activation", ["linear", "sigmoid", "tanh", "relu", "leaky_relu", "softplus"])
+def test_networks_of_every_activation(activation):
+    model = MLP(3, [5, 4, 2], activation=activation, output_activation=activation, seed=1)
+    rng = np.random.default_rng(0)
+    assert_same(
+        lambda x, y: squared_error(model(x), y),
+        model.parameters(),
+        rng.normal(size=(70, 3)),
+        rng.normal(size=(70, 2)),
+    )
+
+
+LOSSES = {
+    "squared_error": (squared_error, 1, [0.3, -2.0, 1.5]),
+    "hinge": (hinge, 1, [1.0, -1.0, 1.0]),
+    "binary_cross_entropy": (lambda z, y: binary_cross_entropy(z.sigmoid(), y), 1, [0.0, 1.0, 0.25]),
+    "binary_cross_entropy_with_logits": (binary_cross_entropy_with_logits, 1, [0.0, 1.0, 0.25]),
+    "cross_entropy": (cross_entropy, 3, [0, 2, 1]),
+    "cross_entropy of probabilities": (cross_entropy, 3, [[1.0, 0.0, 0.0], [0.2, 0.3, 0.5], [0.0, 1.0, 0.0]]),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_with_a_penalty(name):
+    loss, n_outputs, targets = LOSSES[name]
+    model = MLP(2, [4, n_outputs], activation="tanh", seed=2)
+    parameters = model.parameters()
+    X = np.random.default_rng(1).normal(size=(30, 2)).tolist()
+    assert_same(lambda x, y: loss(model(x), y) + 1e-3 * l2(parameters), parameters, X, targets * 10)
+
+
+@pytest.mark.parametrize("optimizer", [SGD, Momentum, RMSProp, Adam])
+def test_every_optimizer_step_by_step(optimizer):
+    X = np.random.default_rng(2).normal(size=(12, 2))
+    Y = np.sign(X[:, 0])
+    models = [MLP(2, [3, 1], activation="tanh", seed=3) for _ in range(2)]
+    optimizers = [optimizer(model.parameters(), lr=0.05) for model in models]
+    losses = compile(lambda x, y: hinge(models[0](x), y), models[0].parameters()).train(
+        optimizers[0], X, Y, steps=5
+    )
+    for loss in losses:
+        optimizers[1].zero_grad()
+        expected = mean([hinge(models[1](x.tolist()), float(y)) for x, y in zip(X, Y)])
+        expected.backward()
+        optimizers[1].step()
+        assert loss == pytest.approx(expected.data, rel=1e-12)
+    for p, q in zip(models[0].parameters(), models[1].parameters()):
+        assert p.data == pytest.approx(q.data, rel=1e-10)
+    state, expected_state = optimizers[0].state_dict(), optimizers[1].state_dict()
+    assert state["t"] == expected_state["t"] == 5
+    for key, numbers in expected_state["state"].items():
+        assert state["state"][key] == pytest.approx(numbers, rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_irregular_graphs(seed):
+    """Random graphs over inputs, parameters and constants, which reach back to any earlier node."""
+    rng = random.Random(seed)
+    parameters = [Value(rng.uniform(-1.0, 1.0)) for _ in range(5)]
+    smooth = [ops.tanh, ops.sigmoid, ops.softplus, ops.sin, ops.exp, ops.relu, ops.leaky_relu, abs]
+
+    def f(x, y):
+        choose = random.Random(seed)
+        nodes = [*x, y, *parameters, Value(0.5)]
+        for _ in range(60):
+            kind = choose.randrange(6)
+            a, b, c = (choose.choice(nodes) for _ in range(3))
+            if kind == 0:
+                node = choose.choice(smooth)(ops.tanh(a))
+            elif kind == 1:
+                node = a * b + c
+            elif kind == 2:
+                node = a - b
+            elif kind == 3:
+                node = ops.dot([a, b, c], [b, c, a])
+            elif kind == 4:
+                node = ops.softmax([a, b, c])[0]
+            else:
+                node = ops.maximum(a, 0.3) / (1.0 + b * b) + choose.choice([0.0, 2.0]) * c
+            nodes.append(ops.tanh(node))
+        return ops.total(nodes[-20:])
+
+    X = [[rng.gauss(0.0, 1.0) for _ in range(4)] for _ in range(9)]
+    Y = [rng.gauss(0.0, 1.0) for _ in range(9)]
+    assert_same(f, parameters, X, Y, atol=1e-13)
+
+
+def test_a_neuron_in_any_notation_is_a_layer():
+    """The same four neurons, written in four ways."""
+    w = [[Value(0.1 * (3 * j + k + 1)) for k in range(3)] for j in range(4)]
+    b = [Value(-0.1 * j) for j in range(4)]
+    parameters = [p for row in w for p in row] + b
+    notations = {
+        "dot": lambda j, x: ops.dot(w[j], x) + b[j],
+        "sum": lambda j, x: sum((w_k * x_k for w_k, x_k in zip(w[j], x)), b[j]),
+        "plus": lambda j, x: w[j][0] * x[0] + x[1] * w[j][1] + w[j][2] * x[2] + b[j],
+        "total": lambda j, x: ops.total([*[x_k * w_k for w_k, x_k in zip(w[j], x)], b[j]]),
+    }
+    X = [[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]]
+    for neuron in notations.values():
+
+        def f(x, neuron=neuron):
+            return ops.total([ops.tanh(neuron(j, x)) for j in range(4)])
+
+        assert_same(f, parameters, X)
+        program = compile(f, parameters)
+        program(X)
+        assert "W1: 4 × 3" in str(program)
+
+
+def test_tied_and_frozen_weights():
+    """A weight used twice, a Value that is no parameter, and a layer over a layer's own weights."""
+    w, frozen = [Value(0.3), Value(-0.2)], Value(0.7)
+
+    def f(x, y):
+        h = [ops.tanh(ops.dot(w, x)), ops.tanh(ops.dot([w[1], w[0]], x) + frozen)]
+        return squared_error(ops.dot(w, h) + frozen * w[0], y)
+
+    X, Y = [[1.0, 2.0], [0.5, -1.0], [0.0, 3.0]], [1.0, 0.0, -1.0]
+    assert_same(f, w, X, Y)
+    program = compile(f, w)
+    before = program(X, Y)
+    frozen.data = 0.1
+    assert program(X, Y) != before
+    assert program(X, Y) == pytest.approx(eager(f, w, X, Y)[0], rel=1e-12)
+
+
+def test_a_users_own_operation():
+    @primitive(partials=lambda out, x, y: (ops.cos(x) * y, math.sin(x)), arity=2)
+    def wave(x, y):
+        return math.sin(x) * y
+
+    @primitive(partials=lambda out, x, y, z: (2.0 * x, z, y), arity=3)
+    def square_and_product(x, y, z):
+        return x**2 + y * z
+
+    p = [Value(0.4), Value(1.5), Value(-0.5)]
+
+    def f(x):
+        return wave(x[0] * p[0], p[1]) + square_and_product(p[0], x[1], p[2]) * square_and_product(*p)
+
+    assert_same(f, p, [[0.1, 0.2], [2.0, -1.0], [3.0, 0.5]])
+
+
+def test_many_blocks_and_a_remainder():
+    w = Value(0.5)
+    X = np.linspace(-2.0, 2.0, 333)
+    assert_same(lambda x: ops.tanh(w * x) * x, [w], X)
+
+
+def test_the_bits_do_not_depend_on_how_often_it_is_called():
+    model = MLP(4, [8, 1], seed=0)
+    program = compile(lambda x, y: squared_error(model(x), y), model.parameters())
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(200, 4)), rng.normal(size=200)
+    first = program.loss_and_grad(X, Y)
+    again = program.loss_and_grad(X, Y)
+    assert first[0] == again[0]
+    assert first[1].tolist() == again[1].tolist()
+
+
+def test_two_cores_give_the_answer_of_one(monkeypatch):
+    from micrograd_mlp.compiled import machine
+
+    model = MLP(4, [8, 1], seed=0)
+    parameters = model.parameters()
+    f = lambda x, y: squared_error(model(x), y) + 1e-2 * l2(parameters)
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(150, 4)), rng.normal(size=150)
+    expected = compile(f, parameters).loss_and_grad(X, Y)
+    monkeypatch.setattr(machine.Machine, "cores", lambda self, n_rows: 2)
+    program = compile(f, parameters)
+    loss, gradient = program.loss_and_grad(X, Y)
+    assert loss == pytest.approx(expected[0], rel=1e-13)
+    assert gradient == pytest.approx(expected[1], rel=1e-12, abs=1e-15)
+    optimizer = Adam(parameters, lr=0.01)
+    losses = program.train(optimizer, X, Y, steps=20)
+    assert optimizer.t == 20
+    assert losses[-1] < 0.9 * losses[0]
