@@ -62,7 +62,7 @@ def render(source: str, file_format: str) -> bytes:
     # -q: no warnings about the widths of letters that a font lacks.
     command = [program, "-Kdot", f"-T{file_format}", "-q"]
     if file_format == "png":
-        command.append("-Gsize=60,60")  # inches: a huge drawing is made smaller, not painted for minutes
+        command.append("-Gsize=40,40")  # inches: a huge drawing is made smaller, not painted for minutes
     done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)
     if done.returncode or not done.stdout:
         raise RuntimeError(

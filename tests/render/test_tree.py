@@ -86,6 +86,17 @@ def test_what_depth_cut_in_one_place_is_opened_in_another():
     ]
 
 
+def test_a_mark_stands_where_a_node_is_opened():
+    y = Value(2.0, "x").tanh()
+    assert tree(total([y.sin(), y, y]), depth=2).splitlines()[1:] == [
+        "├── sin  data=0.8215  grad=0",
+        "│   └── tanh  data=0.964  grad=0  … 1 parent",
+        "├── tanh  data=0.964  grad=0  #1",
+        "│   └── x  data=2  grad=0",
+        "└── tanh  (see #1)",
+    ]
+
+
 def test_only_what_depth_lets_through_is_visited(monkeypatch):
     class Far(Value):
         __slots__ = ()
