@@ -154,7 +154,7 @@ class _Writer:
         if node.label:
             rows = f"{_title(_text(node.label))}{rows}"
         if node.op is not None:
-            symbol = _text(_SYMBOLS.get(node.op.symbol, node.op.symbol))
+            symbol = _text(_SYMBOLS.get(node.op.symbol, node.op.symbol) or kind(node))
             cell = f'<TD ROWSPAN="{3 if node.label else 2}"><FONT POINT-SIZE="16">{symbol}</FONT></TD><VR/>'
             rows = rows.replace("<TR>", f"<TR>{cell}", 1)
         return _table(rows, border)

@@ -66,9 +66,11 @@ def find_layers(order: Sequence[Value]) -> list[Layer]:
     """
     neurons = _find_neurons(order)
     _claim_nodes(neurons)
-    layers: dict[tuple[int, frozenset[Value]], list[Layer]] = defaultdict(list)
+    layers: dict[tuple[int, frozenset[Value | float]], list[Layer]] = defaultdict(list)
     for neuron in neurons:
-        passes = layers[neuron.layer, frozenset(neuron.inputs)]
+        # Plain numbers become a Constant for each neuron that reads them: only their data is the same.
+        inputs = frozenset(x.data if isinstance(x, Constant) else x for x in neuron.inputs)
+        passes = layers[neuron.layer, inputs]
         layer = next((layer for layer in passes if neuron.index not in layer.neurons), None)
         if layer is None:  # the first time, or the network was called again on the same inputs
             layer = Layer(neuron.layer)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micrograd_mlp import MLP, Constant, Parameter, Value, draw, relu, total
+from micrograd_mlp import MLP, Constant, Op, Parameter, Value, draw, relu, total
 from micrograd_mlp.losses import mean, squared_error
 from micrograd_mlp.render import graphviz_backend
 from micrograd_mlp.render.text import printable
@@ -390,13 +390,13 @@ def test_ten_thousand_letters_are_cut(renderer):
 
 
 def test_symbols_of_own_operations_and_names_of_inputs_are_harmless_too(renderer):
-    from micrograd_mlp import Op
-
     odd = Op('<&"\\n', lambda x: x, lambda out, x: (1.0,))
     model = MLP(1, [1], activation="relu", output_activation=odd, seed=0)
     y = model([Value(1.0, '<i>&"[1]')])
     for group_by, collapse in itertools.product(("neuron", "layer", None), repeat=2):
         assert Picture(draw(y, group_by=group_by, collapse=collapse)).tags <= ALLOWED
+    nameless = Op("", lambda x: x, lambda out, x: (1.0,))
+    assert texts(Picture(draw(nameless(y), depth=0)).node("op"))[0] == "op"
 
 
 # Files and notebooks

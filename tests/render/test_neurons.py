@@ -103,8 +103,11 @@ def test_no_node_belongs_to_two_neurons():
 
 def test_single_neurons_and_layers_are_found_too():
     assert summary(Neuron(2, activation="tanh", seed=0)([1.0, 2.0])) == [(1, 1, [1])]
-    x = [Value(1.0), Value(2.0)]
-    assert summary(total(Layer(2, 3, activation="tanh", seed=0)(x))) == [(1, 1, [1, 2, 3])]
+    layer = Layer(2, 3, activation="tanh", seed=0)
+    assert summary(total(layer([Value(1.0), Value(2.0)]))) == [(1, 1, [1, 2, 3])]
+    assert summary(total(layer([1.0, 2.0]))) == [(1, 1, [1, 2, 3])]
+    two_examples = [*layer([1.0, 2.0]), *layer([3.0, 4.0])]
+    assert summary(total(two_examples)) == [(1, 1, [1, 2, 3]), (2, 1, [1, 2, 3])]
 
 
 @pytest.mark.parametrize("label", ["z1[2]", "z1", "z[1]", "zz1[1]", "z1[1]x", "z٣[1]", "a1[1]", "W1[1,1]"])
