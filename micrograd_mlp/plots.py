@@ -21,11 +21,11 @@ SHADES = (0.0, 0.5, 0.25, 0.75, 0.62)  # places in the colour map; above 0.8 a t
 
 
 def plot_history(runs: Any, ax: Any = None, *, log: bool = False) -> Any:
-    """The loss over the epochs, one curve for each run.
+    """The loss over the epochs, one curve for each run, and one more for its validation losses.
 
     Args:
-        runs: one run, or a dict of runs by name. A run is a list of losses, or an object with such
-            a list as `.losses`, as `fit` returns it.
+        runs: one run, or a dict of runs by name. A run is a History, as `fit` returns it, or a list of
+            losses.
         ax: the Axes to draw on; None makes a new figure.
         log: a logarithmic axis for the loss.
 
@@ -34,16 +34,22 @@ def plot_history(runs: Any, ax: Any = None, *, log: bool = False) -> Any:
 
     Raises:
         ImportError: matplotlib is missing.
-        TypeError: a run is neither a list of numbers nor an object with `.losses`.
+        TypeError: a run is neither a History nor a list of numbers.
 
     >>> ax = plot_history({"SGD": [1.0, 0.5, 0.3], "Adam": [1.0, 0.2, 0.1]})
     >>> ax.get_xlabel(), len(ax.get_lines())
     ('epoch', 2)
     """
-    curves = {name: _losses(run) for name, run in _by_name(runs).items()}
+    curves: dict[str | None, list[float]] = {}
+    for name, run in _by_name(runs).items():
+        validation = _losses(getattr(run, "validation_losses", []))
+        training_name = "training" if name is None and validation else name
+        curves[training_name] = _losses(getattr(run, "losses", run))
+        if validation:
+            curves["validation" if name is None else f"{name}, validation"] = validation
     ax = _axes(ax)
-    for name, losses in curves.items():
-        _curve(ax, name, range(1, len(losses) + 1), losses)
+    for curve_name, losses in curves.items():
+        _curve(ax, curve_name, range(1, len(losses) + 1), losses)
     ax.set_xlabel("epoch")
     ax.set_ylabel(r"loss $\mathcal{L}$")
     if log:
@@ -108,7 +114,7 @@ def plot_decision_boundary(
             for several scores.
         ax: the Axes to draw on; None makes a new figure.
         threshold: where one score changes class; None means 0.5 if the model ends in a sigmoid, and 0
-            as for logits otherwise.
+            as for logits otherwise, a compiled program's too.
         resolution: the model is evaluated in this many places along each axis.
 
     Returns:
@@ -273,13 +279,12 @@ def _by_name(runs: Any) -> Mapping[str | None, Any]:
     return runs if isinstance(runs, Mapping) else {None: runs}
 
 
-def _losses(run: Any) -> list[float]:
-    numbers = getattr(run, "losses", run)
+def _losses(numbers: Any) -> list[float]:
     try:
         return [as_float(number) for number in numbers]
     except TypeError as error:
         raise TypeError(
-            f"a run is a list of losses or has one as .losses (several runs go in a dict by name): {error}"
+            f"a run is a History or a list of losses (several runs go in a dict by name): {error}"
         ) from None
 
 

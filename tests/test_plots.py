@@ -3,7 +3,6 @@
 import itertools
 import math
 import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +15,7 @@ from micrograd_mlp.plots import (
     plot_history,
     plot_optimizer_paths,
 )
+from micrograd_mlp.training import History
 
 plt = pytest.importorskip("matplotlib.pyplot")
 colors = pytest.importorskip("matplotlib.colors")
@@ -80,14 +80,19 @@ class TestEveryPlot:
 
 
 class TestPlotHistory:
-    def test_one_run_is_a_list_or_has_one_as_loss(self):
-        for run in ([3.0, 2.0], SimpleNamespace(losses=[3.0, 2.0]), (3, 2)):
-            ax = plot_history(run)
-            assert list(curves(ax).values()) == [[3.0, 2.0]]
-            assert ax.get_legend() is None
+    @pytest.mark.parametrize("run", [[3.0, 2.0], (3, 2), History(losses=[3.0, 2.0])])
+    def test_one_run_is_a_history_or_a_list(self, run):
+        ax = plot_history(run)
+        assert list(curves(ax).values()) == [[3.0, 2.0]]
+        assert ax.get_legend() is None
+
+    def test_validation_losses_are_a_curve_of_their_own(self):
+        run = History(losses=[3.0, 2.0], validation_losses=[3.5, 3.0])
+        assert curves(plot_history(run)) == {"training": [3.0, 2.0], "validation": [3.5, 3.0]}
+        assert legend(plot_history({"SGD": run, "Adam": [1.0]})) == ["SGD", "SGD, validation", "Adam"]
 
     def test_several_runs_by_name(self):
-        ax = plot_history({"SGD": [3.0, 2.0, 1.0], "Adam": SimpleNamespace(losses=[3.0, 0.5])})
+        ax = plot_history({"SGD": [3.0, 2.0, 1.0], "Adam": History(losses=[3.0, 0.5])})
         assert curves(ax) == {"SGD": [3.0, 2.0, 1.0], "Adam": [3.0, 0.5]}
         assert legend(ax) == ["SGD", "Adam"]
         assert list(ax.get_lines()[0].get_xdata()) == [1, 2, 3]
@@ -99,7 +104,7 @@ class TestPlotHistory:
 
     @pytest.mark.parametrize("run", [[[1.0], [2.0]], 3.0, ["a"], None])
     def test_anything_else_is_refused_before_a_figure_opens(self, run):
-        with pytest.raises(TypeError, match="a run is a list of losses"):
+        with pytest.raises(TypeError, match="a run is a History or a list of losses"):
             plot_history(run)
         assert plt.get_fignums() == []
 
@@ -216,6 +221,17 @@ class TestPlotDecisionBoundary:
         ax = plot_decision_boundary(Program(), *SQUARE, resolution=20)
         assert asked == [400]
         assert region_at(ax, 0.5, 0.3) == [False, True]
+
+    @pytest.mark.parametrize("n_outputs", [1, 3])
+    def test_a_compiled_program_gives_the_same_picture(self, n_outputs):
+        pytest.importorskip("numba")
+        model = MLP(2, [4, n_outputs], activation="tanh", seed=0)
+        program = micrograd_mlp.compile(model, model.parameters())
+        by_model, by_program = (
+            plot_decision_boundary(each, *SQUARE, resolution=15) for each in (model, program)
+        )
+        for x1, x2 in ([0.1, 0.1], [0.9, 0.2], [0.2, 0.8], [0.9, 0.9]):
+            assert region_at(by_program, x1, x2) == region_at(by_model, x1, x2)
 
     @pytest.mark.parametrize(
         ("X", "Y", "message"),
