@@ -78,7 +78,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "step_through": "render.steps",
     "tree": "render.text_tree",
 }
-_LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "export", "plots", "training")
+_LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "export", "plots", "testing", "training")
 
 
 def __getattr__(name: str) -> Any:

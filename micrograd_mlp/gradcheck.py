@@ -23,7 +23,7 @@ from micrograd_mlp.value import Value, grad
 STEPS = 48  # in a ladder: from about a third of 1 or |x| down to 1e-15 of it
 CERTAINTY = 10.0  # an error of more than ten estimates is a wrong derivative
 WIDEST = 1e-3  # an estimate above this part of the derivative confirms nothing …
-WIDEST_AT_ZERO = 1e-8  # … unless it is below this part of the slopes nearby, as at a minimum of f
+WIDEST_AT_ZERO = 1e-8  # … unless it is below this part of the slopes nearby, or of terms that cancelled
 FAR_SHORTER = 4096.0  # the step that a settled slope is compared with, as a part of the last one
 LEAST_KINK = 1e-4  # slopes that differ by less than this part of themselves are one slope
 
@@ -215,13 +215,14 @@ def _rows(
     rows = []
     noises = [_rounding(output) for output in outputs]
     gradients = [grad(output, inputs) for output in outputs]
+    contributions = [_contributions(output) for output in outputs]
     for column, x in enumerate(inputs):
         at = _function_of(x, recompute)
         for row, output in enumerate(outputs):
             label, g = labels[row * len(inputs) + column], gradients[row][column]
             if math.isfinite(output.data) and math.isfinite(g):
                 slopes = _slopes(lambda number: at(number)[row], x.data, noises[row])  # noqa: B023 (used at once)
-                rows.append(_judge(label, g, slopes, atol, rtol))
+                rows.append(_judge(label, g, contributions[row].get(x, 0.0), slopes, atol, rtol))
             else:
                 rows.append(Row(label, g, math.nan, math.nan, "not finite"))
     return rows
@@ -249,6 +250,15 @@ def _rounding(output: Value) -> float:
     nodes = output.topological_order()
     shares = [adjoint * math.ulp(node.data) for node, adjoint in zip(nodes, grad(output, nodes))]
     return math.hypot(*[share for share in shares if math.isfinite(share)])
+
+
+def _contributions(output: Value) -> dict[Value, float]:
+    """For every node, Σ over its paths to the output of Π|local derivatives|: what may have cancelled."""
+    sums = {output: 1.0}
+    for node in reversed(output.topological_order()):
+        for parent, local_grad in zip(node.parents, node.local_grads):
+            sums[parent] = sums.get(parent, 0.0) + abs(local_grad) * sums[node]
+    return sums
 
 
 class _Extrapolation:
@@ -349,7 +359,7 @@ def _or_nan(at: Callable[[float], float], x: float) -> float:
         return math.nan
 
 
-def _judge(label: str, g: float, slopes: _Slopes, atol: float, rtol: float) -> Row:
+def _judge(label: str, g: float, contributions: float, slopes: _Slopes, atol: float, rtol: float) -> Row:
     numerical, estimate = slopes.best()
     error = abs(g - numerical)
     at_kink = _at_kink(g, slopes)
@@ -362,7 +372,8 @@ def _judge(label: str, g: float, slopes: _Slopes, atol: float, rtol: float) -> R
     elif error > CERTAINTY * estimate:
         verdict = "wrong"
     else:
-        widest = max(WIDEST * max(abs(g), abs(numerical)), WIDEST_AT_ZERO * slopes.central.scale)
+        at_zero = max(slopes.central.scale, contributions if math.isfinite(contributions) else 0.0)
+        widest = max(WIDEST * max(abs(g), abs(numerical)), WIDEST_AT_ZERO * at_zero)
         verdict = "ok" if CERTAINTY * estimate <= widest else "inconclusive"
     return Row(label, g, numerical, estimate, verdict)
 

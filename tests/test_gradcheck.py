@@ -66,6 +66,7 @@ class TestRightGradientsPass:
     def test_where_the_derivative_is_zero_although_rounding_is_not(self):
         assert verdict(cos, math.pi) == "ok"
         assert verdict(lambda x: relu(x - 5.0) + 1.3, 1.0) == "ok"
+        assert verdict(lambda x: (x + (x + x)) / x, 0.75) == "ok"  # terms of 4 cancel
 
     def test_a_step_never_leaves_the_domain(self):
         # Beyond p = 1 the function raises, as the losses do for a probability outside (0, 1).
