@@ -306,8 +306,10 @@ class _Slopes:
         """Would a smaller step add more rounding error than it takes away?"""
         if self.steps < 4 or rounding < self.best()[1]:
             return False
-        sides = max(abs(self.left.value), abs(self.right.value))
-        return self.left.estimate + self.right.estimate <= max(1e-3 * sides, CERTAINTY * rounding)
+        return all(
+            side.estimate <= max(1e-3 * abs(side.value), CERTAINTY * rounding)
+            for side in (self.left, self.right)
+        )
 
 
 def _slopes(at: Callable[[float], float], x: float, noise: float) -> _Slopes:

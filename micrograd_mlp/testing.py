@@ -118,7 +118,7 @@ def expressions(
     if not records or not names or max_depth < 1:
         raise ValueError(f"needs ops, names and a depth of at least 1, got {ops!r}, {names!r}, {max_depth!r}")
     simple = [x for x in (1.0, 2.0, 0.5, 3.0, -1.0, 0.0) if min_value <= x <= max_value]
-    numbers = st.floats(min_value, max_value)
+    numbers = st.floats(min_value, max_value).map(lambda x: min(max(round(x, 3), min_value), max_value))
     if simple:  # what they shrink to: 1 is in the domain of nearly every op
         numbers = st.sampled_from(simple) | numbers
     return st.composite(_draw_expression)(records, max_depth, list(names), numbers)

@@ -63,6 +63,10 @@ class TestRightGradientsPass:
     def test_at_every_scale(self, f, x):
         assert verdict(f, x) == "ok"
 
+    def test_beside_a_pole(self):
+        assert gradcheck(lambda x, y: x / y, [-0.017975993449870855, 1.8601990922847435e-08], order=2).passed
+        assert gradcheck(lambda x: x.log1p(), [-0.9999999829322266], order=2).passed
+
     def test_where_the_derivative_is_zero_although_rounding_is_not(self):
         assert verdict(cos, math.pi) == "ok"
         assert verdict(lambda x: relu(x - 5.0) + 1.3, 1.0) == "ok"
