@@ -108,6 +108,7 @@ class TestPyTorch:
             (lambda nn: [nn.Linear(2, 2), nn.GELU()], "module 1, GELU.*has no counterpart.*there are Linear"),
             (lambda nn: [nn.Linear(2, 2), nn.LeakyReLU(0.2)], r"LeakyReLU\(negative_slope=0.2\)"),
             (lambda nn: [nn.Linear(2, 2), nn.Softplus(beta=2)], r"Softplus\(beta=2"),
+            (lambda nn: [nn.Linear(2, 2), nn.Softplus(threshold=5)], r"threshold=5"),
             (lambda nn: [nn.Linear(2, 3), nn.Linear(2, 1)], "module 1 takes 2 inputs.*gives 3"),
         ],
     )
