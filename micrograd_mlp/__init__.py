@@ -14,7 +14,7 @@ asked for, so that `import micrograd_mlp` stays fast and needs no other package.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp.gradcheck import GradCheckError, GradCheckReport, gradcheck
 from micrograd_mlp.losses import (
@@ -54,6 +54,26 @@ from micrograd_mlp.ops import (
 )
 from micrograd_mlp.optim import SGD, Adam, Momentum, RMSProp, clip_grad_norm
 from micrograd_mlp.value import Constant, Parameter, Value, detect_anomaly, grad, hessian, no_grad
+
+if TYPE_CHECKING:  # for editors and type checkers; at run time these are imported when first asked for
+    from micrograd_mlp.compiled import Program as Program
+    from micrograd_mlp.compiled import compile as compile
+    from micrograd_mlp.diagnostics import (
+        largest_hessian_eigenvalue,
+        layer_gradient_norms,
+        max_stable_learning_rate,
+    )
+    from micrograd_mlp.plots import (
+        plot_decision_boundary,
+        plot_gradient_norms,
+        plot_history,
+        plot_optimizer_paths,
+    )
+    from micrograd_mlp.render.drawing import Drawing, draw
+    from micrograd_mlp.render.explanation import Explanation, explain
+    from micrograd_mlp.render.steps import step_through
+    from micrograd_mlp.render.text_tree import tree
+    from micrograd_mlp.training import History, NonFiniteLossError, accuracy, fit
 
 __version__ = "0.1.0"
 
@@ -98,16 +118,21 @@ __all__ = [
     "SGD",
     "Adam",
     "Constant",
+    "Drawing",
+    "Explanation",
     "GradCheckError",
     "GradCheckReport",
+    "History",
     "Layer",
     "Module",
     "Momentum",
     "Neuron",
+    "NonFiniteLossError",
     "Op",
     "Parameter",
     "RMSProp",
     "Value",
+    "accuracy",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "clip_grad_norm",
@@ -115,22 +140,32 @@ __all__ = [
     "cross_entropy",
     "detect_anomaly",
     "dot",
+    "draw",
     "equal",
     "exp",
+    "explain",
     "expm1",
+    "fit",
     "grad",
     "gradcheck",
     "hessian",
     "hinge",
     "l2",
+    "largest_hessian_eigenvalue",
+    "layer_gradient_norms",
     "leaky_relu",
     "log",
     "log1p",
     "logsumexp",
+    "max_stable_learning_rate",
     "maximum",
     "mean",
     "minimum",
     "no_grad",
+    "plot_decision_boundary",
+    "plot_gradient_norms",
+    "plot_history",
+    "plot_optimizer_paths",
     "primitive",
     "relu",
     "sigmoid",
@@ -139,8 +174,10 @@ __all__ = [
     "softplus",
     "sqrt",
     "squared_error",
+    "step_through",
     "tanh",
     "total",
+    "tree",
     "xlog1py",
     "xlogy",
 ]
