@@ -39,40 +39,44 @@ def run_program(program, *arguments):
 # Saving
 
 
-KILLED_AT_ONE_LINE = """
+KILLED_AT_EVERY_MOMENT = """
 import os, signal, sys
-from micrograd_mlp import files
-path, moment = sys.argv[1], int(sys.argv[2])
-code, lines = files.write_atomically.__code__, 0
-def trace(frame, event, argument):
-    global lines
-    if frame.f_code is not code:
-        return None
-    if event == "line":
-        lines += 1
-        if lines == moment:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return trace
-sys.settrace(trace)
-files.write_atomically(path, "new" * 100_000)
+from pathlib import Path
+from micrograd_mlp.files import write_atomically
+
+path = Path(sys.argv[1])
+for moment in range(1, 10_000):  # before and after each call to the operating system, or to a file
+    path.write_text("old" * 1000)
+    child = os.fork()
+    if child == 0:
+        events = 0
+        def count(frame, event, function):
+            global events
+            if event in ("c_call", "c_return"):
+                of = type(function.__self__).__module__
+                events += function.__module__ == "posix" or of == "_io"
+            if events == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+        sys.setprofile(count)
+        write_atomically(path, "new" * 10_000)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    content = path.read_text()
+    print(status, {"old" * 1000: "old", "new" * 10_000: "new"}.get(content, "damaged"))
+    if status == 0:
+        break
 """
 
 
 @posix
-def test_a_kill_at_any_line_of_save_leaves_the_old_file_or_the_new_one(tmp_path):
-    path = tmp_path / "model.json"
-    seen = set()
-    for moment in range(1, 100):
-        path.write_text("old")
-        process = run_program(KILLED_AT_ONE_LINE, path, moment)
-        _, errors = process.communicate(timeout=60)
-        seen.add(path.read_text())
-        if process.returncode == 0:
-            break
-        assert process.returncode == -signal.SIGKILL, errors
-    assert process.returncode == 0, "the last moment is after the last line"
-    assert moment > 5, "there were moments to be killed at"
-    assert seen == {"old", "new" * 100_000}
+def test_a_kill_at_any_moment_of_save_leaves_the_old_file_or_the_new_one(tmp_path):
+    process = run_program(KILLED_AT_EVERY_MOMENT, tmp_path / "model.json")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    *killed, last = [tuple(line.split()) for line in output.splitlines()]
+    assert last == ("0", "new"), "the last moment is after the save"
+    assert set(killed) == {(str(-signal.SIGKILL), "old"), (str(-signal.SIGKILL), "new")}
+    assert len(killed) > 15
 
 
 @given(numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=3))

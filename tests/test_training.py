@@ -266,6 +266,15 @@ def test_a_loss_that_becomes_infinite_stops_with_the_last_weights_whose_loss_was
     assert all(math.isfinite(number) for numbers in optimizer.state.values() for number in numbers)
 
 
+def test_the_weights_come_back_from_the_step_before_and_not_from_the_beginning():
+    p = Value(1.0, "p")
+    optimizer = SGD([p], lr=1e50)
+    with pytest.raises(NonFiniteLossError, match="the loss became inf in step 5, epoch 5"):
+        fit(lambda x: p * x[0], squared_error, [[1.0]], [0.0], optimizer, epochs=9)
+    assert p.data == pytest.approx(-1e150, rel=1e-12), "1, -1e50, 1e100, -1e150; at 1e200 the square is inf"
+    assert optimizer.t == 3
+
+
 def test_a_loss_that_is_infinite_from_the_start_changes_nothing():
     model = small_model()
     before = model.state_dict()
