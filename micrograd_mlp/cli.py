@@ -266,8 +266,10 @@ def _train(options: argparse.Namespace) -> None:
     print(f"inputs:   {', '.join(table.inputs)}")
     if table.ignored:
         print(f"left out: {', '.join(table.ignored)} (text)")
+    compiled = importlib.util.find_spec("numba") is not None
+    if compiled:
+        print("running:  as machine code, which takes some seconds to prepare the first time")
     sys.stdout.flush()
-    compiled = all(map(importlib.util.find_spec, ("numba", "micrograd_mlp.compiled")))
     model, score = train(
         table,
         hidden=options.hidden,

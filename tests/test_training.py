@@ -390,7 +390,6 @@ def test_no_epochs_are_no_training():
 @pytest.fixture
 def needs_numba():
     pytest.importorskip("numba")
-    pytest.importorskip("micrograd_mlp.compiled")
 
 
 def both_ways(**options):
