@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
 
 from micrograd_mlp.compiled.native import inlined
@@ -158,3 +159,5 @@ NATIVE = {
     "pow": power, "div": div,
 }  # fmt: skip
 """By an op's name, what runs instead of the table's `forward`, which is written for reading."""
+if numba.config.DISABLE_JIT:
+    del NATIVE["pow"]  # NumPy's own power(-inf, 0.5) is nan, C's is inf

@@ -2,7 +2,7 @@
 
 A tape is data: see `tape` for the columns of a run. The same two functions serve the varying tape,
 with a row of lanes in a place, and the uniform one, with one. v and d are the flat arrays of values and
-adjoints, in which place p begins at p · lanes.
+adjoints, in which place p begins at p · lanes. From `spare` on there are free places (0: there are none).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from micrograd_mlp.compiled.elementwise import op_backward, op_forward
-from micrograd_mlp.compiled.functions import exp, log
+from micrograd_mlp.compiled.functions import exp, log1p
 from micrograd_mlp.compiled.layers import layer_backward, layer_forward
 from micrograd_mlp.compiled.native import call_user, compiled, separately
 from micrograd_mlp.compiled.tape import (
@@ -82,26 +82,48 @@ def _sum_backward(v, d, base, place, args, first_pair, first_term, end, lanes):
 
 @compiled
 def _logsumexp_forward(v, place, args, first, end, lanes, scratch):
+    """m + log(1 + Σ exp(zₖ - m)), m being the largest and the sum over all others; m itself if inf or nan."""
+    if lanes == 1:
+        largest, where = v[args[first]], first
+        for k in range(first + 1, end):
+            z = v[args[k]]
+            if z > largest or z != z:
+                largest, where = z, k
+        rest = 0.0
+        for k in range(first, end):
+            if k != where:
+                rest += exp(v[args[k]] - largest)
+        v[place] = largest + log1p(rest) if abs(largest) < INF else largest
+        return
     o, a = place * lanes, args[first] * lanes
     for lane in range(lanes):
         v[o + lane] = v[a + lane]
-        scratch[lane] = 0.0
+        scratch[lane] = 0.0  # the sum
+        scratch[lanes + lane] = 1.0  # until the largest was met
     for k in range(first + 1, end):
         a = args[k] * lanes
         for lane in range(lanes):
-            v[o + lane] = v[a + lane] if v[a + lane] > v[o + lane] else v[o + lane]
+            z = v[a + lane]
+            v[o + lane] = z if z > v[o + lane] or z != z else v[o + lane]
     for k in range(first, end):
         a = args[k] * lanes
         for lane in range(lanes):
-            scratch[lane] += exp(v[a + lane] - v[o + lane])
+            distance = v[a + lane] - v[o + lane]
+            is_largest = scratch[lanes + lane] if distance == 0.0 else 0.0
+            scratch[lane] += exp(distance) - is_largest
+            scratch[lanes + lane] -= is_largest
     for lane in range(lanes):
         largest = v[o + lane]
-        v[o + lane] = largest + log(scratch[lane]) if abs(largest) < INF else largest
+        v[o + lane] = largest + log1p(scratch[lane]) if abs(largest) < INF else largest
 
 
 @compiled
 def _logsumexp_backward(v, d, base, place, args, first, end, lanes):
     o, g = place * lanes, (place - base) * lanes
+    if lanes == 1:
+        for k in range(first, end):
+            d[max(args[k] - base, 0)] += exp(v[args[k]] - v[o]) * d[g]
+        return
     for k in range(first, end):
         a, da = args[k] * lanes, max(args[k] - base, 0) * lanes
         for lane in range(lanes):
@@ -117,8 +139,8 @@ def _gather(v, args, first, end, lanes, scratch):
             scratch[(k - first) * lanes + lane] = v[a + lane]
 
 
-@separately("ninaiaaf")
-def tape_forward(runs, n_runs, args, v, lanes, u, scratch, user):
+@separately("ninaiiaaf")
+def tape_forward(runs, n_runs, args, v, spare, lanes, u, scratch, user):
     """Fill v from its leaves."""
     for r in range(n_runs):
         run = r * N_COLUMNS
@@ -148,6 +170,11 @@ def tape_forward(runs, n_runs, args, v, lanes, u, scratch, user):
         elif runs[run + INPUTS] >= 0:  # operands side by side: one long row
             a, b = args[start], args[start + arity - 1]
             op_forward(code, v, first * lanes, a * lanes, b * lanes, count * lanes)
+        elif lanes == 1 and count > 2 and spare:  # side by side in spare places: one row again
+            for i in range(count):
+                s = start + i * arity
+                v[spare + i], v[spare + count + i] = v[args[s]], v[args[s + arity - 1]]
+            op_forward(code, v, first, spare, spare + count, count)
         else:
             for i in range(count):
                 s = start + i * arity
@@ -155,8 +182,8 @@ def tape_forward(runs, n_runs, args, v, lanes, u, scratch, user):
                 op_forward(code, v, (first + i) * lanes, a * lanes, b * lanes, lanes)
 
 
-@separately("niinaaiiaaiaf")
-def tape_backward(runs, n_runs, first_active, args, v, d, base, lanes, u, du, u_base, scratch, user):
+@separately("niinaaiiiaaiaf")
+def tape_backward(runs, n_runs, first_active, args, v, d, base, spare, lanes, u, du, u_base, scratch, user):
     """Fill d, the adjoints, from those of the outputs; and du, those of the layers' weights."""
     for r in range(n_runs - 1, first_active - 1, -1):
         run = r * N_COLUMNS
@@ -194,6 +221,17 @@ def tape_backward(runs, n_runs, first_active, args, v, d, base, lanes, u, du, u_
                 code, v, d, first * lanes, a * lanes, b * lanes,
                 (first - base) * lanes, max(a - base, 0) * lanes, max(b - base, 0) * lanes, count * lanes,
             )  # fmt: skip
+        elif lanes == 1 and count > 2 and spare:
+            da, db = spare - base, spare - base + count
+            for i in range(count):
+                s = start + i * arity
+                v[spare + i], v[spare + count + i] = v[args[s]], v[args[s + arity - 1]]
+                d[da + i] = d[db + i] = 0.0
+            op_backward(code, v, d, first, spare, spare + count, first - base, da, db, count)
+            for i in range(count):
+                s = start + i * arity
+                d[max(args[s] - base, 0)] += d[da + i]
+                d[max(args[s + arity - 1] - base, 0)] += d[db + i]
         else:
             for i in range(count):
                 s, o = start + i * arity, first + i

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from micrograd_mlp.compiled.interpreter import tape_backward, tape_forward
 from micrograd_mlp.compiled.native import OPTIONS, call_rule, compiled, named
+from micrograd_mlp.compiled.tape import N_COLUMNS
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -59,10 +60,14 @@ PREDICT, GRADIENT, TRAIN, UPDATE = range(4)  # what `run` is called for
 @compiled
 def _load(v, x, y, order, start, lanes):
     """One block of examples, as columns."""
+    n = x.shape[1]
+    for first in range(0, n, 8):  # a cache line of each row at a time
+        for lane in range(lanes):
+            row = order[start + lane]
+            for k in range(first, min(first + 8, n)):
+                v[k * lanes + lane] = x[row, k]
     for lane in range(lanes):
         row = order[start + lane]
-        for k in range(x.shape[1]):
-            v[k * lanes + lane] = x[row, k]
         for k in range(y.shape[1]):
             v[(x.shape[1] + k) * lanes + lane] = y[row, k]
 
@@ -88,7 +93,10 @@ def _gather_spread(code, d, du, lanes):
 def _batch(code, memory, user, x, y, order, start, stop, scale, max_lanes, mode, results):
     """Loss and gradient of the rows order[start:stop], or their outputs if mode is PREDICT."""
     u, du = memory.u, memory.du
-    tape_forward(code.uniform_runs, len(code.uniform_runs), code.uniform_args, u, 1, u, memory.scratch, user)
+    n_runs = len(code.uniform_runs) // N_COLUMNS
+    tape_forward(
+        code.uniform_runs, n_runs, code.uniform_args, u, code.uniform_size, 1, u, memory.scratch, user
+    )
     du[:] = 0.0
     loss = 0.0
     if code.n_inputs == 0:
@@ -105,16 +113,8 @@ def _batch(code, memory, user, x, y, order, start, stop, scale, max_lanes, mode,
             v = memory.v[: code.varying_size * lanes]
             _load(v, x, y, order, block, lanes)
             _spread(code, u, v, lanes)
-            tape_forward(
-                code.varying_runs,
-                len(code.varying_runs),
-                code.varying_args,
-                v,
-                lanes,
-                u,
-                memory.scratch,
-                user,
-            )
+            n_runs = len(code.varying_runs) // N_COLUMNS
+            tape_forward(code.varying_runs, n_runs, code.varying_args, v, 0, lanes, u, memory.scratch, user)
             if mode == PREDICT:
                 for k in range(len(code.outputs)):
                     for lane in range(lanes):
@@ -127,15 +127,16 @@ def _batch(code, memory, user, x, y, order, start, stop, scale, max_lanes, mode,
                 loss += v[output * lanes + lane]
                 d[max(output - code.varying_base, 0) * lanes + lane] = scale
             tape_backward(
-                code.varying_runs, len(code.varying_runs), code.varying_first_active, code.varying_args,
-                v, d, code.varying_base, lanes, u, du, code.uniform_base, memory.scratch, user,
+                code.varying_runs, n_runs, code.varying_first_active, code.varying_args,
+                v, d, code.varying_base, 0, lanes, u, du, code.uniform_base, memory.scratch, user,
             )  # fmt: skip
             _gather_spread(code, d, du, lanes)
         loss *= scale
     if mode != PREDICT:
+        n_runs = len(code.uniform_runs) // N_COLUMNS
         tape_backward(
-            code.uniform_runs, len(code.uniform_runs), code.uniform_first_active, code.uniform_args,
-            u, du, code.uniform_base, 1, u, du, code.uniform_base, memory.scratch, user,
+            code.uniform_runs, n_runs, code.uniform_first_active, code.uniform_args,
+            u, du, code.uniform_base, code.uniform_size, 1, u, du, code.uniform_base, memory.scratch, user,
         )  # fmt: skip
     return loss
 

@@ -7,6 +7,7 @@ that are no longer finite.
 from __future__ import annotations
 
 import itertools
+import operator
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -54,14 +55,18 @@ class Loop:
     ) -> None:
         if not hasattr(optimizer, "rule") or not hasattr(optimizer, "params"):
             raise TypeError(f"expected an optimizer, such as SGD(parameters, lr=0.1), got {optimizer!r:.60}")
-        place = {id(p): k for k, p in zip(machine.order.tolist(), parameters)}
-        if {id(p) for p in optimizer.params} != place.keys():
+        place: Integers | None = machine.order
+        if not (
+            len(optimizer.params) == len(parameters) and all(map(operator.is_, optimizer.params, parameters))
+        ):
+            place = _in_another_order(optimizer.params, parameters, machine.order)
+        if place is None:
             raise ValueError(
                 f"the optimizer adjusts {len(optimizer.params)} parameters, which are not the "
-                f"{len(place)} that the program was compiled for: give both the same list"
+                f"{len(parameters)} that the program was compiled for: give both the same list"
             )
         self.machine, self.optimizer, self.x, self.y = machine, optimizer, x, y
-        self.place = np.array([place[id(p)] for p in optimizer.params])  # in the machine's order
+        self.place = place  # of the optimizer's k-th parameter in the machine's order
         self.rule = compiled_rule(
             type(optimizer).rule, len(optimizer.state_names), len(optimizer.hyperparameter_names)
         )
@@ -174,3 +179,13 @@ def _batches(n: int, batch_size: int, rng: random.Random | None) -> Iterator[Int
             order = np.array(shuffled)
         for start in range(0, n, batch_size):
             yield order[start : start + batch_size]
+
+
+def _in_another_order(
+    params: Sequence[Value], parameters: Sequence[Value], place: Integers
+) -> Integers | None:
+    """The places of `params`, if they are the same Values as `parameters`."""
+    places = {id(p): k for p, k in zip(parameters, place.tolist())}
+    if len(params) != len(places) or any(id(p) not in places for p in params):
+        return None
+    return np.array([places[id(p)] for p in params])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from micrograd_mlp.compiled.kernels import GRADIENT, PREDICT, TRAIN, UPDATE, Code, Memory, run
 from micrograd_mlp.compiled.native import pointer_to
 from micrograd_mlp.compiled.rules import compiled_operations
-from micrograd_mlp.compiled.tape import lay_out
+from micrograd_mlp.compiled.tape import COUNT, lay_out
 from micrograd_mlp.compiled.trace import call, placeholders, trace
 from micrograd_mlp.value import Value, no_grad
 
@@ -53,8 +53,8 @@ class Machine:
         first = int(layout.parameter_places.min()) if n else uniform.base + 1
         self.order: Integers = layout.parameter_places - first
         self.code = Code(
-            uniform.runs, uniform.args, uniform.size, uniform.base, uniform.first_active,
-            varying.runs, varying.args, varying.size, varying.base, varying.first_active,
+            uniform.runs.ravel(), uniform.args, uniform.size, uniform.base, uniform.first_active,
+            varying.runs.ravel(), varying.args, varying.size, varying.base, varying.first_active,
             layout.spread_rows, layout.spread_places, layout.outputs, first, n, graph.n_inputs,
         )  # fmt: skip
         self._user = compiled_operations(tuple(layout.user_ops)) if layout.user_ops else None
@@ -66,11 +66,12 @@ class Machine:
 
     def _memory(self) -> Memory:
         uniform, varying = self.layout.uniform, self.layout.varying
-        u = np.zeros(uniform.size)
+        spare = 2 * int(uniform.runs[:, COUNT].max(initial=0))
+        u = np.zeros(uniform.size + spare)
         u[: len(self.layout.leaves)] = self.layout.leaves
         return Memory(
             u,
-            np.zeros(uniform.size - uniform.base),
+            np.zeros(uniform.size - uniform.base + spare),
             np.zeros(varying.size * self.lanes),
             np.zeros((varying.size - varying.base) * self.lanes),
             np.zeros(self.layout.scratch_rows * self.lanes),
@@ -85,7 +86,7 @@ class Machine:
     def write(self) -> None:
         """Give the parameters the numbers that they have here."""
         for p, number in zip(self.parameters, self.theta[self.order].tolist()):
-            p.data = number
+            p._data = number
 
     # Running
 
@@ -96,11 +97,15 @@ class Machine:
     ) -> None:  # fmt: skip
         operations = 0 if self._user is None else pointer_to(self._user)
         finished = self.finished if mode in (TRAIN, UPDATE) else np.zeros(1, dtype=np.int64)
-        with np.errstate(all="ignore"):  # without machine code NumPy would warn of inf and nan
-            run(
-                self.code, self._memories[core], operations, rule, x, y, order, bounds, scale, self.lanes,
-                mode, t, state, settings, results, finished,
-            )  # fmt: skip
+        arguments = (
+            self.code, self._memories[core], operations, rule, x, y, order, bounds, scale, self.lanes,
+            mode, t, state, settings, results, finished,
+        )  # fmt: skip
+        if numba.config.DISABLE_JIT:  # then NumPy would warn of inf and nan
+            with np.errstate(all="ignore"):
+                run(*arguments)
+        else:
+            run(*arguments)
 
     def predict(self, x: Floats, y: Floats) -> Floats:
         """A row of outputs for each row."""
@@ -111,6 +116,10 @@ class Machine:
     def loss(self, x: Floats, y: Floats, order: Integers) -> float:
         """The mean loss of these rows; its gradient is in `gradient`."""
         cores = self.cores(len(order))
+        if cores == 1:
+            result = np.empty((1, 1))
+            self._run(x, y, order, np.array([[0, len(order)]]), GRADIENT, result)
+            return float(result[0, 0])
         n_blocks = -(-len(order) // self.lanes)
         cuts = [min(n_blocks * core // cores * self.lanes, len(order)) for core in range(cores + 1)]
         losses = np.zeros((cores, 1, 1))

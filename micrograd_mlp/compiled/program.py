@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+NOTHING = np.zeros((1, 0))  # one example without inputs: f() of the parameters alone
+
 
 def compile(f: Callable[..., Any], parameters: Iterable[Value]) -> Program:
     """Make a function of Values run at native speed, over whole batches.
@@ -205,8 +207,10 @@ class Program:
     # Preparing a call: everything that can be wrong is found before anything runs.
 
     def _prepare(self, X: Any, Y: Any) -> tuple[Machine, Floats, Floats]:
-        if X is None and Y is not None:
-            raise TypeError("Y was given without X")
+        if X is None:
+            if Y is not None:
+                raise TypeError("Y was given without X")
+            return self._machine([]), NOTHING, NOTHING
         arrays = [_as_array(name, data) for name, data in (("X", X), ("Y", Y)) if data is not None]
         if arrays and not len(arrays[0]):
             raise ValueError("X has no rows: a mean needs at least one example")
@@ -216,9 +220,7 @@ class Program:
             bad = np.isnan(arrays[1].reshape(len(arrays[1]), -1)).any(axis=1)
             if bad.any():
                 raise ValueError(f"Y is nan in row {int(bad.argmax())}: without a target there is no loss")
-        machine = self._machine(arrays)
-        x, y = _matrices(arrays)
-        return machine, x, y
+        return self._machine(arrays), *_matrices(arrays)
 
     def _machine(self, arrays: list[Floats]) -> Machine:
         """The machine for arguments of these shapes; recorded and checked when they are new."""

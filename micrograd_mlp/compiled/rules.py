@@ -37,6 +37,8 @@ def compiled_rule(rule: Callable[..., Any], n_states: int, n_settings: int) -> A
     text += f"        {results}, = rule({', '.join(['theta[i]', 'g[i]', 'steps', *states, *settings])})\n"
     scope: dict[str, Any] = {"rule": inlined(rule)}
     exec(text, scope)
+    if numba.config.DISABLE_JIT:
+        return scope["step"]
     try:
         return cfunc(RULE_SIGNATURE, **OPTIONS)(scope["step"])
     except NumbaError as error:
@@ -65,6 +67,8 @@ def compiled_operations(ops: tuple[tuple[Op, int], ...]) -> Any:
         for j in range(n):
             text += f"            rows[{n + 2 + j} * lanes + i] = p[{j}] * rows[{n + 1} * lanes + i]\n"
     exec(text, scope)
+    if numba.config.DISABLE_JIT:
+        return scope["operations"]
     return cfunc(USER_SIGNATURE, **OPTIONS)(scope["operations"])
 
 

@@ -157,7 +157,7 @@ class _Builder:
             n_uniform=len(uniform_order),
             n_varying=len(varying_order),
             work=len(varying.args) + sum([len(k.inputs) * len(k.outputs) for k in self.layers]),
-            scratch_rows=max(2 * widest + 2, gathered, 1),
+            scratch_rows=max(2 * widest + 2, gathered, 2),
         )
 
     def _classify(self) -> None:
