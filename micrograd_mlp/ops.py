@@ -272,7 +272,7 @@ def exp(x: float) -> float:
     >>> exp(0.0), exp(1000.0)
     (1.0, inf)
     """
-    return math.exp(x) if x < 709.782712893384 else x * inf
+    return math.exp(x) if x <= 709.782712893384 else x * inf
 
 
 @_built_in(latex=r"\log {0}", partials=lambda out, x: (div(1.0, x),), domain=(POSITIVE,))
@@ -310,7 +310,7 @@ def expm1(x: float) -> float:
     >>> expm1(1e-20)
     1e-20
     """
-    return math.expm1(x) if x < 709.782712893384 else x * inf
+    return math.expm1(x) if x <= 709.782712893384 else x * inf
 
 
 def _xlogy_partials(out: Any, x: Any, y: Any) -> tuple[Any, Any]:

@@ -40,6 +40,13 @@ def test_value_and_derivatives_are_within_their_bounds_of_the_exact_ones(name):
         tried["points"] += 1
 
 
+@pytest.mark.parametrize("name", ["exp", "expm1"])
+def test_exp_is_finite_up_to_the_last_float_where_it_is(name):
+    last = 709.782712893384
+    assert errors_in_ulps(TABLE[name], [last])[0] <= 1.0
+    assert TABLE[name].forward(last) < math.inf == TABLE[name].forward(math.nextafter(last, math.inf))
+
+
 def test_a_bound_is_wider_than_usual_only_with_a_reason():
     usual = (1.0, 4.0, 8.0)
     for name, spec in SPECS.items():
