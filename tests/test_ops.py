@@ -79,6 +79,7 @@ def test_numbers_in_a_float_out_and_a_value_in_a_node_out(name):
     node = op(*[Value(x) for x in numbers])
     assert node.data == op(*numbers)
     assert node.op is op
+    assert (node.grad, node.label) == (0.0, None)
 
 
 @pytest.mark.parametrize("name", UNARY)

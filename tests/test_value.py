@@ -101,6 +101,12 @@ class TestComparisons:
         assert two == 2.0
         assert two != three
         assert not two > three
+        assert not two > 2.0
+        assert not two < 2.0
+        assert two <= 2.0
+        assert two >= 2.0
+        assert not three <= 2.0
+        assert not two >= 3.0
         assert (two == three) is False
         assert two == Value(2.0)
 
@@ -108,6 +114,11 @@ class TestComparisons:
         a, b = Value(2.0), Value(2.0)
         assert len({a, b}) == 2
         assert {a: "a", b: "b"}[b] == "b"
+
+    @pytest.mark.parametrize("mode", [no_grad, detect_anomaly])
+    def test_are_refused_in_no_mode_but_tracing(self, mode):
+        with mode():
+            assert Value(1.0) < 2.0
 
     def test_truth_is_not_zero(self):
         assert Value(2.0)
