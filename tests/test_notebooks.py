@@ -55,6 +55,13 @@ ANSWERS = {
         ("answer_1 = lambda x, y: (1 / y, -x / y**2)", "answer_1 = lambda x, y: (1 / y, x / y**2)"),
         ("answer_2 = lambda out, x: out / (3 * x)", "answer_2 = lambda out, x: out / 3"),
     ],
+    "10": [
+        ("answer_1 = lambda x: (w * x).relu() ** 2", "answer_1 = lambda x: (w * x) ** 2"),
+        (
+            "answer_2 = lambda: (1 - u) ** 2 + 100 * (v - u**2) ** 2",
+            "answer_2 = lambda: (1 - u) ** 2 + 100 * (v - 2 * u**2) ** 2",
+        ),
+    ],
 }
 
 
@@ -94,6 +101,10 @@ def test_notebook(path):
     assert [text(check) for check in checks] == ["not yet\n", "not yet\n"]
     verdicts = [text(cell) for cell in notebook.cells[-7::2]]
     assert verdicts == ["right\n", "not yet\n", "right\n", "not yet\n"]
+
+
+def test_there_are_ten():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 11)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
