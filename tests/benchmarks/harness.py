@@ -178,10 +178,10 @@ _peaks: list[float] = []
 def peak_flops() -> float:
     """Operations a second of this machine's best float64 matrix product on one thread, measured once."""
     if not _peaks:
-        n = 768
+        n = 512
         a, b, out = np.random.default_rng(0).normal(size=(3, n, n))
         np.matmul(a, b, out=out)
-        _peaks.append(2 * n**3 / min(_seconds(lambda: np.matmul(a, b, out=out)) for _ in range(20)))
+        _peaks.append(2 * n**3 / min(_seconds(lambda: np.matmul(a, b, out=out)) for _ in range(60)))
     return _peaks[0]
 
 
