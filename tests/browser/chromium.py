@@ -73,7 +73,7 @@ def network() -> Any:
     return loss
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Write a screenshot."""
     from micrograd_mlp import step_through
 
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--step", type=int, help="how many steps in; the default is in the backward pass")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--width", type=int, default=1280)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, chromium(width=options.width, height=1000) as driver:
         page = options.page or Path(folder) / "steps.html"
         if options.page is None:
