@@ -6,7 +6,7 @@ import gc
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
@@ -141,7 +141,10 @@ class Machine:
             self._run(x, y, order, bounds, GRADIENT, losses[core], scale=1.0 / len(order), core=core)
 
         others = [_threads().submit(part, core) for core in range(1, cores)]
-        part(0)
+        try:
+            part(0)
+        finally:  # also after Ctrl-C: nobody may still be writing when the next call begins
+            wait(others)
         for other in others:
             other.result()
         for memory in self._memories[1:cores]:  # in order, so that the sum is the same each time
