@@ -5,6 +5,7 @@ Doctests of modules that stand on an extra are skipped where the extra is not in
 
 import importlib.util
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -24,3 +25,6 @@ def pytest_collection_modifyitems(items):
             for package in DOCTESTS_NEED.get(item.dtest.globs["__name__"], ()):
                 if importlib.util.find_spec(package) is None:
                     item.add_marker(pytest.mark.skip(f"its examples need {package}"))
+
+# A run in the background of a shell starts with Ctrl-C ignored, and there are tests that send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
