@@ -26,5 +26,6 @@ def pytest_collection_modifyitems(items):
                 if importlib.util.find_spec(package) is None:
                     item.add_marker(pytest.mark.skip(f"its examples need {package}"))
 
+
 # A run in the background of a shell starts with Ctrl-C ignored, and there are tests that send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

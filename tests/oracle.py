@@ -81,10 +81,15 @@ def sech2(z):
     return 4 / (exp(z) + exp(-z)) ** 2
 
 
+def magnified(x, y):
+    """How far a rounded exponent y - 1 shows in x^(y-1); from y = 1/2 it is exact."""
+    return 1 + abs(mp.log(x)) * (max(1, abs(y)) if y < 0.5 else 1)
+
+
 def pow_second_scale(x, y):
     log = mp.log(x)
-    xx = y * (y - 1) * (power(x, y - 2) * (1 + abs(log)) + SMALLEST)
-    xy = (power(x, y - 1) * (1 + abs(log)) + SMALLEST) * (1 + abs(y * log))
+    xx = y * (y - 1) * (power(x, y - 2) * magnified(x, y) + SMALLEST)
+    xy = (power(x, y - 1) * magnified(x, y) + SMALLEST) * (1 + abs(y * log))
     yy = (power(x, y) + SMALLEST) * log**2
     return (xx, xy), (xy, yy)
 
@@ -147,12 +152,12 @@ SPECS: dict[str, Spec] = {
             (power(x, y - 1) * (1 + y * mp.log(x)), power(x, y) * mp.log(x) ** 2),
         ),
         first_scale=lambda x, y: (
-            y * (power(x, y - 1) * (1 + abs(mp.log(x))) + SMALLEST),
+            y * (power(x, y - 1) * magnified(x, y) + SMALLEST),
             (power(x, y) + SMALLEST) * mp.log(x),
         ),
         second_scale=pow_second_scale,
         largest_exponent=100,
-        reason="y - 1 is rounded when y < 1, which x^(y-1) magnifies by log x; and a factor that underflows "
+        reason="y - 1 is rounded when y < 1/2, which x^(y-1) magnifies by y log x; and a factor that underflows "
         "or overflows (x^(y-2) beyond 1e±200) does so before it is multiplied",
     ),
     "exp": unary(exp, exp, exp),
