@@ -157,8 +157,8 @@ SPECS: dict[str, Spec] = {
         ),
         second_scale=pow_second_scale,
         largest_exponent=100,
-        reason="y - 1 is rounded when y < 1/2, which x^(y-1) magnifies by y log x; and a factor that underflows "
-        "or overflows (x^(y-2) beyond 1e±200) does so before it is multiplied",
+        reason="y - 1 is rounded when y < 1/2, which x^(y-1) magnifies by y log x; and a factor that "
+        "underflows or overflows (x^(y-2) beyond 1e±200) does so before it is multiplied",
     ),
     "exp": unary(exp, exp, exp),
     "log": unary(mp.log, lambda x: 1 / x, lambda x: -1 / x**2),
