@@ -7,6 +7,17 @@
 >>> w.grad
 2.0
 
+    Value, grad, hessian, no_grad, detect_anomaly     the graph and its derivatives
+    exp, tanh, relu, dot, total, ... primitive        operations, and how to add one
+    Neuron, Layer, MLP                                networks (`help(MLP)`)
+    squared_error, cross_entropy, hinge, ... mean     losses
+    SGD, Momentum, RMSProp, Adam, clip_grad_norm      optimizers
+    fit, History, datasets                            training, and something to train on
+    draw, tree, explain, step_through                 looking at a graph
+    gradcheck, testing                                checking derivatives, in tests of your own too
+    compile                                           the same graph as machine code
+    diagnostics, plots, export                        measurements, pictures, PyTorch and ONNX
+
 The engine is imported here; everything that draws, trains, compiles or plots is imported when first
 asked for, so that `import micrograd_mlp` stays fast and needs no other package.
 """
