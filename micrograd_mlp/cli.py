@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from micrograd_mlp.files import write_atomically
 from micrograd_mlp.value import Value
 
 DESCRIPTION = "Backpropagation that you can read, draw, check and explain."
@@ -91,13 +92,20 @@ def _parser() -> argparse.ArgumentParser:
     graph = command(
         "graph",
         _graph,
-        "print a formula's graph with its gradients, and draw it",
-        'micrograd-mlp graph "tanh(w*x + b)" w=0.5 x=2 b=-1 --draw neuron.svg',
+        "print the graph of a formula or a saved network with its gradients, and draw it",
+        'micrograd-mlp graph "tanh(w*x + b)" w=0.5 x=2 b=-1 --svg neuron.svg --local\n'
+        "  micrograd-mlp graph tour/iris.model.json x1=5 x2=3 x3=1.4 x4=0.2 --png iris.png --collapse neuron",
     )
     _add_formula(graph)
     graph.add_argument(
         "--draw", type=Path, metavar="FILE", help="write the drawing: .svg, .png, .pdf or .dot"
     )
+    graph.add_argument("--svg", type=Path, metavar="FILE", help="write the drawing as SVG")
+    graph.add_argument("--png", type=Path, metavar="FILE", help="write the drawing as PNG")
+    graph.add_argument(
+        "--collapse", choices=("neuron", "layer"), help="of a saved network: one box for each in the drawing"
+    )
+    graph.add_argument("--output", type=int, default=1, metavar="K", help="of a saved network: which one (1)")
     graph.add_argument("--local", action="store_true", help="with the local derivative on every edge")
     graph.add_argument("--steps", type=Path, metavar="FILE", help="write a page to step through: .html")
     graph.add_argument("--explain", metavar="NAME", help="print every path by which NAME acts on the result")
@@ -195,39 +203,72 @@ def _tree(value: Value, depth: int | None = None) -> str:
 
 def _formula(options: argparse.Namespace) -> tuple[Any, dict[str, Value]]:
     """The parsed formula, and a leaf for each of its names."""
-    from micrograd_mlp.expressions import ExpressionError, parse, parse_assignment
+    from micrograd_mlp.expressions import parse
 
     expression = parse(options.formula)
-    values = dict(map(parse_assignment, options.values))
-    if len(values) != len(options.values):
-        raise ExpressionError(f"a name has two numbers: {' '.join(options.values)}")
-    if missing := [name for name in expression.names if name not in values]:
-        example = " ".join(f"{name}=1" for name in missing)
-        raise ExpressionError(f"no number for {', '.join(missing)}: add {example}")
-    if unused := [name for name in values if name not in expression.names]:
-        raise ExpressionError(f"{', '.join(unused)}: not in the formula {expression.text}")
+    values = _numbers(options, list(expression.names), f"the formula {expression.text}")
     return expression, {name: Value(values[name], name) for name in expression.names}
 
 
+def _network(options: argparse.Namespace) -> tuple[Any, dict[str, Value]]:
+    """One output of a saved network, and a leaf for each of its inputs x1, x2, …."""
+    from micrograd_mlp import MLP
+
+    model = MLP.load(options.formula.strip())
+    names = [f"x{k}" for k in range(1, model.n_inputs + 1)]
+    values = _numbers(options, names, "the network's inputs")
+    leaves = {name: Value(values[name], f"x[{k}]") for k, name in enumerate(names, start=1)}
+    outputs = model(list(leaves.values()))
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    if not 1 <= options.output <= len(outputs):
+        raise ValueError(f"--output {options.output}: the network has the outputs 1 to {len(outputs)}")
+    return outputs[options.output - 1], leaves
+
+
+def _numbers(options: argparse.Namespace, names: list[str], where: str) -> dict[str, float]:
+    """The number that the user gave for each name."""
+    from micrograd_mlp.expressions import ExpressionError, parse_assignment
+
+    values = dict(map(parse_assignment, options.values))
+    if len(values) != len(options.values):
+        raise ExpressionError(f"a name has two numbers: {' '.join(options.values)}")
+    if missing := [name for name in names if name not in values]:
+        example = " ".join(f"{name}=1" for name in missing)
+        raise ExpressionError(f"no number for {', '.join(missing)}: add {example}")
+    if unused := [name for name in values if name not in names]:
+        raise ExpressionError(f"{', '.join(unused)}: not in {where}")
+    return values
+
+
 def _graph(options: argparse.Namespace) -> None:
-    expression, leaves = _formula(options)
+    if options.formula.strip().endswith(".json"):
+        result, leaves = _network(options)
+    else:
+        expression, leaves = _formula(options)
+        result = expression(leaves)
     if options.explain is not None and options.explain not in leaves:
         raise ValueError(f"--explain {options.explain}: the names are {', '.join(leaves)}")
-    result = expression(leaves)
     result.backward()
     print(_tree(result, options.depth))
     if options.explain is not None:
         from micrograd_mlp import explain
 
         print(f"\n{explain(result, leaves[options.explain])}")
-    if options.draw is not None or options.steps is not None:
+    if options.draw or options.svg or options.png or options.steps:
         print()
-    if options.draw is not None:
+    if options.draw or options.svg or options.png:
         from micrograd_mlp import draw
 
-        draw(result, local=options.local).save(options.draw)
-        print(f"drawing: {options.draw}")
-    if options.steps is not None:
+        drawing = draw(result, local=options.local, collapse=options.collapse)
+        if options.draw:
+            drawing.save(options.draw)
+        if options.svg:
+            write_atomically(options.svg, drawing.svg())
+        if options.png:
+            write_atomically(options.png, drawing.png())
+        for path in filter(None, (options.draw, options.svg, options.png)):
+            print(f"drawing: {path}")
+    if options.steps:
         from micrograd_mlp import step_through
 
         step_through(result).save(options.steps)

@@ -167,6 +167,43 @@ def test_graph_writes_the_drawing(run, end):
     assert Path(f"picture.{end}").read_bytes().startswith(beginning)
 
 
+def test_graph_writes_svg_and_png_at_once(run):
+    status, out, _ = run("graph", "w*x", "w=0.5", "x=2", "--svg", "a", "--png", "b", "--local")
+    assert status == 0
+    assert out.endswith("drawing: a\ndrawing: b\n")
+    assert "∂" in Path("a").read_text(encoding="utf-8")
+    assert Path("b").read_bytes().startswith(b"\x89PNG")
+
+
+def test_graph_draws_a_saved_network_with_a_box_for_each_neuron(run):
+    model = micrograd_mlp.MLP(2, [3, 2], activation="tanh", seed=0)
+    model.save("net.json")
+    given = ("net.json", "x1=0.5", "x2=-1")
+    status, out, _ = run("graph", *given, "--output", "2", "--draw", "net.dot", "--collapse", "neuron")
+    assert status == 0
+    z2 = model([0.5, -1.0])[1]
+    assert out.startswith(f"z2[2] = +  data={z2.data:.4g}  grad=1\n")
+    assert Path("net.dot").read_text(encoding="utf-8").count("neuron 3 of layer 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.json", "x1=1"], "none.json: No such file or directory"),
+        (["net.json", "x1=1"], "no number for x2: add x2=1"),
+        (["net.json", "x1=1", "x2=1", "x3=1"], "x3: not in the network's inputs"),
+        (["net.json", "x1=1", "x2=1", "--output", "3"], "the network has the outputs 1 to 2"),
+        (["other.json", "x1=1"], "other.json is not a saved model"),
+    ],
+)
+def test_a_mistake_with_a_saved_network_is_told(run, arguments, message):
+    micrograd_mlp.MLP(2, [3, 2], seed=0).save("net.json")
+    Path("other.json").write_text("{}")
+    status, _, err = run("graph", *arguments)
+    assert status == 2
+    assert message in err
+
+
 def test_graph_writes_a_page_to_step_through(run):
     status, out, _ = run("graph", "w*x", "w=0.5", "x=2", "--steps", "steps.html")
     assert status == 0
