@@ -1,4 +1,5 @@
-"""Hypothesis profiles: `dev` while working, `ci` for a full and repeatable run (HYPOTHESIS_PROFILE=ci).
+"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: `dev` while working and `ci` for a full run, both the
+same every time; `explore` draws anew and much more, for finding what the others have not seen.
 
 Doctests of modules that stand on an extra are skipped where the extra is not installed.
 """
@@ -12,7 +13,8 @@ from hypothesis import settings
 
 import micrograd_mlp  # noqa: F401 (first, so that no doctest run imports a submodule before its package)
 
-settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("dev", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
