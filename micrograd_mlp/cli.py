@@ -9,10 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.value import Value
+
+if TYPE_CHECKING:
+    from micrograd_mlp import MLP
 
 DESCRIPTION = "Backpropagation that you can read, draw, check and explain."
 
@@ -212,17 +215,32 @@ def _formula(options: argparse.Namespace) -> tuple[Any, dict[str, Value]]:
 
 def _network(options: argparse.Namespace) -> tuple[Any, dict[str, Value]]:
     """One output of a saved network, and a leaf for each of its inputs x1, x2, …."""
-    from micrograd_mlp import MLP
-
-    model = MLP.load(options.formula.strip())
+    model, scales = _load_network(options.formula.strip())
     names = [f"x{k}" for k in range(1, model.n_inputs + 1)]
     values = _numbers(options, names, "the network's inputs")
-    leaves = {name: Value(values[name], f"x[{k}]") for k, name in enumerate(names, start=1)}
+    numbers = [scale(values[name]) for scale, name in zip(scales, names)]
+    leaves = {name: Value(x, f"x[{k}]") for k, (name, x) in enumerate(zip(names, numbers), start=1)}
     outputs = model(list(leaves.values()))
     outputs = outputs if isinstance(outputs, list) else [outputs]
     if not 1 <= options.output <= len(outputs):
         raise ValueError(f"--output {options.output}: the network has the outputs 1 to {len(outputs)}")
     return outputs[options.output - 1], leaves
+
+
+def _load_network(path: str) -> tuple[MLP, Sequence[Callable[[float], float]]]:
+    """A network from a file of `MLP.save`, or of `train` with the standardisation of its inputs."""
+    from micrograd_mlp import MLP
+    from micrograd_mlp.tables import TableModel
+
+    try:
+        model = MLP.load(path)
+    except ValueError as error:
+        try:
+            table = TableModel.load(path)
+        except ValueError:
+            raise error from None
+        return table.network, [scale.apply for scale in table.scales]
+    return model, [float] * model.n_inputs
 
 
 def _numbers(options: argparse.Namespace, names: list[str], where: str) -> dict[str, float]:

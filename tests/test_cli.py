@@ -15,7 +15,7 @@ import micrograd_mlp
 from micrograd_mlp import tables, tour
 from micrograd_mlp.cli import main
 from micrograd_mlp.render import graphviz_backend
-from micrograd_mlp.tables import TableModel
+from micrograd_mlp.tables import Scale, TableModel
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +184,17 @@ def test_graph_draws_a_saved_network_with_a_box_for_each_neuron(run):
     z2 = model([0.5, -1.0])[1]
     assert out.startswith(f"z2[2] = +  data={z2.data:.4g}  grad=1\n")
     assert Path("net.dot").read_text(encoding="utf-8").count("neuron 3 of layer 1") == 1
+
+
+def test_graph_takes_what_train_saved_and_standardises_as_it_did(run):
+    scales = [Scale(2.0, 4.0), Scale(0.0, 0.5)]
+    network = micrograd_mlp.MLP(2, [2, 2], seed=0)
+    TableModel(network, ["a", "b"], scales, "c", ["no", "yes"], None).save("table.json")
+    status, out, _ = run("graph", "table.json", "x1=4", "x2=1")
+    assert status == 0
+    assert "x[1]  data=0.5 " in out
+    assert "x[2]  data=2 " in out
+    assert out.startswith(f"z2[1] = +  data={network([0.5, 2.0])[0].data:.4g}  grad=1\n")
 
 
 @pytest.mark.parametrize(
