@@ -169,6 +169,7 @@ def primitive(
                 raise TypeError(f"{op.name} takes {arity} input(s), got {len(inputs)}")
             return op(*inputs)
 
+        # With `.op` set, a plain function is a Function; mypy cannot see that.
         function.op = op  # type: ignore[attr-defined]
         return function  # type: ignore[return-value]
 

@@ -119,7 +119,7 @@ def _unary(function: ops.Function) -> _Unary:
 
 
 def _binary(function: ops.Function) -> _Binary:
-    op = function.op
+    op = function.op  # (mypy knows NotImplemented only inside methods with an operator's name: ignored below)
     forward, partials = op.forward, op.partials
 
     def operator(self: Value, other: Value | float) -> Value:
@@ -336,7 +336,7 @@ class Value:
         while stack:
             node = stack.pop()
             if node is None:  # all parents of the node below this mark are in the order
-                order.append(stack.pop())  # type: ignore[arg-type]
+                order.append(stack.pop())  # type: ignore[arg-type]  # below a mark is a node
             elif node not in visited:
                 visited.add(node)
                 if node.parents:
