@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from micrograd_mlp.compiled.interpreter import tape_backward, tape_forward
+from micrograd_mlp.compiled.layers import transpose
 from micrograd_mlp.compiled.native import OPTIONS, call_rule, compiled, named
 from micrograd_mlp.compiled.tape import N_COLUMNS
 
@@ -58,18 +59,20 @@ PREDICT, GRADIENT, TRAIN, UPDATE = range(4)  # what `run` is called for
 
 
 @compiled
-def _load(v, x, y, order, start, lanes):
+def _load(v, x, y, order, start, lanes, scratch):
     """One block of examples, as columns."""
     n = x.shape[1]
-    for first in range(0, n, 8):  # a cache line of each row at a time
-        for lane in range(lanes):
-            row = order[start + lane]
-            for k in range(first, min(first + 8, n)):
-                v[k * lanes + lane] = x[row, k]
+    for first in range(0, lanes, 8):  # some rows side by side, wherever they come from
+        count = min(8, lanes - first)
+        for lane in range(count):
+            row = order[start + first + lane]
+            for k in range(n):
+                scratch[lane * n + k] = x[row, k]
+        transpose(scratch, 0, n, count, n, v, first, lanes)
     for lane in range(lanes):
         row = order[start + lane]
         for k in range(y.shape[1]):
-            v[(x.shape[1] + k) * lanes + lane] = y[row, k]
+            v[(n + k) * lanes + lane] = y[row, k]
 
 
 @compiled
@@ -111,7 +114,7 @@ def _batch(code, memory, user, x, y, order, start, stop, scale, max_lanes, mode,
         for block in range(start, stop, width):
             lanes = min(width, stop - block)
             v = memory.v[: code.varying_size * lanes]
-            _load(v, x, y, order, block, lanes)
+            _load(v, x, y, order, block, lanes, memory.scratch)
             _spread(code, u, v, lanes)
             n_runs = len(code.varying_runs) // N_COLUMNS
             tape_forward(code.varying_runs, n_runs, code.varying_args, v, 0, lanes, u, memory.scratch, user)
@@ -168,9 +171,11 @@ def _run(
                 return
             call_rule(rule, code.n_parameters, theta, gradient, t + s, state, settings)
             finished[0] += 1
+            n_finite = 0  # counted without a branch, so that it is done for a vector at a time
             for k in range(code.n_parameters):
-                if not np.isfinite(theta[k]):
-                    return
+                n_finite += abs(theta[k]) < np.inf
+            if n_finite < code.n_parameters:
+                return
 
 
 run: Any = njit(**OPTIONS, nogil=True, cache=True)(named(_run))

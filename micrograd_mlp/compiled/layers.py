@@ -1,100 +1,76 @@
 """Matrix products of a layer, z = Wx + b, for a block of examples (§2.3, §6.3).
 
-A row is a neuron or an input, a lane an example. The loops run over lanes innermost, which lie side by
-side; two neurons and four inputs share a pass, so that a number that was loaded is used more than once.
+A row is a neuron or an input, a lane an example; lanes lie side by side. All three products, of z, of
+∂ℓ/∂W and of ∂ℓ/∂x, are C += A B for different A, B and C, put together from the tiles of `tiles`.
 Arrays are flat; a name such as x_at says where the rows begin.
 """
 
 from __future__ import annotations
 
-from micrograd_mlp.compiled.native import compiled, separately
+from micrograd_mlp.compiled.native import Function, compiled, inlined, separately
 from micrograd_mlp.compiled.tape import ACTIVE, ARITY, BIASES, COUNT, FIRST, INPUTS, START, WEIGHTS
+from micrograd_mlp.compiled.tiles import VECTOR, product_tile, transpose_tile
 
-K_BLOCK = 32  # as many rows of inputs as stay in the first-level cache
+DEPTH = 256  # rows of B, of which a tile's columns stay in the first-level cache
+
+
+def _strip(columns: int) -> Function:
+    """C += A B for some columns of C, all rows of them."""
+    high, half, one = [product_tile(rows, columns) for rows in (VECTOR, VECTOR // 2, 1)]
+
+    def strip(a, a_at, row_step, column_step, m, n, b, b_at, c, c_at, step):
+        j = 0
+        while m - j >= VECTOR:
+            high(a, a_at + j * row_step, row_step, column_step, n, b, b_at, c, c_at + j * step, step)
+            j += VECTOR
+        if m - j >= VECTOR // 2:
+            half(a, a_at + j * row_step, row_step, column_step, n, b, b_at, c, c_at + j * step, step)
+            j += VECTOR // 2
+        while j < m:
+            one(a, a_at + j * row_step, row_step, column_step, n, b, b_at, c, c_at + j * step, step)
+            j += 1
+
+    return inlined(strip)  # type: ignore[no-any-return]  # Numba has no types for this
+
+
+_two_vectors, _vector, _half_vector, _column = [_strip(n) for n in (2 * VECTOR, VECTOR, VECTOR // 2, 1)]
 
 
 @separately("aiiiiiaiaii")
-def accumulate_product(w, w_at, row_step, column_step, m, n, x, x_at, z, z_at, lanes):
-    """z += W x, with W[j, k] at w[w_at + j · row_step + k · column_step]."""
-    for k_first in range(0, n, K_BLOCK):
-        k_end = min(k_first + K_BLOCK, n)
-        k_even = k_first + (k_end - k_first) // 4 * 4
-        for j in range(0, m, 2):
-            i = min(j + 1, m - 1)  # the second neuron; an odd last one stands alone
-            alone = i == j
-            p, q = w_at + j * row_step, w_at + i * row_step
-            zp, zq = z_at + j * lanes, z_at + i * lanes
-            for k in range(k_first, k_even, 4):
-                c = k * column_step
-                p0, p1 = w[p + c], w[p + c + column_step]
-                p2, p3 = w[p + c + 2 * column_step], w[p + c + 3 * column_step]
-                x0, x1 = x_at + k * lanes, x_at + (k + 1) * lanes
-                x2, x3 = x_at + (k + 2) * lanes, x_at + (k + 3) * lanes
-                if alone:
-                    for lane in range(lanes):
-                        z[zp + lane] += (
-                            p0 * x[x0 + lane] + p1 * x[x1 + lane] + p2 * x[x2 + lane] + p3 * x[x3 + lane]
-                        )
-                    continue
-                q0, q1 = w[q + c], w[q + c + column_step]
-                q2, q3 = w[q + c + 2 * column_step], w[q + c + 3 * column_step]
-                for lane in range(lanes):
-                    a0, a1, a2, a3 = x[x0 + lane], x[x1 + lane], x[x2 + lane], x[x3 + lane]
-                    z[zp + lane] += p0 * a0 + p1 * a1 + p2 * a2 + p3 * a3
-                    z[zq + lane] += q0 * a0 + q1 * a1 + q2 * a2 + q3 * a3
-            for k in range(k_even, k_end):
-                p0, q0 = w[p + k * column_step], w[q + k * column_step]
-                x0 = x_at + k * lanes
-                for lane in range(lanes):
-                    z[zp + lane] += p0 * x[x0 + lane]
-                if not alone:
-                    for lane in range(lanes):
-                        z[zq + lane] += q0 * x[x0 + lane]
+def accumulate_product(a, a_at, row_step, column_step, m, n, b, b_at, c, c_at, width):
+    """C += A B: A[j, k] is at a[a_at + j · row_step + k · column_step], rows of B and C are `width` long."""
+    for k in range(0, n, DEPTH):
+        depth, a_k, b_k = min(DEPTH, n - k), a_at + k * column_step, b_at + k * width
+        i = 0
+        while width - i >= 2 * VECTOR:
+            _two_vectors(a, a_k, row_step, column_step, m, depth, b, b_k + i, c, c_at + i, width)
+            i += 2 * VECTOR
+        if width - i >= VECTOR:
+            _vector(a, a_k, row_step, column_step, m, depth, b, b_k + i, c, c_at + i, width)
+            i += VECTOR
+        if width - i >= VECTOR // 2:
+            _half_vector(a, a_k, row_step, column_step, m, depth, b, b_k + i, c, c_at + i, width)
+            i += VECTOR // 2
+        while i < width:
+            _column(a, a_k, row_step, column_step, m, depth, b, b_k + i, c, c_at + i, width)
+            i += 1
 
 
-@separately("aiaiiiaii", error_model="numpy", fastmath={"contract", "reassoc"})
-def accumulate_outer(g, g_at, x, x_at, m, n, dw, dw_at, lanes):
-    """dW += g xᵀ, summed over the lanes; dW[j, k] is at dw[dw_at + j · n + k]."""
-    for k_first in range(0, n, K_BLOCK):
-        k_end = min(k_first + K_BLOCK, n)
-        k_even = k_first + (k_end - k_first) // 4 * 4
-        for j in range(0, m, 2):
-            i = min(j + 1, m - 1)
-            gp, gq = g_at + j * lanes, g_at + i * lanes
-            for k in range(k_first, k_even, 4):
-                x0, x1 = x_at + k * lanes, x_at + (k + 1) * lanes
-                x2, x3 = x_at + (k + 2) * lanes, x_at + (k + 3) * lanes
-                p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = 0.0
-                for lane in range(lanes):
-                    a, b = g[gp + lane], g[gq + lane]
-                    p0 += a * x[x0 + lane]
-                    p1 += a * x[x1 + lane]
-                    p2 += a * x[x2 + lane]
-                    p3 += a * x[x3 + lane]
-                    q0 += b * x[x0 + lane]
-                    q1 += b * x[x1 + lane]
-                    q2 += b * x[x2 + lane]
-                    q3 += b * x[x3 + lane]
-                at = dw_at + j * n + k
-                dw[at] += p0
-                dw[at + 1] += p1
-                dw[at + 2] += p2
-                dw[at + 3] += p3
-                if i > j:
-                    at += n
-                    dw[at] += q0
-                    dw[at + 1] += q1
-                    dw[at + 2] += q2
-                    dw[at + 3] += q3
-            for k in range(k_even, k_end):
-                x0 = x_at + k * lanes
-                p0 = q0 = 0.0
-                for lane in range(lanes):
-                    p0 += g[gp + lane] * x[x0 + lane]
-                    q0 += g[gq + lane] * x[x0 + lane]
-                dw[dw_at + j * n + k] += p0
-                if i > j:
-                    dw[dw_at + i * n + k] += q0
+_square = transpose_tile()
+
+
+@separately("aiiiiaii")
+def transpose(a, a_at, a_step, m, n, b, b_at, b_step):
+    """B = Aᵀ, A having m rows and n columns."""
+    for j in range(0, m - VECTOR + 1, VECTOR):
+        for k in range(0, n - VECTOR + 1, VECTOR):
+            _square(a, a_at + j * a_step + k, a_step, b, b_at + k * b_step + j, b_step)
+        for k in range(n // VECTOR * VECTOR, n):
+            for i in range(j, j + VECTOR):
+                b[b_at + k * b_step + i] = a[a_at + i * a_step + k]
+    for j in range(m // VECTOR * VECTOR, m):
+        for k in range(n):
+            b[b_at + k * b_step + j] = a[a_at + j * a_step + k]
 
 
 @separately("aiiaii", error_model="numpy", fastmath={"contract", "reassoc"})
@@ -131,10 +107,13 @@ def layer_backward(runs, run, args, v, d, base, lanes, u, du, u_base, scratch):
     x_place = runs[run + INPUTS]
     g_at = (runs[run + FIRST] - base) * lanes
     if x_place >= 0:
-        accumulate_outer(d, g_at, v, x_place * lanes, m, n, du, weights - u_base, lanes)
+        transpose(v, x_place * lanes, lanes, n, lanes, scratch, 0, n)
     else:
-        _gather(runs, run, args, v, lanes, scratch)
-        accumulate_outer(d, g_at, scratch, 0, m, n, du, weights - u_base, lanes)
+        for k in range(n):
+            row = args[runs[run + START] + k] * lanes
+            for lane in range(lanes):
+                scratch[lane * n + k] = v[row + lane]
+    accumulate_product(d, g_at, lanes, 1, m, lanes, scratch, 0, du, weights - u_base, n)
     if biases >= 0:
         accumulate_sums(d, g_at, m, du, biases - u_base, lanes)
     if not runs[run + ACTIVE]:

@@ -29,7 +29,7 @@ inlined = njit(**OPTIONS, forceinline=True)
 
 
 def _fingerprint() -> str:
-    names = ("elementwise", "functions", "interpreter", "kernels", "layers", "native", "tape")
+    names = ("elementwise", "functions", "interpreter", "kernels", "layers", "native", "tape", "tiles")
     files = [Path(ops.__file__), *[Path(__file__).with_name(f"{name}.py") for name in names]]
     return hashlib.sha256(b"".join([file.read_bytes() for file in files])).hexdigest()[:16]
 

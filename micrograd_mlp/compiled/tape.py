@@ -141,8 +141,7 @@ class _Builder:
         first_parameter = n_inputs
         parameters = slice(first_parameter, first_parameter + len(graph.parameters))
         widest = int(self.arity[self.code >= FIRST_USER].max(initial=0))
-        apart = varying.runs[(varying.runs[:, CODE] == LAYER) & (varying.runs[:, INPUTS] <= varying.base)]
-        gathered = int(apart[:, ARITY].max(initial=0))
+        layers = varying.runs[varying.runs[:, CODE] == LAYER]
         return Layout(
             uniform=uniform,
             varying=varying,
@@ -157,7 +156,7 @@ class _Builder:
             n_uniform=len(uniform_order),
             n_varying=len(varying_order),
             work=len(varying.args) + sum([len(k.inputs) * len(k.outputs) for k in self.layers]),
-            scratch_rows=max(2 * widest + 2, gathered, 2),
+            scratch_rows=max(2 * widest + 2, int(layers[:, ARITY].max(initial=0)), n_inputs, 2),
         )
 
     def _classify(self) -> None:

@@ -26,7 +26,7 @@ def digits_sized(effort: Effort) -> list[Line]:
 
 def mnist_sized(effort: Effort) -> list[Line]:
     task = networks.random_classes(784, 128, 10, batch=128)
-    return race(networks.contenders(task, torch=1, steps=10), effort)
+    return race(networks.contenders(task, torch=1), effort)
 
 
 def cores(effort: Effort) -> list[Line]:
