@@ -25,6 +25,7 @@ from micrograd_mlp.compiled.tape import (
     LOGSUMEXP,
     N_COLUMNS,
     PAIRS,
+    SOFTMAX,
     START,
     SUM,
 )  # fmt: skip
@@ -81,7 +82,7 @@ def _sum_backward(v, d, base, place, args, first_pair, first_term, end, lanes):
 
 
 @compiled
-def _logsumexp_forward(v, place, args, first, end, lanes, scratch):
+def _logsumexp_forward(v, args, first, end, lanes, out, o, scratch):
     """m + log(1 + Σ exp(zₖ - m)), m being the largest and the sum over all others; m itself if inf or nan."""
     if lanes == 1:
         largest, where = v[args[first]], first
@@ -93,28 +94,28 @@ def _logsumexp_forward(v, place, args, first, end, lanes, scratch):
         for k in range(first, end):
             if k != where:
                 rest += exp(v[args[k]] - largest)
-        v[place] = largest + log1p(rest) if abs(largest) < INF else largest
+        out[o] = largest + log1p(rest) if abs(largest) < INF else largest
         return
-    o, a = place * lanes, args[first] * lanes
+    a = args[first] * lanes
     for lane in range(lanes):
-        v[o + lane] = v[a + lane]
+        out[o + lane] = v[a + lane]
         scratch[lane] = 0.0  # the sum
         scratch[lanes + lane] = 1.0  # until the largest was met
     for k in range(first + 1, end):
         a = args[k] * lanes
         for lane in range(lanes):
             z = v[a + lane]
-            v[o + lane] = z if z > v[o + lane] or z != z else v[o + lane]
+            out[o + lane] = z if z > out[o + lane] or z != z else out[o + lane]
     for k in range(first, end):
         a = args[k] * lanes
         for lane in range(lanes):
-            distance = v[a + lane] - v[o + lane]
+            distance = v[a + lane] - out[o + lane]
             is_largest = scratch[lanes + lane] if distance == 0.0 else 0.0
             scratch[lane] += exp(distance) - is_largest
             scratch[lanes + lane] -= is_largest
     for lane in range(lanes):
-        largest = v[o + lane]
-        v[o + lane] = largest + log1p(scratch[lane]) if abs(largest) < INF else largest
+        largest = out[o + lane]
+        out[o + lane] = largest + log1p(scratch[lane]) if abs(largest) < INF else largest
 
 
 @compiled
@@ -128,6 +129,79 @@ def _logsumexp_backward(v, d, base, place, args, first, end, lanes):
         a, da = args[k] * lanes, max(args[k] - base, 0) * lanes
         for lane in range(lanes):
             d[da + lane] += exp(v[a + lane] - v[o + lane]) * d[g + lane]
+
+
+@compiled
+def _softmax_forward(v, place, args, first, n, lanes, scratch):
+    """sₖ = exp(zₖ - L) for all k, with L = logsumexp(z)."""
+    normalizer = 2 * lanes
+    _logsumexp_forward(v, args, first, first + n, lanes, scratch, normalizer, scratch)
+    for k in range(n):
+        o, a = (place + k) * lanes, args[first + k] * lanes
+        for lane in range(lanes):
+            v[o + lane] = exp(v[a + lane] - scratch[normalizer + lane])
+
+
+@compiled
+def _softmaxes_of_one(v, place, count, args, first, n, spare):
+    """The same for a run with one lane: the exponentials of all `count` results in spare places."""
+    e = spare + count + 8
+    i = 0
+    while i < count:
+        largest = v[args[first + i]]
+        for k in range(i, i + n):
+            z = v[args[first + k]]
+            v[spare + k] = z
+            largest = z if z > largest or z != z else largest
+        for k in range(i, i + n):
+            v[e + k] = v[spare + k] - largest
+        v[place + i] = largest
+        i += n
+    _exponentials(v, e, count)
+    i = 0
+    while i < count:
+        rest, is_missing = 0.0, 1.0  # the largest one, whose exponential is 1
+        for k in range(e + i, e + i + n):
+            is_largest = is_missing if v[k] == 1.0 else 0.0
+            rest += v[k] - is_largest
+            is_missing -= is_largest
+        largest = v[place + i]
+        normalizer = largest + log1p(rest) if abs(largest) < INF else largest
+        for k in range(i, i + n):
+            v[spare + k] -= normalizer
+        i += n
+    _exponentials(v, spare, count)
+    for k in range(count):
+        v[place + k] = v[spare + k]
+
+
+@compiled
+def _exponentials(v, first, count):
+    """In place. Up to seven places more are written: whole vectors cost no more than single numbers."""
+    for i in range(first, first + (count + 7) // 8 * 8):
+        v[i] = exp(v[i])
+
+
+@compiled
+def _softmax_backward(v, d, base, place, args, first, n, lanes, scratch):
+    """∂ℓ/∂zₖ += sₖ (gₖ - Σⱼ gⱼ sⱼ)."""
+    if lanes == 1:
+        average, g = 0.0, place - base
+        for k in range(n):
+            average += v[place + k] * d[g + k]
+        for k in range(n):
+            d[max(args[first + k] - base, 0)] += v[place + k] * (d[g + k] - average)
+        return
+    for lane in range(lanes):
+        scratch[lane] = 0.0
+    for k in range(n):
+        o, g = (place + k) * lanes, (place + k - base) * lanes
+        for lane in range(lanes):
+            scratch[lane] += v[o + lane] * d[g + lane]
+    for k in range(n):
+        o, g, da = (place + k) * lanes, (place + k - base) * lanes, max(args[first + k] - base, 0) * lanes
+        for lane in range(lanes):
+            d[da + lane] += v[o + lane] * (d[g + lane] - scratch[lane])
 
 
 @compiled
@@ -155,7 +229,13 @@ def tape_forward(runs, n_runs, args, v, spare, lanes, u, scratch, user):
         elif code == LOGSUMEXP:
             for i in range(count):
                 s = start + i * arity
-                _logsumexp_forward(v, first + i, args, s, s + arity, lanes, scratch)
+                _logsumexp_forward(v, args, s, s + arity, lanes, v, (first + i) * lanes, scratch)
+        elif code == SOFTMAX:
+            if lanes == 1 and spare:
+                _softmaxes_of_one(v, first, count, args, start, arity, spare)
+            else:
+                for i in range(count // arity):
+                    _softmax_forward(v, first + i * arity, args, start + i * arity, arity, lanes, scratch)
         elif code == COPY:
             for i in range(count):
                 v[first + i] = v[args[start + i]]
@@ -199,6 +279,11 @@ def tape_backward(runs, n_runs, first_active, args, v, d, base, spare, lanes, u,
             for i in range(count):
                 s = start + i * arity
                 _logsumexp_backward(v, d, base, first + i, args, s, s + arity, lanes)
+        elif code == SOFTMAX:
+            i = 0
+            while i < count:
+                _softmax_backward(v, d, base, first + i, args, start + i, arity, lanes, scratch)
+                i += arity
         elif code == COPY:
             for i in range(count):
                 d[max(args[start + i] - base, 0)] += d[first + i - base]

@@ -74,7 +74,7 @@ class Machine:
 
     def _memory(self) -> Memory:
         uniform, varying = self.layout.uniform, self.layout.varying
-        spare = 2 * int(uniform.runs[:, COUNT].max(initial=0))
+        spare = 2 * (int(uniform.runs[:, COUNT].max(initial=0)) + 8)
         u = np.zeros(uniform.size + spare)
         u[: len(self.layout.leaves)] = self.layout.leaves
         return Memory(
@@ -224,6 +224,7 @@ class Machine:
             ("parameters", f"{len(self.parameters):,}"),
             ("operations", f"{self.n_recorded:,} recorded; {left}"),
             *[("layer", text) for text in layout.layer_texts],
+            *[("softmax", f"{times:,} of {n:,} numbers") for n, times in layout.softmaxes.items()],
             ("block", f"{self.lanes} examples"),
             ("memory", f"{sum([array.nbytes for array in arrays]) / 1e6:.2f} MB"),
         ]

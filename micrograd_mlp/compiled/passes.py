@@ -2,14 +2,15 @@
 
 The graph of a neuron says w₁·x₁ + w₂·x₂ + … + b, in whatever way it was written: with `dot`, with
 `sum` over products, or with +. Chains of sums become one node, Σ aₖbₖ + Σ cₖ; and nodes of that kind that
-multiply the same varying operands by weights are a layer, z = Wx + b, although nobody said so.
+multiply the same varying operands by weights are a layer, z = Wx + b, although nobody said so. So are
+exp(zₖ - logsumexp(z)) a softmax.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from micrograd_mlp.compiled.trace import ADD, DOT, MUL, TOTAL, Graph
+from micrograd_mlp.compiled.trace import ADD, DOT, EXP, LOGSUMEXP, MUL, SUB, TOTAL, Graph
 
 
 @dataclass
@@ -75,13 +76,7 @@ def fuse_sums(graph: Graph, facts: Facts) -> None:
     operands is taken in and added up first, as it was before, so that rounding stays the same.
     """
     operators, operands, used, varying = graph.operators, graph.operands, facts.used, facts.varying
-    uses = [0] * len(operators)
-    for i, mine in enumerate(operands):
-        if used[i]:
-            for operand in mine:
-                uses[operand] += 1
-    for output in graph.outputs:
-        uses[output] += 1
+    uses = _uses(graph, facts)
     for root in range(len(operators) - 1, -1, -1):
         if not used[root] or operators[root] not in (ADD, TOTAL, DOT):
             continue
@@ -127,6 +122,49 @@ def _products(factors: tuple[int, ...]) -> list[tuple[int, int]]:
     """The products that a dot sums, the last one first."""
     half = len(factors) // 2
     return list(zip(factors[:half], factors[half:]))[::-1]
+
+
+def _uses(graph: Graph, facts: Facts) -> list[int]:
+    """For each number, how often an operation in use, or the output, takes it."""
+    uses = [0] * len(graph.operators)
+    for i, mine in enumerate(graph.operands):
+        if facts.used[i]:
+            for operand in mine:
+                uses[operand] += 1
+    for output in graph.outputs:
+        uses[output] += 1
+    return uses
+
+
+def find_softmaxes(graph: Graph, facts: Facts) -> list[list[int]]:
+    """Turn exp(zₖ - logsumexp(z)), for all k, into one softmax, in place: where nothing else is used of it.
+
+    Returns:
+        For each softmax its results. The operands of the first are z, the others have none of their own.
+    """
+    operators, operands, used = graph.operators, graph.operands, facts.used
+    if LOGSUMEXP not in operators:
+        return []
+    uses = _uses(graph, facts)
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for i, op in enumerate(operators):
+        if op is EXP and used[i]:
+            [difference] = operands[i]
+            if operators[difference] is SUB and uses[difference] == 1:
+                z, normalizer = operands[difference]
+                if operators[normalizer] is LOGSUMEXP:
+                    found.setdefault(normalizer, []).append((i, difference, z))
+    softmaxes = []
+    for normalizer, parts in found.items():
+        results, differences, logits = zip(*parts)
+        if uses[normalizer] == len(parts) and sorted(logits) == sorted(operands[normalizer]):
+            for i in (normalizer, *differences):
+                used[i] = False
+            for i in results[1:]:
+                operands[i] = ()
+            operands[results[0]] = logits
+            softmaxes.append(list(results))
+    return softmaxes
 
 
 def find_layers(graph: Graph, facts: Facts) -> list[Layer]:

@@ -13,6 +13,7 @@ decodes once. A layer's weights get consecutive places, so that a layer is a mat
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -20,16 +21,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograd_mlp.compiled.passes import Facts, Layer, analyse, find_layers, fuse_sums
+from micrograd_mlp.compiled.passes import Facts, Layer, analyse, find_layers, find_softmaxes, fuse_sums
 from micrograd_mlp.compiled.trace import Graph
 from micrograd_mlp.ops import TABLE, Op
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-# What a run computes. Sums of products, logsumexp and layers have code of their own; the other
+# What a run computes. Sums of products, logsumexp, softmax and layers have code of their own; the other
 # operations of the table are numbered after them, and a user's own operations from FIRST_USER on.
-COPY, SUM, LOGSUMEXP, LAYER = range(4)
+COPY, SUM, LOGSUMEXP, SOFTMAX, LAYER = range(5)
 ELEMENTWISE = [op for op in TABLE.values() if op.arity in (1, 2)]
 CODES: dict[Op, int] = {op: code for code, op in enumerate(ELEMENTWISE, start=LAYER + 1)}
 CODES |= {TABLE["total"]: SUM, TABLE["logsumexp"]: LOGSUMEXP}
@@ -76,6 +77,7 @@ class Layout:
         outputs: rows of the outputs; places on the uniform tape if there are no inputs.
         user_ops: operations that are not in the table, with their numbers of operands, in the order of codes.
         layer_texts: for people, the first layer first.
+        softmaxes: how many there are of how many numbers.
         n_uniform, n_varying: how many operations are left on each tape.
         work: how many operands an example has, as a measure of time.
         scratch_rows: how many rows of scratch space the tapes need.
@@ -91,6 +93,7 @@ class Layout:
     outputs: Integers
     user_ops: list[tuple[Op, int]]
     layer_texts: list[str]
+    softmaxes: dict[int, int]
     n_uniform: int
     n_varying: int
     work: int
@@ -101,15 +104,16 @@ def lay_out(graph: Graph) -> Layout:
     """All passes over a traced graph, and the tapes that come out."""
     facts = analyse(graph)
     fuse_sums(graph, facts)
+    softmaxes = find_softmaxes(graph, facts)
     layers = find_layers(graph, facts)
-    return _Builder(graph, facts, layers).build()
+    return _Builder(graph, facts, softmaxes, layers).build()
 
 
 class _Builder:
     """The steps of `lay_out`, which share the graph's facts."""
 
-    def __init__(self, graph: Graph, facts: Facts, layers: list[Layer]) -> None:
-        self.graph, self.layers = graph, layers
+    def __init__(self, graph: Graph, facts: Facts, softmaxes: list[list[int]], layers: list[Layer]) -> None:
+        self.graph, self.softmaxes, self.layers = graph, softmaxes, layers
         self.used = np.array(facts.used, dtype=bool)
         self.varying = np.array(facts.varying, dtype=bool)
         self.active = np.array(facts.active, dtype=bool)
@@ -153,10 +157,11 @@ class _Builder:
             outputs=outputs,
             user_ops=self.user_ops,
             layer_texts=self._layer_texts(),
+            softmaxes=Counter(sorted([len(softmax) for softmax in self.softmaxes])),
             n_uniform=len(uniform_order),
             n_varying=len(varying_order),
             work=len(varying.args) + sum([len(k.inputs) * len(k.outputs) for k in self.layers]),
-            scratch_rows=max(2 * widest + 2, int(layers[:, ARITY].max(initial=0)), n_inputs, 2),
+            scratch_rows=max(2 * widest + 2, int(layers[:, ARITY].max(initial=0)), n_inputs, 3),
         )
 
     def _classify(self) -> None:
@@ -179,6 +184,8 @@ class _Builder:
         for i, n_pairs in graph.n_pairs.items():
             self.pairs[i] = n_pairs
         self.code[self.layer_of >= 0] = LAYER
+        for softmax in self.softmaxes:
+            self.code[softmax], self.arity[softmax] = SOFTMAX, len(softmax)
 
     def _sort_keys(self) -> tuple[NDArray[Any], ...]:
         """What the order on a tape is made of; the last key is the most important one.
@@ -190,8 +197,11 @@ class _Builder:
         operators, operands = graph.operators, graph.operands
         used, varying = self.used.tolist(), self.varying.tolist()
         level, consumer, position = [0] * n, [0] * n, [0] * n
+        first_of = {i: first for first, *others in self.softmaxes for i in others}
         for i, mine in enumerate(operands):
-            if used[i] and mine:
+            if i in first_of:
+                level[i] = level[first_of[i]]
+            elif used[i] and mine:
                 own = varying[i]
                 level[i] = 1 + max([level[operand] for operand in mine if varying[operand] == own], default=0)
         inputs_of = {layer.outputs[0]: layer.inputs for layer in self.layers}
@@ -206,6 +216,9 @@ class _Builder:
                     consumer[operand], position[operand] = (
                         (i, k) if several else (consumer[i] or i, position[i])
                     )
+        for softmax in self.softmaxes:  # its results stay together
+            for k, i in enumerate(softmax):
+                consumer[i], position[i] = softmax[0], k
         self.level = np.array(level)
         return (
             np.array(position),

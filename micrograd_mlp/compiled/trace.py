@@ -16,8 +16,8 @@ from micrograd_mlp import ops
 from micrograd_mlp.ops import Op
 from micrograd_mlp.value import Constant, Value, _mode
 
-ADD, SUB, MUL, DIV, POW, TOTAL, DOT = [
-    ops.TABLE[name] for name in ("add", "sub", "mul", "div", "pow", "total", "dot")
+ADD, SUB, MUL, DIV, POW, EXP, TOTAL, DOT, LOGSUMEXP = [
+    ops.TABLE[name] for name in ("add", "sub", "mul", "div", "pow", "exp", "total", "dot", "logsumexp")
 ]
 
 

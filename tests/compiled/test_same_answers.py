@@ -224,6 +224,74 @@ def test_a_neuron_in_any_notation_is_a_layer():
         assert "W1: 4 × 3" in str(program)
 
 
+def weighted(results):
+    """A number that every result counts in, differently."""
+    return ops.dot(results, [0.5 + k for k in range(len(results))])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 11])
+def test_a_softmax_is_found(n):
+    """Alone, of inputs and of parameters, several of one size side by side, and in front of a layer."""
+    rng = random.Random(n)
+    p = [Value(rng.uniform(-2.0, 2.0)) for _ in range(n)]
+    X = [[rng.uniform(-3.0, 3.0) for _ in range(n)] for _ in range(13)]
+
+    def f(x):
+        return weighted(ops.softmax([x_k * p_k for x_k, p_k in zip(x, p)])) + weighted(ops.softmax(x))
+
+    def of_parameters():
+        logits = [[p_k * (j + 1.0) for p_k in p] for j in range(3)]
+        return ops.total([weighted(ops.softmax(z)) ** 2 for z in logits])
+
+    assert_same(f, p, X, atol=1e-15)
+    assert_same(lambda x: of_parameters() * x, p, [1.0, 2.0], atol=1e-15)
+    program, alone = compile(f, p), compile(of_parameters, p)
+    program(X)
+    assert f"softmax     2 of {n} numbers" in str(program)
+    assert f"softmax     3 of {n} numbers" in str(alone)
+
+
+def test_a_softmax_of_special_values():
+    """Each case is computed for an input (a row of lanes) and for a parameter (one lane)."""
+    p = [Value(0.0) for _ in range(3)]
+    rows = [[a, b, 1.0] for a in SPECIAL for b in SPECIAL]
+    program = compile(lambda x: weighted(ops.softmax([x_k + p_k for x_k, p_k in zip(x, p)])), p)
+    alone = compile(lambda: weighted(ops.softmax([p_k * 1.5 for p_k in p])), p)
+    for row in rows:
+        for p_k in p:
+            p_k.data = 0.0
+        loss, gradient = program.loss_and_grad([row])
+        expected_loss, expected = eager(program.f, p, [row])
+        np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, err_msg=f"{row}")
+        np.testing.assert_allclose(gradient, expected, rtol=1e-12, atol=1e-15, err_msg=f"{row}")
+        for p_k, number in zip(p, row):
+            p_k.data = number
+        loss, gradient = alone.loss_and_grad()
+        expected_loss, expected = eager(lambda _: alone.f(), p, [0.0])
+        np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, err_msg=f"{row}")
+        np.testing.assert_allclose(gradient, expected, rtol=1e-12, atol=1e-15, err_msg=f"{row}")
+
+
+NO_SOFTMAX = {
+    "a result is not used": lambda z: weighted(ops.softmax(z)[1:]),
+    "the normalizer is used": lambda z: weighted(ops.softmax(z)) + ops.logsumexp(z),
+    "a log-probability is used": lambda z: weighted(ops.softmax(z)) + (z[0] - ops.logsumexp(z)),
+    "a logit stands there twice": lambda z: weighted(ops.softmax([*z, z[0]])),
+    "another number is shifted": lambda z: weighted(
+        [ops.exp(z_k - ops.logsumexp(z)) for z_k in (z[0], z[1], -z[2])]
+    ),
+    "the other way around": lambda z: weighted([ops.exp(ops.logsumexp(z) - z_k) for z_k in z]),
+}
+
+
+@pytest.mark.parametrize("f", NO_SOFTMAX.values(), ids=NO_SOFTMAX.keys())
+def test_what_only_looks_like_a_softmax(f):
+    p = [Value(0.3), Value(-1.2), Value(0.8)]
+    assert_same(lambda x: f([x_k * p_k for x_k, p_k in zip(x, p)]), p, [[1.0, 2.0, -0.5], [0.1, -2.0, 1.0]])
+    program = compile(lambda: f([p_k * 2.0 for p_k in p]), p)
+    assert "softmax" not in str(program)
+
+
 def test_tied_and_frozen_weights():
     """A weight used twice, a Value that is no parameter, and a layer over a layer's own weights."""
     w, frozen = [Value(0.3), Value(-0.2)], Value(0.7)
