@@ -10,9 +10,11 @@ from micrograd_mlp import (
     GradCheckError,
     Value,
     cos,
+    equal,
     exp,
     gradcheck,
     log,
+    logsumexp,
     maximum,
     primitive,
     relu,
@@ -20,6 +22,7 @@ from micrograd_mlp import (
     sin,
     softplus,
     sqrt,
+    squared_error,
     tanh,
     total,
 )
@@ -71,6 +74,12 @@ class TestRightGradientsPass:
         assert verdict(cos, math.pi) == "ok"
         assert verdict(lambda x: relu(x - 5.0) + 1.3, 1.0) == "ok"
         assert verdict(lambda x: (x + (x + x)) / x, 0.75) == "ok"  # terms of 4 cancel
+
+    def test_where_it_agrees_to_nine_digits_although_the_estimate_is_wide(self):
+        report = gradcheck(lambda x: sigmoid(x), [35.9], order=2, raise_exception=False)
+        [second] = [row for row in report.rows if row.label == "x, x"]
+        assert second.verdict == "ok"
+        assert second.error <= 1e-9 * abs(second.analytic) < second.estimate
 
     def test_a_step_never_leaves_the_domain(self):
         # Beyond p = 1 the function raises, as the losses do for a probability outside (0, 1).
@@ -175,6 +184,68 @@ class TestNothingDoubtfulPasses:
         assert verdict(off, 0.5) == "wrong"
         assert verdict(off, 0.5, atol=1e-3) == "ok"
         assert verdict(off, 0.5, rtol=1e-3) == "ok"
+        assert verdict(lambda x: 1e16 + x, 1.0, atol=1e3) == "ok"
+
+
+class TestWhereFIsLevelToTheLastBit:
+    """A zero derivative passes where nothing of the input arrives, not where rounding swallows it."""
+
+    @pytest.mark.parametrize("constant", [1e10, 1e16, -1e17, 1e20, 1e300])
+    def test_a_zero_gradient_of_a_function_too_large_to_show_its_slope(self, constant):
+        op = wrong(lambda x: 0.0 * x, forward=lambda x: constant + 1e-10 * x)
+        assert verdict(op, 1.0) == "inconclusive"
+        assert verdict(op, 1.0, atol=1e-11) == "inconclusive"  # 0 is as near to 0 as it is meaningless
+
+    @pytest.mark.parametrize("constant", [1.0, 1e3, 1e16])
+    @pytest.mark.parametrize("scale", [1e-17, 1e-20, 1e-100])
+    def test_a_zero_gradient_of_a_term_that_rounding_swallows(self, constant, scale):
+        op = wrong(lambda x: 0.0 * x, forward=lambda x: scale * math.sin(x))
+        assert verdict(lambda x: op(x) + constant, 0.5) == "inconclusive"
+        assert verdict(lambda x: constant - 3.0 * op(x), 0.5) == "inconclusive"
+        assert verdict(lambda x: total([op(x), constant, 1.0]).tanh().log1p(), 0.5) != "wrong"
+
+    def test_a_zero_gradient_after_rounding_has_swallowed_the_input(self):
+        op = wrong(lambda x: 0.0 * x, forward=lambda x: x - 1e16)
+        assert verdict(lambda x: op(1e16 + x), 1.0) == "inconclusive"
+
+    @pytest.mark.parametrize(
+        ("f", "x"),
+        [
+            (lambda x: 1e16 + relu(x), -1.0),
+            (lambda x: 1e6 + relu(x - 5.0), 5.0 - 1e-3),
+            (lambda x: (relu(x - 5.0) - 3e5) ** 2, 1.0),
+            (lambda x: 1e16 + 0.0 * x, 1.0),
+            (lambda x: 1e16 * equal(x, 2.0), 2.0),
+            (lambda x: 1e9 * maximum(x, 7.0), 1.0),
+            (lambda x: 1e9 * tanh(x), 40.0),
+            (lambda x: tanh(30.0 + 1e-20 * x), 1.0),
+            (lambda x: 1e16 + x * x, 0.0),
+            (lambda x: logsumexp([x * x - 30.0, 3.0]), 0.0),
+            (lambda x: Value(1e16), 1.0),
+        ],
+        ids=["dead", "dead, beside the kink", "dead in a large loss", "times zero", "equal", "maximum",
+             "saturated", "swallowed, then saturated", "stationary", "stationary in a sum",
+             "unused"],
+    )  # fmt: skip
+    def test_a_zero_that_is_right_passes_however_large_f_is(self, f, x):
+        assert verdict(f, x) == "ok"
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_dead_neurons_of_a_network_with_a_large_loss_pass(self, seed):
+        model = MLP(2, [4, 3, 1], activation="relu", seed=seed)
+        report = gradcheck(lambda *_: squared_error(model([0.3, -0.8]), 1e6), model.parameters())
+        assert sum(row.analytic == 0.0 for row in report.rows) >= 3
+
+    def test_the_table_says_what_was_seen_and_what_to_do(self):
+        with pytest.raises(GradCheckError) as caught:
+            gradcheck(lambda x: 1e16 + x, [1.0])
+        _, _, row, advice = str(caught.value).splitlines()
+        assert row.endswith("inconclusive, at 1e+16 rounding hides slopes below 3e+02")
+        assert advice == (
+            "where rounding hides slopes: check f without its large constant part, or elsewhere"
+        )
+        jump = gradcheck(lambda x: x + 1.0 if x > 0 else x * 1.0, [0.0], raise_exception=False)
+        assert str(jump).endswith("inconclusive, the slopes do not settle")
 
 
 class TestInputsComeBack:
