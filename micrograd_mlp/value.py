@@ -476,7 +476,7 @@ def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> 
             relevant.add(node)
     adjoints: dict[Value, Any] = {output: _constant(1.0) if create_graph else 1.0}
     for node in reversed(order):
-        if node not in relevant or node not in adjoints:
+        if node not in relevant:
             continue
         adjoint = adjoints[node]
         local_grads = _local_grads_as_graph(node) if create_graph else node.local_grads
