@@ -46,6 +46,9 @@ class TestSquaredError:
         assert squared_error([1.0, 5.0], [0.0, 2.0]) == 0.5 + 4.5
         assert gradient(lambda a, b: squared_error([a, b], [0.0, 2.0]), 1.0, 5.0) == [1.0, 3.0]
 
+    def test_takes_as_many_outputs_as_there_are(self):
+        assert squared_error([3.0] * 1000, [1.0] * 1000) == 2000.0
+
     @pytest.mark.parametrize(("y_hat", "y"), [([1.0], [1.0, 2.0]), ([1.0, 2.0], 1.0), (1.0, [1.0, 2.0])])
     def test_needs_a_target_for_each_output(self, y_hat, y):
         with pytest.raises(ValueError, match="outputs, but"):
@@ -107,9 +110,12 @@ class TestBinaryCrossEntropyWithLogits:
     def test_stays_finite_at_huge_logits(self, z, y, loss):
         assert binary_cross_entropy_with_logits(z, y) == loss
 
-    def test_outside_the_domain(self):
-        with pytest.raises(ValueError, match=r"the target y must be in \[0, 1\], got 2"):
-            binary_cross_entropy_with_logits(0.0, 2)
+    @pytest.mark.parametrize("y", [2, -0.5, math.nan])
+    def test_a_target_outside_the_domain(self, y):
+        with pytest.raises(ValueError, match=rf"the target y must be in \[0, 1\], got {y}"):
+            binary_cross_entropy_with_logits(0.0, y)
+
+    def test_a_target_that_is_no_number(self):
         with pytest.raises(TypeError, match="expected a real number, got 'cat'"):
             binary_cross_entropy_with_logits(0.0, "cat")
 
@@ -144,6 +150,25 @@ class TestCrossEntropy:
         expected = gradient(lambda *v: cross_entropy(v, target), *z)
         assert gradient(lambda *v: cross_entropy(v, Value(float(target))), *z) == expected
 
+    def test_a_target_that_is_a_value_is_part_of_the_graph_and_a_number_is_not(self):
+        z, target = [Value(0.5), Value(-1.0)], Value(1.0)
+        assert target in cross_entropy(z, target).topological_order()
+        assert {node.op.name for node in cross_entropy(z, 1).topological_order() if node.op} == {
+            "logsumexp", "sub",
+        }  # fmt: skip
+
+    def test_a_target_in_the_graph_that_stops_being_a_class_makes_the_loss_nan(self):
+        # compile() puts other numbers into the graph: its division is by 0 then, not silently by nothing.
+        loss = cross_entropy([Value(0.5), Value(-1.0)], Value(1.0))
+        [picked] = [node for node in loss.parents if node.op.name != "logsumexp"]
+        assert picked.op.name == "div"
+        assert [node.op.name for node in picked.parents] == ["dot", "total"]
+        assert math.isnan(picked.op.forward(0.0, 0.0))
+
+    def test_probabilities_of_zero_and_of_a_thousand_classes(self):
+        assert cross_entropy([0.0, 0.0], [0.0, 1.0]) == cross_entropy([0.0, 0.0], 1)
+        assert cross_entropy([0.0] * 1024, [2.0**-10] * 1024) == pytest.approx(math.log(1024), rel=1e-15)
+
     def test_with_two_classes_is_the_binary_one(self):
         assert cross_entropy([0.0, 1.5], 1) == pytest.approx(
             binary_cross_entropy_with_logits(1.5, 1), rel=1e-15
@@ -158,12 +183,18 @@ class TestCrossEntropy:
         with pytest.raises(ValueError, match="there are 3 classes, 0 to 2, got"):
             cross_entropy([0.0, 0.0, 0.0], target)
 
-    @pytest.mark.parametrize("target", [0.5, math.nan, math.inf])
+    def test_an_index_that_is_no_class_of_four(self):
+        with pytest.raises(ValueError, match="there are 4 classes, 0 to 3, got 4"):
+            cross_entropy([0.0] * 4, 4)
+
+    @pytest.mark.parametrize("target", [0.5, -0.5, math.nan, math.inf])
     def test_a_target_that_is_no_index(self, target):
         with pytest.raises(ValueError, match="must be a class index"):
             cross_entropy([0.0, 0.0], target)
 
-    @pytest.mark.parametrize("target", [[0.5, 0.6], [1.5, -0.5], [math.nan, 1.0], [1.0], [0.2, 0.3, 0.5]])
+    @pytest.mark.parametrize(
+        "target", [[0.5, 0.6], [1.0, 1.0], [0.0, 0.0], [1.5, -0.5], [math.nan, 1.0], [1.0], [0.2, 0.3, 0.5]]
+    )
     def test_probabilities_that_are_none(self, target):
         with pytest.raises(ValueError, match="probabilities"):
             cross_entropy([0.0, 0.0], target)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, maximum, no_grad
+from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, dot, maximum, no_grad
 from micrograd_mlp.nn import ACTIVATIONS
 
 numbers = st.floats(-3, 3)
@@ -55,6 +55,12 @@ class TestNeuron:
         assert neuron.parameters() == [*neuron.w, neuron.b]
         assert neuron.b.data == 0.0
 
+    def test_alone_counts_as_one_output_of_layer_one(self):
+        seen = []
+        neuron = Neuron(2, init=lambda n_inputs, n_outputs, rng: seen.append((n_inputs, n_outputs)) or 0.5)
+        assert seen == [(2, 1), (2, 1)]
+        assert [p.label for p in neuron.parameters()] == ["W1[1,1]", "W1[1,2]", "b1[1]"]
+
     def test_names_a_wrong_number_of_inputs(self):
         with pytest.raises(ValueError, match=r"got 2 and 3"):
             Neuron(2)([1.0, 2.0, 3.0])
@@ -72,6 +78,14 @@ class TestLabels:
         assert names == [
             "W1[1,1]", "W1[1,2]", "b1[1]", "W1[2,1]", "W1[2,2]", "b1[2]", "W2[1,1]", "W2[1,2]", "b2[1]",
         ]  # fmt: skip
+
+    def test_of_a_layer_alone_are_those_of_layer_one(self):
+        assert [name for name, _ in Layer(1, 2).named_parameters()] == [
+            "W1[1,1]",
+            "b1[1]",
+            "W1[2,1]",
+            "b1[2]",
+        ]
 
     def test_of_inputs_are_left_alone_when_they_are_values(self):
         x = [Value(1.0, "height"), Value(2.0)]
@@ -131,9 +145,18 @@ class TestMLP:
         assert MLP(3, [4, 2], seed=rng).state_dict() == MLP(3, [4, 2], seed=7).state_dict()
         assert MLP(3, [4, 2], seed=rng).state_dict() != MLP(3, [4, 2], seed=7).state_dict()
 
+    def test_takes_hundreds_of_inputs_and_of_layers(self, tmp_path):
+        wide, deep = MLP(300, [1], seed=0), MLP(1, [1] * 300, activation=["tanh"] * 299, seed=0)
+        weights = [w.data for w in wide.layers[0].neurons[0].w]
+        assert wide([1.0] * 300).data == dot(weights, [1.0] * 300)
+        assert len(deep.parameters()) == 600
+        wide.save(tmp_path / "wide.json")
+        assert MLP.load(tmp_path / "wide.json").state_dict() == wide.state_dict()
+
     def test_shows_its_architecture(self):
         assert repr(MLP(2, [3, 1])) == "MLP(2, [3, 1], activations=['relu', 'linear'])"
         assert repr(MLP(2, [3]).layers[0]) == "Layer(2, 3, activation='linear')"
+        assert repr(Layer(2, 1, activation="tanh")) == "Layer(2, 1, activation='tanh')"
         assert repr(Neuron(2, activation=maximum)) == "Neuron(2, activation=maximum)"
 
 
@@ -182,6 +205,8 @@ class TestBadInput:
     def test_one_activation_for_each_hidden_layer(self):
         with pytest.raises(ValueError, match="1 activations for 2 hidden layers"):
             MLP(2, [2, 2, 1], activation=["tanh"])
+        with pytest.raises(ValueError, match="3 activations for 2 hidden layers"):
+            MLP(2, [2, 2, 1], activation=["tanh"] * 3)
 
 
 class TestStateDict:
@@ -197,6 +222,17 @@ class TestStateDict:
         with pytest.raises(ValueError, match="of another model"):
             model.load_state_dict(MLP(2, sizes, seed=1).state_dict())
         assert model.state_dict() == before
+
+    def test_of_another_model_names_what_is_missing_and_what_is_unknown(self):
+        small, large = MLP(1, [1]), MLP(2, [1])
+        with pytest.raises(ValueError, match=r"none missing, 1 \(W1\[1,2\]\) unknown"):
+            small.load_state_dict(large.state_dict())
+        with pytest.raises(ValueError, match=r"1 \(W1\[1,2\]\) missing, none unknown"):
+            large.load_state_dict(small.state_dict())
+        with pytest.raises(ValueError, match=r"3 \(W1\[1,2\], W1\[1,3\], W1\[1,4\]\) unknown"):
+            small.load_state_dict(MLP(4, [1]).state_dict())
+        with pytest.raises(ValueError, match=r"4 \(W1\[1,2\], W1\[1,3\], W1\[1,4\], …\) unknown"):
+            small.load_state_dict(MLP(5, [1]).state_dict())
 
     def test_with_something_that_is_no_number_changes_nothing(self):
         model = MLP(2, [1], seed=0)
@@ -246,14 +282,22 @@ class TestSaveAndLoad:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda c: c.update(extra=1), "unknown"),
-            (lambda c: c.pop("version"), r"1 \(version\) missing"),
+            (lambda c: c.update(extra=1), r"none missing, 1 \(extra\) unknown"),
+            (lambda c: c.pop("version"), r"1 \(version\) missing, none unknown"),
             (lambda c: c.update(version=2), "version 2"),
+            (lambda c: c.update(version=0), "version 0"),
             (lambda c: c.update(format="pickle"), "format 'pickle'"),
+            (lambda c: c.update(format="csv"), "format 'csv'"),
             (lambda c: c["model"].update(dropout=0.5), r"1 \(dropout\) unknown"),
             (lambda c: c["model"].update(n_inputs=3), "have 16 parameters, the file has 13"),
             (lambda c: c["model"].update(layer_sizes=[10**9, 1]), "parameters, the file has 13"),
+            (
+                lambda c: c["model"].update(layer_sizes=[1000, -2, -15], n_inputs=1),
+                "a size must be 1 or more, got -2",
+            ),
             (lambda c: c["model"].update(layer_sizes="31"), "must be a list of int"),
+            (lambda c: c["model"].update(layer_sizes=[3, "1"]), "must be a list of int"),
+            (lambda c: c["model"].update(activation="relu"), "must be a list of str"),
             (lambda c: c["model"].update(layer_sizes=[]), "parameters"),
             (lambda c: c["model"].update(activation=["swish"]), "unknown activation 'swish'"),
             (lambda c: c["model"].update(output_activation=None), "unknown activation 'None'"),

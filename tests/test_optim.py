@@ -87,6 +87,38 @@ class TestRules:
         assert (Adam(p).lr, Adam(p).betas, Adam(p).eps) == (1e-3, (0.9, 0.999), 1e-8)
         assert (RMSProp(p, 0.1).rho, RMSProp(p, 0.1).eps, Momentum(p, 0.1).momentum) == (0.9, 1e-8, 0.9)
 
+    @pytest.mark.parametrize(
+        "make", [lambda p: RMSProp(p, lr=0.1, rho=0.0), lambda p: Adam(p, lr=0.1, betas=(0.0, 0.0))]
+    )
+    def test_without_memory_a_step_has_the_size_of_the_learning_rate(self, make):
+        assert run(make([Value(0.0)]), [5.0, -0.2, -3.0]) == pytest.approx([-0.1, 0.0, 0.1], abs=1e-8)
+
+    def test_momentum_without_memory_is_sgd(self):
+        gs = [5.0, -0.2, -3.0]
+        assert run(Momentum([Value(1.0)], lr=0.1, momentum=0.0), gs) == close(run(SGD([Value(1.0)], 0.1), gs))
+
+    def test_a_short_memory_forgets_most_of_the_past(self):
+        # Below a half, 1 - ρ is more than what is kept.
+        theta, s, path = 1.0, 0.0, []
+        for g in [1.0, -2.0, 0.5]:
+            s = 0.25 * s + 0.75 * g**2
+            theta = theta - 0.1 / (math.sqrt(s) + 1e-8) * g
+            path.append(theta)
+        assert run(RMSProp([Value(1.0)], lr=0.1, rho=0.25), [1.0, -2.0, 0.5]) == close(path)
+        theta, m, v, path = 1.0, 0.0, 0.0, []
+        for t, g in enumerate([1.0, -2.0, 0.5]):
+            m, v = 0.25 * m + 0.75 * g, 0.375 * v + 0.625 * g**2
+            m_hat, v_hat = m / (1 - 0.25 ** (t + 1)), v / (1 - 0.375 ** (t + 1))
+            theta = theta - 0.1 * m_hat / (math.sqrt(v_hat) + 1e-8)
+            path.append(theta)
+        assert run(Adam([Value(1.0)], lr=0.1, betas=(0.25, 0.375)), [1.0, -2.0, 0.5]) == close(path)
+
+    @all_optimizers
+    def test_a_learning_rate_of_zero_moves_nothing(self, make):
+        optimizer = make([Value(1.0)])
+        optimizer.lr = 0.0
+        assert run(optimizer, [5.0, -3.0]) == [1.0, 1.0]
+
     @all_optimizers
     def test_each_parameter_has_its_own_state(self, make):
         together = [Value(1.0), Value(2.0)]
@@ -129,6 +161,15 @@ class TestState:
         assert run(resumed, gs[2:]) == whole[2:]
 
     @all_optimizers
+    def test_of_a_network_with_hundreds_of_parameters_resumes(self, make):
+        first, resumed = (make([Value(1.0) for _ in range(300)]) for _ in range(2))
+        for p in first.params:
+            p.grad = 2.0
+        first.step()
+        resumed.load_state_dict(first.state_dict())
+        assert resumed.state_dict() == first.state_dict()
+
+    @all_optimizers
     def test_a_state_dict_is_a_copy(self, make):
         optimizer = make([Value(1.0)])
         saved = optimizer.state_dict()
@@ -139,9 +180,11 @@ class TestState:
         ("change", "message"),
         [
             (lambda d: d.update(optimizer="SGD"), "the state of SGD, not of Adam"),
+            (lambda d: d.update(optimizer="AdaGrad"), "the state of AdaGrad, not of Adam"),
             (lambda d: d.update(t=-1), "t must be 0 or more"),
             (lambda d: d.update(t=1.5), "t must be 0 or more"),
             (lambda d: d["state"].update(m=[0.0, 0.0]), "m has 2 numbers for 1 parameters"),
+            (lambda d: d["state"].update(m=[]), "m has 0 numbers for 1 parameters"),
             (lambda d: d["state"].update(m=["0"]), "not the state of an optimizer"),
             (lambda d: d["state"].pop("v"), "not the state of an optimizer"),
             (lambda d: d["hyperparameters"].update(eps=0.0), "eps must be above 0"),
@@ -197,6 +240,7 @@ class TestBadInput:
         "make",
         [
             lambda p: Momentum(p, 0.1, momentum=1.0),
+            lambda p: Momentum(p, 0.1, momentum=1.5),
             lambda p: Momentum(p, 0.1, momentum=-0.1),
             lambda p: RMSProp(p, 0.1, rho=1.0),
             lambda p: RMSProp(p, 0.1, eps=0.0),

@@ -2,7 +2,9 @@
 
 import contextlib
 import gc
+import itertools
 import math
+import operator
 import sys
 import threading
 import weakref
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from micrograd_mlp import (
     Constant,
+    Op,
     Parameter,
     Value,
     detect_anomaly,
@@ -30,6 +33,7 @@ from micrograd_mlp import (
     sqrt,
     tanh,
     total,
+    value,
 )
 from micrograd_mlp.value import _mode
 
@@ -110,6 +114,13 @@ class TestComparisons:
         assert (two == three) is False
         assert two == Value(2.0)
 
+    def test_give_what_they_give_on_floats(self):
+        numbers = [-2.0, 0.0, 0.5, 0.1 + 0.2, 0.3, math.inf, math.nan]
+        for compare in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
+            for x, y in itertools.product(numbers, repeat=2):
+                expected = compare(x, y)
+                assert compare(Value(x), Value(y)) is compare(Value(x), y) is compare(x, Value(y)) is expected
+
     def test_but_sets_and_dicts_hold_nodes(self):
         a, b = Value(2.0), Value(2.0)
         assert len({a, b}) == 2
@@ -122,6 +133,7 @@ class TestComparisons:
 
     def test_truth_is_not_zero(self):
         assert Value(2.0)
+        assert Value(-2.0)
         assert not Value(0.0)
 
     @pytest.mark.parametrize("other", ["a", None])
@@ -247,12 +259,37 @@ class TestNumPy:
 
 
 class TestBackward:
+    def test_nobody_has_a_gradient_before(self):
+        v = Value(2.0)
+        nodes = [
+            v,
+            -v,
+            v + 1,
+            1 + v,
+            v * v,
+            v.exp(),
+            exp(v),
+            maximum(v, 1),
+            total([v, v, 1.0]),
+            Parameter(1.0),
+        ]
+        assert {node.grad for y in nodes for node in y.topological_order()} == {0.0}
+
     def test_fills_every_node(self):
         a, b = Value(2.0), Value(-3.0)
         c = a * b
         d = c + a
         d.backward()
         assert (d.grad, c.grad, b.grad, a.grad) == (1.0, 1.0, 2.0, -2.0)
+
+    @pytest.mark.parametrize("n", [1, 2, 3, 4])
+    def test_multiplies_along_an_edge_whatever_the_number_of_parents(self, n):
+        x = [Value(k + 2.0) for k in range(n)]
+        op = Op("op", lambda *x: 0.0, lambda out, *x: tuple([10.0 * x_k for x_k in x]), arity=n)
+        node = op(*x)
+        (node * 3.0).backward(0.5)
+        assert node.grad == 1.5
+        assert [x_k.grad for x_k in x] == [15.0 * x_k.data for x_k in x]
 
     def test_leaves_accumulate_interior_nodes_do_not(self):
         a = Value(1.1)
@@ -365,6 +402,14 @@ class TestGradAndHessian:
         with pytest.raises(RuntimeError, match=r"∂\(pow\)/∂\(x=5.0\) was 12.0 .* is 75.0 now"):
             hessian(y, [x])
 
+    @pytest.mark.parametrize("changed", [5.0, 1.0, -1.0, 2.00000001])
+    def test_whichever_way_they_changed(self, changed):
+        x = Value(2.0)
+        y = x**3
+        x.data = changed
+        with pytest.raises(RuntimeError, match=r"some \.data was changed in between"):
+            grad(y, [x], create_graph=True)
+
     @pytest.mark.parametrize(("output", "inputs"), [(1.0, []), (Value(1.0), Value(1.0)), (Value(1.0), [1.0])])
     def test_bad_arguments(self, output, inputs):
         with pytest.raises(TypeError, match=r"must be a (list of )?Value"):
@@ -375,6 +420,50 @@ class TestGradAndHessian:
         y = x * x
         with no_grad(), pytest.raises(RuntimeError, match="no_grad"):
             grad(y, [x])
+
+
+class TestAnOpOfTheUsers:
+    """What it gives is checked, since nobody else has."""
+
+    @pytest.mark.parametrize("name", ["mine", "exp"])
+    @pytest.mark.parametrize("n_partials", [0, 1, 3, 4])
+    def test_has_a_derivative_for_each_input(self, name, n_partials):
+        op = Op(name, lambda x, y: x, lambda out, x, y: (1.0,) * n_partials, arity=2)
+        with pytest.raises(TypeError, match=f"{n_partials} partials for 2 inputs"):
+            op(Value(1.0), Value(2.0))
+
+    def test_may_have_hundreds_of_inputs(self):
+        x = [Value(1.0) for _ in range(300)]
+        op = Op("mine", lambda *x: x[-1], lambda out, *x: (0.0,) * 299 + (1.0,), arity=None)
+        assert grad(op(*x), x) == [0.0] * 299 + [1.0]
+
+    @pytest.mark.parametrize("result", [None, 1j, "1.0"])
+    def test_gives_numbers(self, result):
+        for op in (
+            Op("mine", lambda x: result, lambda out, x: (1.0,)),
+            Op("mine", lambda x: 1.0, lambda out, x: (result,)),
+        ):
+            with pytest.raises(TypeError, match="op 'mine': forward and partials must give numbers"):
+                op(Value(1.0))
+
+    @pytest.mark.parametrize("number", [np.float32(0.5), np.float64(0.5), Fraction(1, 2)])
+    def test_may_give_any_kind_of_number(self, number):
+        x = Value(1.0)
+        node = Op("mine", lambda x: number, lambda out, x: (number,))(x)
+        assert (type(node.data), type(node.local_grads[0])) == (float, float)
+        assert (node.data, grad(node, [x])) == (0.5, [0.5])
+
+
+class TestModes:
+    def test_are_counted_so_that_outside_of_them_no_operator_asks(self):
+        seen = [value._modes_in_use]
+        with contextlib.suppress(ZeroDivisionError), no_grad():
+            seen.append(value._modes_in_use)
+            with detect_anomaly():
+                seen.append(value._modes_in_use)
+            seen.append(value._modes_in_use)
+            raise ZeroDivisionError
+        assert [*seen, value._modes_in_use] == [0, 1, 2, 1, 0]
 
 
 class TestNoGrad:
@@ -549,3 +638,9 @@ class TestDetectAnomaly:
         with detect_anomaly(), pytest.raises(FloatingPointError, match="… 100 operands") as caught:
             total(values)
         assert len(str(caught.value)) < 400
+
+    @pytest.mark.parametrize(("n", "rest"), [(8, ""), (9, ", … 9 operands")])
+    def test_up_to_eight_operands_are_shown(self, n, rest):
+        with detect_anomaly(), pytest.raises(FloatingPointError) as caught:
+            total([Value(1e308) for _ in range(n)])
+        assert str(caught.value).startswith(f"total({', '.join(['1e+308'] * 8)}{rest}) is inf")
