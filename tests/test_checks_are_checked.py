@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from micrograd_mlp import Value, gradcheck, hessian
+from micrograd_mlp.continuation import CONTINUATIONS
 from micrograd_mlp.ops import TABLE, Op
 from tests.oracle import SPECS, errors_in_ulps
 
@@ -38,7 +39,9 @@ SECOND = {  # what becomes of the slope of the derivative, while its value stays
     "1e-6 too large": (1.0, 1e-6),
 }
 
-tried = {"first": set(), "second": set()}
+TINY = {"1e-10 relative too large": 1.0 + 1e-10, "1e-10 relative too small": 1.0 - 1e-10}
+
+tried = {"first": set(), "second": set(), "tiny": set()}
 cases = [(op, k) for op in TABLE.values() for k in range(op.arity or 4)]
 each_op_and_input = pytest.mark.parametrize(
     ("op", "k"), cases, ids=[f"{op.name}, input {k}" for op, k in cases]
@@ -112,16 +115,39 @@ def test_a_wrong_second_derivative_is_rejected(op, k, how):
         tried["second"].add((op.name, k, how))
 
 
+@pytest.mark.parametrize("how", TINY)
+@pytest.mark.parametrize(
+    ("op", "k"), [(op, k) for op, k in cases if op.name in CONTINUATIONS], ids=lambda x: getattr(x, "name", x)
+)
+def test_the_complex_step_rejects_a_derivative_that_is_off_by_1e_10(op, k, how):
+    wrong_op = with_rule(op, k, lambda d, x: d * TINY[how])
+    wrong_slope = with_rule(op, k, with_slope(TINY[how], 0.0))
+    for numbers in ordinary_points(op, f"{op.name} {k} {how}"):
+        if op.partials(op.forward(*numbers), *numbers)[k] == 0.0:
+            continue
+        report = gradcheck(wrong_op, numbers, method="complex-step", raise_exception=False)
+        assert [(row.label, row.verdict) for row in report.failures] == [(f"x{k + 1}", "wrong")], report
+        inputs = [Value(x) for x in numbers]
+        right, wrong = hessian(op(*inputs), inputs)[k], hessian(wrong_slope(*inputs), inputs)[k]
+        different = {f"x{k + 1}, x{j + 1}" for j in range(len(inputs)) if right[j] != wrong[j]}
+        report = gradcheck(wrong_slope, numbers, order=2, method="complex-step", raise_exception=False)
+        assert different <= {row.label for row in report.failures}, report
+        tried["tiny"].add((op.name, k, how))
+
+
 @pytest.mark.parametrize("op", TABLE.values(), ids=TABLE)
 def test_the_right_rules_pass_at_the_same_points(op):
     for k in range(op.arity or 4):
         for numbers in ordinary_points(op, f"{op.name} {k} sign"):
             assert gradcheck(op, numbers, order=2)
+            if op.name in CONTINUATIONS:
+                assert gradcheck(op, numbers, order=2, method="complex-step")
 
 
 def test_summary(capsys):
     with capsys.disabled():
         sys.stdout.write(
             f"\nchecks are checked: {len(tried['first'])} wrong rules for first derivatives and "
-            f"{len(tried['second'])} for second ones, at {POINTS} points each\n"
+            f"{len(tried['second'])} for second ones, and for the complex step "
+            f"{len(tried['tiny'])} that are off by 1e-10, at {POINTS} points each\n"
         )

@@ -248,6 +248,87 @@ class TestWhereFIsLevelToTheLastBit:
         assert str(jump).endswith("inconclusive, the slopes do not settle")
 
 
+class TestTheComplexStep:
+    def test_a_model_and_its_second_derivatives(self):
+        model = MLP(2, [3, 1], activation="tanh", seed=1)
+
+        def loss(*_):
+            return squared_error(model([0.3, -0.8]), 0.5)
+
+        report = gradcheck(loss, model.parameters(), order=2, method="complex-step")
+        assert len(report.rows) == 13 + 13**2
+        assert max(row.ulps for row in report.rows if abs(row.analytic) > 1e-3) <= 16.0
+
+    @pytest.mark.parametrize("off", [1e-10, -1e-11])
+    def test_rejects_what_differences_cannot(self, off):
+        op = primitive(
+            partials=lambda out, z: (2.0 * (1.0 + off) * z * out,), name="gauss"
+        )(lambda z: 2.718281828459045 ** (z * z))  # fmt: skip
+        assert gradcheck(op, [0.7])
+        assert verdict(op, 0.7, method="complex-step") == "wrong"
+        assert verdict(op, 0.7, method="complex-step", rtol=1e-9) == "ok"
+
+    @pytest.mark.parametrize("f", [lambda x: 1e16 + x, lambda x: 1.0 + sigmoid(x - 60.0)])
+    def test_sees_a_slope_that_rounding_hides_from_differences(self, f):
+        assert verdict(f, 1.0) == "inconclusive"
+        assert verdict(f, 1.0, method="complex-step") == "ok"
+        op = wrong(lambda x: 0.0 * x, forward=lambda x: 1e16 + x)
+        assert verdict(op, 1.0, method="complex-step") == "wrong"
+
+    def test_is_fair_to_a_formula_that_cancels(self):
+        assert verdict(lambda x: tanh(x), 12.0, method="complex-step") == "ok"  # 1 - tanh² has 6 digits
+        assert verdict(lambda x: sigmoid(x), 22.0, method="complex-step") == "ok"
+        assert verdict(lambda x: (x + (x + x)) / x, 0.75, method="complex-step") == "ok"
+        assert verdict(lambda x: x**0.2556, 1e-60, method="complex-step") == "ok"  # y - 1 is rounded
+        assert verdict(lambda x: tanh(x), 40.0, method="complex-step") == "ok"  # 1 - tanh² is 0
+        assert verdict(lambda x: sigmoid(x), 30.0, method="complex-step") == "inconclusive"
+
+    def test_is_fair_where_its_own_step_underflows_or_shows(self):
+        assert verdict(lambda x: exp(x), -700.0, method="complex-step") == "ok"
+        assert verdict(lambda x: x * x.log1p(), 0.0, method="complex-step") == "ok"
+
+    def test_counts_what_rounding_makes_of_a_long_graph(self):
+        def f(x):
+            for _ in range(300):
+                x = (x * 1.1 + 0.1).sin()
+            return x
+
+        assert verdict(f, 0.3, method="complex-step", rtol=0.0) == "ok"
+
+    def test_differences_still_see_what_the_graph_does_not(self):
+        assert verdict(lambda x: x * 0.0 + math.sin(x.data), 0.7, method="complex-step") == "wrong"
+        op = primitive(partials=lambda out, x: (math.cos(getattr(x, "data", x)),), name="op")(lambda x: x)
+        assert verdict(op, 0.7, method="complex-step") == "wrong"
+
+    def test_an_operation_that_takes_complex_numbers_and_is_not_analytic_is_found_out(self):
+        right = primitive(partials=lambda out, z: ((1.0 + abs(z)) ** -2.0,))(lambda z: z / (1.0 + abs(z)))
+        plane = primitive(partials=lambda out, z: (1.0 / (1.0 + abs(z)),))(lambda z: z / (1.0 + abs(z)))
+        [row] = gradcheck(right, [0.5], method="complex-step", raise_exception=False).rows
+        assert row.verdict == "inconclusive, but 0.6666666667 by the complex step: is f analytic?"
+        assert verdict(plane, 0.5, method="complex-step") == "wrong"
+
+    @pytest.mark.parametrize("f", [relu, abs, lambda x: maximum(x, 0.0), lambda x: equal(x, 2.0)])
+    def test_says_which_operation_is_not_analytic(self, f):
+        with pytest.raises(ValueError, match=f"analytic operations, and {f(Value(1.0)).op.name} is not one"):
+            gradcheck(f, [1.0], method="complex-step")
+
+    def test_says_which_operation_of_ones_own_takes_no_complex_numbers(self):
+        with pytest.raises(ValueError, match=r"op takes none .*: use method='richardson'"):
+            gradcheck(wrong(cos), [1.0], method="complex-step")
+
+    def test_an_operation_of_ones_own_may_have_a_name_of_the_table(self):
+        cube = primitive(partials=lambda out, x: (3.0 * x * x,), name="sin")(lambda x: x**3)
+        assert verdict(cube, 0.7, method="complex-step") == "ok"
+
+    def test_only_operations_on_the_way_from_an_input_count(self):
+        x = Value(3.0)
+        assert gradcheck(lambda y: relu(x) * y.sin(), [2.0], method="complex-step")
+
+    def test_leaves_the_verdicts_on_kinks_and_infinities(self):
+        assert verdict(sqrt, 0.0, method="complex-step") == "not finite"
+        assert verdict(lambda x: x**1.5, 0.0, method="complex-step") == "undefined"
+
+
 class TestInputsComeBack:
     def test_when_the_check_passes_and_when_f_raises(self):
         x, calls = Value(2.0, "x"), []
@@ -324,6 +405,7 @@ class TestBadInput:
             ({"order": 3}, "order is 1 or 2, got 3"),
             ({"atol": -1.0}, "atol and rtol"),
             ({"rtol": math.nan}, "atol and rtol"),
+            ({"method": "cs"}, "method is 'richardson' or 'complex-step', got 'cs'"),
         ],
     )
     def test_options(self, options, message):

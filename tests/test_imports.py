@@ -16,10 +16,10 @@ MODULES = {
     if path != PACKAGE / "__init__.py"
 }
 
-# The engine comes first, then two helpers that import nothing. Everything else may import these and, in a
+# The engine comes first, then three helpers that import nothing. Everything else may import these and, in a
 # folder, its neighbours there. Only what stands on top may import anything.
 ENGINE = {"ops": set(), "value": {"ops"}}
-HELPERS = {"init": set(), "files": set()}
+HELPERS = {"init": set(), "files": set(), "continuation": set()}
 ON_TOP = {"__main__", "cli", "export", "tables", "testing", "tour", "training"}
 
 
