@@ -427,6 +427,9 @@ def tanh(z: float) -> float:
 def relu(z: float) -> float:
     """ReLU(z) = max(0, z), with ReLU'(z) = 1 if z > 0, else 0 (§8.3).
 
+    Where that 0 meets a gradient of inf or nan, their product is nan (§6); PyTorch masks it to 0. The
+    same holds for `maximum` and `minimum`.
+
     >>> relu(-3.0), relu(3.0)
     (0.0, 3.0)
     """

@@ -25,6 +25,8 @@ STORED = Path(__file__).with_name("special_values.json")
 # PyTorch has no equal with a gradient and no xlog1py. Its xlogy gives nan for ∂(0 log y)/∂y at y = 0 and
 # 0 for ∂(x log y)/∂x at x = y = 0, where the derivatives are 0 and log 0.
 NOT_AS_PYTORCH = {"equal", "xlogy", "xlog1py"}
+# The table holds local derivatives. What arrives from above is multiplied by them, inf and nan too, where
+# PyTorch's relu, maximum and minimum mask it: tests/test_oracle_torch.py compares that.
 COMPARED = [name for name in TABLE if name not in NOT_AS_PYTORCH]
 
 tried = {"points": 0, "special values": 0}
