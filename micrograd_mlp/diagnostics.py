@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from micrograd_mlp import ops
+from micrograd_mlp.init import random_generator
 from micrograd_mlp.value import Value, grad
 
 Vector = list[float]
@@ -143,7 +144,7 @@ def largest_hessian_eigenvalue(
     params = list(params)
     if not params:
         raise ValueError("largest_hessian_eigenvalue needs at least one parameter, got an empty list")
-    rng = seed if isinstance(seed, random.Random) else random.Random(seed)
+    rng = random_generator(seed)
     gradient = grad(loss, params, create_graph=True)
 
     def hessian_times(x: Vector) -> Vector:

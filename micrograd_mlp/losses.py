@@ -11,8 +11,8 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from micrograd_mlp.ops import as_float, dot, equal, logsumexp, relu, softplus, total, xlog1py, xlogy
-from micrograd_mlp.value import Value
+from micrograd_mlp.ops import dot, equal, logsumexp, relu, softplus, total, xlog1py, xlogy
+from micrograd_mlp.value import Value, number_of
 
 Number = Value | float
 
@@ -48,8 +48,8 @@ def binary_cross_entropy(p: Any, y: Any) -> Any:
     >>> binary_cross_entropy(0.5, 1)
     0.6931471805599453
     """
-    _require("binary_cross_entropy", "the probability p", p, 0.0 <= _number(p) <= 1.0, "in [0, 1]")
-    _require("binary_cross_entropy", "the target y", y, 0.0 <= _number(y) <= 1.0, "in [0, 1]")
+    _require("binary_cross_entropy", "the probability p", p, 0.0 <= number_of(p) <= 1.0, "in [0, 1]")
+    _require("binary_cross_entropy", "the target y", y, 0.0 <= number_of(y) <= 1.0, "in [0, 1]")
     return -(xlogy(y, p) + xlog1py(1.0 - y, -p))
 
 
@@ -65,7 +65,7 @@ def binary_cross_entropy_with_logits(z: Any, y: Any) -> Any:
     >>> loss.data, z.grad
     (10000.0, 1.0)
     """
-    _require("binary_cross_entropy_with_logits", "the target y", y, 0.0 <= _number(y) <= 1.0, "in [0, 1]")
+    _require("binary_cross_entropy_with_logits", "the target y", y, 0.0 <= number_of(y) <= 1.0, "in [0, 1]")
     return softplus(z) - y * z
 
 
@@ -106,7 +106,7 @@ def hinge(score: Any, y: Any) -> Any:
     >>> hinge(0.25, 1), hinge(2.0, 1)
     (0.75, 0.0)
     """
-    _require("hinge", "the target y", y, _number(y) in (-1.0, 1.0), "-1 or +1")
+    _require("hinge", "the target y", y, number_of(y) in (-1.0, 1.0), "-1 or +1")
     return relu(1.0 - y * score)
 
 
@@ -135,10 +135,6 @@ def l2(parameters: Iterable[Any]) -> Any:
     return dot(parameters, parameters)
 
 
-def _number(x: Any) -> float:
-    return x.data if isinstance(x, Value) else as_float(x)
-
-
 def _as_list(x: Any) -> list[Any]:
     """One output or several: a model with one output returns it bare."""
     return list(x) if hasattr(x, "__len__") else [x]
@@ -150,7 +146,7 @@ def _require(loss: str, what: str, seen: Any, holds: bool, expected: str) -> Non
 
 
 def _class_index(target: Any, n_classes: int) -> int:
-    number = _number(target)
+    number = number_of(target)
     if number != number or number in (float("inf"), float("-inf")) or number != int(number):
         raise ValueError(f"cross_entropy: the target must be a class index, got {target!r:.60}")
     index = operator.index(int(number))
@@ -162,7 +158,7 @@ def _class_index(target: Any, n_classes: int) -> int:
 def _require_distribution(probabilities: list[Any], n_classes: int) -> None:
     if len(probabilities) != n_classes:
         raise ValueError(f"cross_entropy: {n_classes} logits, but {len(probabilities)} probabilities")
-    numbers = [_number(p) for p in probabilities]
+    numbers = [number_of(p) for p in probabilities]
     if not all(p >= 0.0 for p in numbers) or not abs(sum(numbers) - 1.0) <= 1e-6:
         raise ValueError(
             f"cross_entropy: probabilities must be 0 or more and sum to 1, got {numbers!r:.60} "

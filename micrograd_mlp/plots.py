@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from micrograd_mlp.ops import as_float
-from micrograd_mlp.value import Value, no_grad
+from micrograd_mlp.value import no_grad, number_of
 
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -205,7 +205,7 @@ def plot_optimizer_paths(
     ranges = limits or ([p[0] for p in shown], [p[1] for p in shown])
     u_grid, v_grid = (_grid(each, 0.0 if limits else 0.2, resolution) for each in ranges)
     with no_grad():
-        surface = [[_number(loss(u, v)) for u in u_grid] for v in v_grid]
+        surface = [[number_of(loss(u, v)) for u in u_grid] for v in v_grid]
 
     ax = _axes(ax)
     heights = sorted(height for row in surface for height in row if math.isfinite(height))
@@ -288,10 +288,6 @@ def _losses(numbers: Any) -> list[float]:
         ) from None
 
 
-def _number(x: Any) -> float:
-    return x.data if isinstance(x, Value) else as_float(x)
-
-
 def _grid(numbers: Iterable[float], margin: float, n: int) -> list[float]:
     """n places from below the smallest number to above the largest."""
     numbers = list(numbers)
@@ -301,8 +297,8 @@ def _grid(numbers: Iterable[float], margin: float, n: int) -> list[float]:
 
 
 def _examples(X: Sequence[Sequence[Any]], Y: Sequence[Any]) -> tuple[list[list[float]], list[float]]:
-    points = [[_number(x) for x in example] for example in X]
-    classes = [_number(y) for y in Y]
+    points = [[number_of(x) for x in example] for example in X]
+    classes = [number_of(y) for y in Y]
     if not points or len(points) != len(classes):
         raise ValueError(f"X and Y must have one row for each example, got {len(points)} and {len(classes)}")
     for point in points:
@@ -315,7 +311,7 @@ def _examples(X: Sequence[Sequence[Any]], Y: Sequence[Any]) -> tuple[list[list[f
 
 def _class_scores(output: Any, threshold: float) -> list[float]:
     """One number for each class, the largest being what the model says."""
-    numbers = [_number(x) for x in output] if hasattr(output, "__len__") else [_number(output)]
+    numbers = [number_of(x) for x in output] if hasattr(output, "__len__") else [number_of(output)]
     return [threshold - numbers[0], numbers[0] - threshold] if len(numbers) == 1 else numbers
 
 

@@ -24,7 +24,7 @@ from micrograd_mlp.files import write_atomically
 from micrograd_mlp.init import random_generator
 from micrograd_mlp.ops import as_float, total
 from micrograd_mlp.optim import Optimizer
-from micrograd_mlp.value import no_grad
+from micrograd_mlp.value import no_grad, number_of
 
 Rows = list[list[float]]
 
@@ -175,9 +175,9 @@ def accuracy(
         for x, y in zip(rows, targets):
             output = model(x)
             if hasattr(output, "__len__"):
-                right += max(range(len(output)), key=lambda k: _number(output[k])) == y
+                right += max(range(len(output)), key=lambda k: number_of(output[k])) == y
             else:
-                right += (_number(output) > 0.0) == (y > 0)
+                right += (number_of(output) > 0.0) == (y > 0)
     return right / len(rows)
 
 
@@ -228,11 +228,12 @@ class _Eager:
             return summed / n
         penalty = self.penalty()
         penalty.backward()
-        return summed / n + _number(penalty)
+        return summed / n + number_of(penalty)
 
     def mean_loss(self, rows: Rows, targets: list[Any]) -> float:
         with no_grad():
-            return math.fsum(_number(self.loss(self.model(x), y)) for x, y in zip(rows, targets)) / len(rows)
+            losses = [number_of(self.loss(self.model(x), y)) for x, y in zip(rows, targets)]
+            return math.fsum(losses) / len(rows)
 
 
 class _Compiled:
@@ -371,10 +372,6 @@ def _finite(name: str, x: Any) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{name} is {number!r}: training needs finite numbers")
     return x.__index__() if hasattr(x, "__index__") else number
-
-
-def _number(x: Any) -> float:
-    return x.data if hasattr(x, "local_grads") else as_float(x)
 
 
 def _require_count(what: str, count: Any, least: int) -> None:

@@ -396,6 +396,18 @@ class Constant(Value):
         return f"Constant(data={self._data!r}{label})"
 
 
+def number_of(x: Any) -> float:
+    """The number of a Value, or a plain number as a float.
+
+    Raises:
+        TypeError: it is neither.
+
+    >>> number_of(Value(3.0)), number_of(3)
+    (3.0, 3.0)
+    """
+    return x._data if isinstance(x, Value) else as_float(x)
+
+
 def _node(data: float, op: Op, parents: tuple[Value, ...], local_grads: tuple[float, ...]) -> Value:
     node: Value = _new(Value)
     node._data = data
