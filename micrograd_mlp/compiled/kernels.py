@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from micrograd_mlp.compiled.interpreter import tape_backward, tape_forward
 from micrograd_mlp.compiled.layers import transpose
-from micrograd_mlp.compiled.native import OPTIONS, call_rule, compiled, named
+from micrograd_mlp.compiled.native import OPTIONS, call_rule, compiled, give_way, named, publish, published
 from micrograd_mlp.compiled.tape import N_COLUMNS
 
 Integers = NDArray[np.int64]
@@ -55,7 +55,30 @@ class Memory(NamedTuple):
     scratch: Floats
 
 
-PREDICT, GRADIENT, TRAIN, UPDATE = range(4)  # what `run` is called for
+class Team(NamedTuple):
+    """Threads that share the rows of a step, each with a Memory of its own.
+
+    Number 0 leads: it owns the parameters, adds up what the others found, and applies the rule.
+
+    Attributes:
+        number: of this thread.
+        size: how many there are.
+        progress: for each the steps that it has begun (the leader) or finished (the others); or `STOPPED`.
+        theta: the leader's parameters.
+        losses, gradients: for each what it found, the gradient as the whole `du`.
+    """
+
+    number: int
+    size: int
+    progress: Integers
+    theta: Floats
+    losses: Floats
+    gradients: Floats
+
+
+PREDICT, GRADIENT, TRAIN = range(3)  # what `run` is called for
+STOPPED = -1
+PATIENCE = 10_000  # looks at another thread's progress, some microseconds in all
 
 
 @compiled
@@ -109,8 +132,8 @@ def _batch(code, memory, user, x, y, order, start, stop, scale, max_lanes, mode,
         if mode != PREDICT:
             du[max(code.outputs[0] - code.uniform_base, 0)] = 1.0
     else:
-        n_blocks = (stop - start + max_lanes - 1) // max_lanes
-        width = ((stop - start + n_blocks - 1) // n_blocks + 7) // 8 * 8  # equal blocks, whole vectors
+        n_blocks = max((stop - start + max_lanes - 1) // max_lanes, 1)  # a thread may have no rows
+        width = max((stop - start + n_blocks - 1) // n_blocks + 7, 8) // 8 * 8  # equal blocks, whole vectors
         for block in range(start, stop, width):
             lanes = min(width, stop - block)
             v = memory.v[: code.varying_size * lanes]
@@ -144,30 +167,64 @@ def _batch(code, memory, user, x, y, order, start, stop, scale, max_lanes, mode,
     return loss
 
 
+@compiled
+def _share(start, stop, lanes, team):
+    """The rows of this thread: whole blocks."""
+    n_blocks = (stop - start + lanes - 1) // lanes
+    first = start + n_blocks * team.number // team.size * lanes
+    return min(first, stop), min(start + n_blocks * (team.number + 1) // team.size * lanes, stop)
+
+
+@compiled
+def _await(team, number, step):
+    """Until that thread has come to this step. False if it has stopped instead."""
+    tries = 0
+    now = published(team.progress, number)
+    while STOPPED < now < step:
+        tries += 1
+        if tries > PATIENCE:  # it may be waiting for this very core
+            give_way()
+        now = published(team.progress, number)
+    return now != STOPPED
+
+
 def _run(
-    code, memory, user, rule, x, y, order, bounds, scale, lanes, mode, t, state, settings, results, finished
-):  # fmt: skip
+    code, memory, user, rule, x, y, order, bounds, lanes, mode, t, state, settings, results, finished, team
+):
     """Some steps: loss, gradient and, if mode is TRAIN, the optimizer's rule.
 
-    Step s takes the rows order[bounds[s, 0] : bounds[s, 1]], in blocks of at most `lanes`; its loss, the sum
-    over them times `scale` (0: the mean), goes to results[s, 0]. PREDICT writes the outputs there, one
-    row an example. UPDATE only applies the rule, to the gradient that is there. A step that gives inf
-    or nan is the last one; `finished` counts the rule's applications.
+    Step s takes the rows order[bounds[s, 0] : bounds[s, 1]], in blocks of at most `lanes`; its loss, the mean
+    over them, goes to results[s, 0]. PREDICT writes the outputs there, one row an example. A step that gives
+    inf or nan is the last one; `finished` counts the rule's applications. Of several threads each calls
+    this, with its own `memory` and `team`.
     """
     first = code.first_parameter
     theta = memory.u[first : first + code.n_parameters]
     gradient = memory.du[first - code.uniform_base : first - code.uniform_base + code.n_parameters]
     for s in range(len(bounds)):
-        if mode != UPDATE:
-            start, stop = bounds[s, 0], bounds[s, 1]
-            loss = _batch(
-                code, memory, user, x, y, order, start, stop,
-                scale if scale > 0.0 else 1.0 / (stop - start), lanes, mode, results,
-            )  # fmt: skip
-            if mode != PREDICT:
-                results[s, 0] = loss
-        if mode >= TRAIN:
-            if not np.isfinite(results[s, 0]):
+        if team.number > 0:
+            if not _await(team, 0, s + 1):
+                return
+            theta[:] = team.theta
+        elif team.size > 1:
+            publish(team.progress, 0, s + 1)
+        start, stop = _share(bounds[s, 0], bounds[s, 1], lanes, team)
+        scale = 1.0 / (bounds[s, 1] - bounds[s, 0])
+        loss = _batch(code, memory, user, x, y, order, start, stop, scale, lanes, mode, results)
+        if team.number > 0:
+            team.losses[team.number] = loss
+            team.gradients[team.number] = memory.du
+            publish(team.progress, team.number, s + 1)
+            continue
+        for other in range(1, team.size):
+            if not _await(team, other, s + 1):
+                return
+            loss += team.losses[other]
+            memory.du[:] += team.gradients[other]
+        if mode != PREDICT:
+            results[s, 0] = loss
+        if mode == TRAIN:
+            if not np.isfinite(loss):
                 return
             call_rule(rule, code.n_parameters, theta, gradient, t + s, state, settings)
             finished[0] += 1

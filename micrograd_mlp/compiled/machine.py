@@ -6,7 +6,6 @@ import gc
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
@@ -15,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograd_mlp.compiled.kernels import GRADIENT, PREDICT, TRAIN, UPDATE, Code, Memory, run
+from micrograd_mlp.compiled.kernels import GRADIENT, PREDICT, STOPPED, TRAIN, Code, Memory, Team, run
 from micrograd_mlp.compiled.native import pointer_to
 from micrograd_mlp.compiled.rules import compiled_operations
 from micrograd_mlp.compiled.tape import COUNT, lay_out
@@ -100,20 +99,55 @@ class Machine:
 
     def _run(
         self, x: Floats, y: Floats, order: Integers, bounds: Integers, mode: int, results: Floats,
-        scale: float = 0.0, core: int = 0, rule: Any = 0, t: int = 0,
-        state: Floats = NOTHING, settings: Floats = NOTHING,
+        rule: Any = 0, t: int = 0, state: Floats = NOTHING, settings: Floats = NOTHING,
     ) -> None:  # fmt: skip
+        """`kernels.run`, on as many cores as the largest step is worth."""
         operations = 0 if self._user is None else pointer_to(self._user)
-        finished = self.finished if mode in (TRAIN, UPDATE) else np.zeros(1, dtype=np.int64)
-        arguments = (
-            self.code, self._memories[core], operations, rule, x, y, order, bounds, scale, self.lanes,
-            mode, t, state, settings, results, finished,
-        )  # fmt: skip
-        if numba.config.DISABLE_JIT:  # then NumPy would warn of inf and nan
-            with np.errstate(all="ignore"):
+        finished = self.finished if mode == TRAIN else np.zeros(1, dtype=np.int64)
+        size = 1 if mode == PREDICT else self.cores(int((bounds[:, 1] - bounds[:, 0]).max(initial=0)))
+        while len(self._memories) < size:
+            self._memories.append(self._memory())
+        for memory in self._memories[1:size]:
+            memory.u[:] = self._memories[0].u
+        progress = np.zeros(size, dtype=np.int64)
+        gradients = np.zeros((size, len(self._memories[0].du)) if size > 1 else (1, 0))
+        losses = np.zeros(size)
+
+        def part(number: int) -> None:
+            team = Team(number, size, progress, self.theta, losses, gradients)
+            arguments = (
+                self.code, self._memories[number], operations, rule, x, y, order, bounds, self.lanes,
+                mode, t, state, settings, results, finished, team,
+            )  # fmt: skip
+            if numba.config.DISABLE_JIT:  # then NumPy would warn of inf and nan
+                with np.errstate(all="ignore"):
+                    run(*arguments)
+            else:
                 run(*arguments)
-        else:
-            run(*arguments)
+
+        def follow(number: int) -> None:
+            try:
+                part(number)
+            except BaseException as error:
+                errors.append(error)
+                progress[number] = STOPPED
+
+        if size == 1:
+            part(0)
+            return
+        errors: list[BaseException] = []
+        others = [threading.Thread(target=follow, args=(number,)) for number in range(1, size)]
+        try:
+            for other in others:
+                other.start()
+            part(0)
+        finally:  # also after Ctrl-C: nobody may wait for the leader, or write when the next call begins
+            progress[0] = STOPPED
+            for other in others:
+                if other.is_alive():
+                    other.join()
+        if errors:
+            raise errors[0]
 
     def predict(self, x: Floats, y: Floats) -> Floats:
         """A row of outputs for each row."""
@@ -123,33 +157,9 @@ class Machine:
 
     def loss(self, x: Floats, y: Floats, order: Integers) -> float:
         """The mean loss of these rows; its gradient is in `gradient`."""
-        cores = self.cores(len(order))
-        if cores == 1:
-            result = np.empty((1, 1))
-            self._run(x, y, order, np.array([[0, len(order)]]), GRADIENT, result)
-            return float(result[0, 0])
-        n_blocks = -(-len(order) // self.lanes)
-        cuts = [min(n_blocks * core // cores * self.lanes, len(order)) for core in range(cores + 1)]
-        losses = np.zeros((cores, 1, 1))
-        while len(self._memories) < cores:
-            self._memories.append(self._memory())
-        for memory in self._memories[1:cores]:
-            memory.u[:] = self._memories[0].u
-
-        def part(core: int) -> None:
-            bounds = np.array([[cuts[core], cuts[core + 1]]])
-            self._run(x, y, order, bounds, GRADIENT, losses[core], scale=1.0 / len(order), core=core)
-
-        others = [_threads().submit(part, core) for core in range(1, cores)]
-        try:
-            part(0)
-        finally:  # also after Ctrl-C: nobody may still be writing when the next call begins
-            wait(others)
-        for other in others:
-            other.result()
-        for memory in self._memories[1:cores]:  # in order, so that the sum is the same each time
-            self._memories[0].du[:] += memory.du
-        return float(losses.sum())
+        result = np.empty((1, 1))
+        self._run(x, y, order, np.array([[0, len(order)]]), GRADIENT, result)
+        return float(result[0, 0])
 
     def train(
         self, x: Floats, y: Floats, order: Integers, bounds: Integers,
@@ -158,18 +168,7 @@ class Machine:
         """Steps of an optimizer, in place; `finished` says how many, which are fewer after inf or nan."""
         losses = np.full((len(bounds), 1), np.nan)
         self.finished[0] = 0
-        rule = pointer_to(rule)
-        if self.cores(int((bounds[:, 1] - bounds[:, 0]).max(initial=0))) == 1:
-            self._run(x, y, order, bounds, TRAIN, losses, rule=rule, t=t, state=state, settings=settings)
-            return losses[:, 0]
-        for s, (start, stop) in enumerate(bounds.tolist()):
-            losses[s] = self.loss(x, y, order[start:stop])
-            self._run(
-                x, y, order, bounds[s : s + 1], UPDATE, losses[s : s + 1],
-                rule=rule, t=t + s, state=state, settings=settings,
-            )  # fmt: skip
-            if self.finished[0] != s + 1 or not np.isfinite(self.theta).all():
-                break
+        self._run(x, y, order, bounds, TRAIN, losses, pointer_to(rule), t, state, settings)
         return losses[:, 0]
 
     def cores(self, n_rows: int) -> int:
@@ -256,14 +255,3 @@ def _telling_rows(x: Floats, y: Floats, n: int) -> list[int]:
 
 def _shown(numbers: list[float]) -> str:
     return repr(numbers[0]) if len(numbers) == 1 else f"{numbers!r:.60}"
-
-
-_pool: list[ThreadPoolExecutor] = []
-_pool_lock = threading.Lock()
-
-
-def _threads() -> ThreadPoolExecutor:
-    with _pool_lock:
-        if not _pool:
-            _pool.append(ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS, "micrograd_mlp"))
-        return _pool[0]

@@ -7,6 +7,9 @@ package takes minutes. `separately` makes one that is compiled alone and called 
 from __future__ import annotations
 
 import hashlib
+import operator
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +93,64 @@ def address(_context, array):  # type: ignore[no-untyped-def]
         return builder.ptrtoint(pointer, context.get_value_type(types.uintp))
 
     return types.uintp(array), generate
+
+
+# How threads tell each other how far they are. What was written before `publish` is there after `published`.
+
+
+@intrinsic
+def _load(_context, array, i):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        place = builder.gep(context.make_array(array)(context, builder, values[0]).data, [values[1]])
+        return builder.load_atomic(place, "acquire", 8)
+
+    return types.int64(array, types.int64), generate
+
+
+@intrinsic
+def _store(_context, array, i, number):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        place = builder.gep(context.make_array(array)(context, builder, values[0]).data, [values[1]])
+        builder.store_atomic(values[2], place, "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64), generate
+
+
+def _published(array: Any, i: int) -> int:
+    """array[i], from whatever thread it comes."""
+    return _load(array, i)  # type: ignore[no-any-return]
+
+
+def _publish(array: Any, i: int, number: int) -> None:
+    """array[i] = number, for all threads."""
+    _store(array, i, number)
+
+
+_sched_yield = types.ExternalFunction("sched_yield", types.int32())
+
+
+def _give_way() -> None:
+    """Let another thread have this core."""
+    _sched_yield()
+
+
+def _published_in_python(array: Any, i: int) -> int:
+    time.sleep(0)
+    return int(array[i])
+
+
+def _nothing() -> None:
+    pass
+
+
+if numba.config.DISABLE_JIT:
+    published: Function = _published_in_python
+    publish: Function = operator.setitem
+    give_way: Function = _nothing
+else:
+    published, publish = inlined(_published), inlined(_publish)
+    give_way = inlined(_nothing if sys.platform == "win32" else _give_way)
 
 
 # What is not known beforehand, a user's operations and an optimizer's rule, is called by its address.

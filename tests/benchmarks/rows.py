@@ -35,8 +35,10 @@ def cores(effort: Effort) -> list[Line]:
         raise NotRunError("this machine has one core")
     task = networks.random_classes(64, 32, 10, batch=4096)
     contenders = [
-        Contender("micrograd_mlp on two cores", lambda: on_threads(2, networks.compiled(task, steps=10))),
-        Contender("micrograd_mlp on one core", lambda: on_threads(1, networks.compiled(task, steps=10)), 1.7),
+        Contender("micrograd_mlp on two cores", lambda: on_threads(2, networks.compiled(task, steps=100))),
+        Contender(
+            "micrograd_mlp on one core", lambda: on_threads(1, networks.compiled(task, steps=100)), 1.7
+        ),
     ]
     return race(contenders, effort)
 

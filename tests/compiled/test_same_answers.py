@@ -361,3 +361,57 @@ def test_two_cores_give_the_answer_of_one(monkeypatch):
     losses = program.train(optimizer, X, Y, steps=20)
     assert optimizer.t == 20
     assert losses[-1] < 0.9 * losses[0]
+
+
+class TestSeveralCores:
+    """Also where a step has fewer blocks than there are cores, as the last one of an epoch here."""
+
+    def train(self, monkeypatch, n_cores, lr=0.01, **options):
+        from micrograd_mlp.compiled import machine
+
+        monkeypatch.setattr(machine.Machine, "cores", lambda self, n_rows: n_cores)
+        model = MLP(4, [8, 1], seed=0)
+        rng = np.random.default_rng(0)
+        X, Y = rng.normal(size=(450, 4)), rng.normal(size=450)
+        parameters = model.parameters()
+        program = compile(lambda x, y: squared_error(model(x), y) + 1e-2 * l2(parameters), parameters)
+        optimizer = Adam(parameters, lr=lr)
+        losses = program.train(optimizer, X, Y, epochs=7, batch_size=220, seed=1, **options)
+        return losses, [p.data for p in parameters], optimizer.t
+
+    @pytest.mark.parametrize("n_cores", [2, 3, 5])
+    def test_training_gives_the_answer_of_one(self, monkeypatch, n_cores):
+        losses, numbers, t = self.train(monkeypatch, n_cores)
+        expected_losses, expected, expected_t = self.train(monkeypatch, 1)
+        assert losses == pytest.approx(expected_losses, rel=1e-12)
+        assert numbers == pytest.approx(expected, rel=1e-10)
+        assert t == expected_t == 21
+
+    def test_the_same_run_gives_the_same_bits(self, monkeypatch):
+        assert self.train(monkeypatch, 3) == self.train(monkeypatch, 3)
+
+    def test_an_overflow_stops_all(self, monkeypatch):
+        with pytest.raises(FloatingPointError, match="learning rate"):
+            self.train(monkeypatch, 3, lr=1e200)
+
+    def test_an_error_in_the_callback_stops_all(self, monkeypatch):
+        def callback(epoch, loss):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            self.train(monkeypatch, 2, callback=callback)
+        assert len(self.train(monkeypatch, 2)[0]) == 7
+
+    def test_an_error_on_another_core_is_raised_here(self, monkeypatch):
+        from micrograd_mlp.compiled import machine
+
+        run = machine.run
+
+        def fails_on_the_second(*arguments):
+            if arguments[-1].number == 1:
+                raise MemoryError("none left")
+            run(*arguments)
+
+        monkeypatch.setattr(machine, "run", fails_on_the_second)
+        with pytest.raises(MemoryError, match="none left"):
+            self.train(monkeypatch, 2)
