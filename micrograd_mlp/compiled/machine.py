@@ -125,29 +125,10 @@ class Machine:
             else:
                 run(*arguments)
 
-        def follow(number: int) -> None:
-            try:
-                part(number)
-            except BaseException as error:
-                errors.append(error)
-                progress[number] = STOPPED
-
         if size == 1:
             part(0)
-            return
-        errors: list[BaseException] = []
-        others = [threading.Thread(target=follow, args=(number,)) for number in range(1, size)]
-        try:
-            for other in others:
-                other.start()
-            part(0)
-        finally:  # also after Ctrl-C: nobody may wait for the leader, or write when the next call begins
-            progress[0] = STOPPED
-            for other in others:
-                if other.is_alive():
-                    other.join()
-        if errors:
-            raise errors[0]
+        else:
+            _together(part, progress)
 
     def predict(self, x: Floats, y: Floats) -> Floats:
         """A row of outputs for each row."""
@@ -240,6 +221,31 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _together(part: Callable[[int], None], progress: Integers) -> None:
+    """Call part(0) here, and part(1), part(2), ... each in a thread of its own."""
+    errors: list[BaseException] = []
+
+    def follow(number: int) -> None:
+        try:
+            part(number)
+        except BaseException as error:
+            errors.append(error)
+            progress[number] = STOPPED
+
+    others = [threading.Thread(target=follow, args=(number,)) for number in range(1, len(progress))]
+    try:
+        for other in others:
+            other.start()
+        part(0)
+    finally:  # also after Ctrl-C: nobody may wait for the leader, or write when the next call begins
+        progress[0] = STOPPED
+        for other in others:
+            if other.is_alive():
+                other.join()
+    if errors:
+        raise errors[0]
 
 
 def _telling_rows(x: Floats, y: Floats, n: int) -> list[int]:
