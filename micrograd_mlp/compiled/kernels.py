@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from micrograd_mlp.compiled.interpreter import tape_backward, tape_forward
 from micrograd_mlp.compiled.layers import transpose
-from micrograd_mlp.compiled.native import OPTIONS, call_rule, compiled, give_way, named, publish, published
+from micrograd_mlp.compiled.native import (
+    OPTIONS,
+    call_rule,
+    compiled,
+    give_way,
+    named,
+    publish,
+    published,
+    ticket,
+)
 from micrograd_mlp.compiled.tape import N_COLUMNS
 
 Integers = NDArray[np.int64]
@@ -45,11 +54,10 @@ class Code(NamedTuple):
 class Memory(NamedTuple):
     """What `run` writes to; each thread has its own.
 
-    u and du are the values and adjoints of the uniform tape, v, d and scratch hold one block.
+    u are the values of the uniform tape; v, d and scratch hold one block.
     """
 
     u: Floats
-    du: Floats
     v: Floats
     d: Floats
     scratch: Floats
@@ -58,14 +66,17 @@ class Memory(NamedTuple):
 class Team(NamedTuple):
     """Threads that share the rows of a step, each with a Memory of its own.
 
-    Number 0 leads: it owns the parameters, adds up what the others found, and applies the rule.
+    Number 0 leads: it owns the parameters, adds up what all found, and applies the rule. The rows are cut
+    into parts: first one for each thread, then smaller ones, which go to whoever is free, since cores are
+    not equally fast. Each part has a place for its result, so that the sum does not depend on who did it.
 
     Attributes:
         number: of this thread.
         size: how many there are.
-        progress: for each the steps that it has begun (the leader) or finished (the others); or `STOPPED`.
+        progress: for each the steps that it has begun (the leader) or finished (the others), or `STOPPED`;
+            and last the next part that is free.
         theta: the leader's parameters.
-        losses, gradients: for each what it found, the gradient as the whole `du`.
+        losses, gradients: for each part what was found, the gradient as all adjoints of the uniform tape.
     """
 
     number: int
@@ -78,6 +89,7 @@ class Team(NamedTuple):
 
 PREDICT, GRADIENT, TRAIN = range(3)  # what `run` is called for
 STOPPED = -1
+FREE_PARTS = 8  # at most, for each thread
 PATIENCE = 10_000  # looks at another thread's progress, some microseconds in all
 
 
@@ -116,63 +128,80 @@ def _gather_spread(code, d, du, lanes):
 
 
 @compiled
-def _batch(code, memory, user, x, y, order, start, stop, scale, max_lanes, mode, results):
+def _part(code, memory, du, user, x, y, order, start, stop, scale, max_lanes, mode, results):
     """Loss and gradient of the rows order[start:stop], or their outputs if mode is PREDICT."""
-    u, du = memory.u, memory.du
-    n_runs = len(code.uniform_runs) // N_COLUMNS
-    tape_forward(
-        code.uniform_runs, n_runs, code.uniform_args, u, code.uniform_size, 1, u, memory.scratch, user
-    )
-    du[:] = 0.0
     loss = 0.0
-    if code.n_inputs == 0:
-        for k in range(len(code.outputs)):
-            results[0, k] = u[code.outputs[k]]
-        loss = u[code.outputs[0]]
-        if mode != PREDICT:
-            du[max(code.outputs[0] - code.uniform_base, 0)] = 1.0
-    else:
-        n_blocks = max((stop - start + max_lanes - 1) // max_lanes, 1)  # a thread may have no rows
-        width = max((stop - start + n_blocks - 1) // n_blocks + 7, 8) // 8 * 8  # equal blocks, whole vectors
-        for block in range(start, stop, width):
-            lanes = min(width, stop - block)
-            v = memory.v[: code.varying_size * lanes]
-            _load(v, x, y, order, block, lanes, memory.scratch)
-            _spread(code, u, v, lanes)
-            n_runs = len(code.varying_runs) // N_COLUMNS
-            tape_forward(code.varying_runs, n_runs, code.varying_args, v, 0, lanes, u, memory.scratch, user)
-            if mode == PREDICT:
-                for k in range(len(code.outputs)):
-                    for lane in range(lanes):
-                        results[block + lane, k] = v[code.outputs[k] * lanes + lane]
-                continue
-            d = memory.d[: (code.varying_size - code.varying_base) * lanes]
-            d[:] = 0.0
-            output = code.outputs[0]
-            for lane in range(lanes):
-                loss += v[output * lanes + lane]
-                d[max(output - code.varying_base, 0) * lanes + lane] = scale
-            tape_backward(
-                code.varying_runs, n_runs, code.varying_first_active, code.varying_args,
-                v, d, code.varying_base, 0, lanes, u, du, code.uniform_base, memory.scratch, user,
-            )  # fmt: skip
-            _gather_spread(code, d, du, lanes)
-        loss *= scale
-    if mode != PREDICT:
-        n_runs = len(code.uniform_runs) // N_COLUMNS
+    du[:] = 0.0
+    n_blocks = max((stop - start + max_lanes - 1) // max_lanes, 1)  # there may be no rows
+    width = max((stop - start + n_blocks - 1) // n_blocks + 7, 8) // 8 * 8  # equal blocks, whole vectors
+    n_runs = len(code.varying_runs) // N_COLUMNS
+    for block in range(start, stop, width):
+        lanes = min(width, stop - block)
+        v = memory.v[: code.varying_size * lanes]
+        _load(v, x, y, order, block, lanes, memory.scratch)
+        _spread(code, memory.u, v, lanes)
+        tape_forward(
+            code.varying_runs, n_runs, code.varying_args, v, 0, lanes, memory.u, memory.scratch, user
+        )
+        if mode == PREDICT:
+            for k in range(len(code.outputs)):
+                for lane in range(lanes):
+                    results[block + lane, k] = v[code.outputs[k] * lanes + lane]
+            continue
+        d = memory.d[: (code.varying_size - code.varying_base) * lanes]
+        d[:] = 0.0
+        output = code.outputs[0]
+        for lane in range(lanes):
+            loss += v[output * lanes + lane]
+            d[max(output - code.varying_base, 0) * lanes + lane] = scale
         tape_backward(
-            code.uniform_runs, n_runs, code.uniform_first_active, code.uniform_args,
-            u, du, code.uniform_base, code.uniform_size, 1, u, du, code.uniform_base, memory.scratch, user,
+            code.varying_runs, n_runs, code.varying_first_active, code.varying_args,
+            v, d, code.varying_base, 0, lanes, memory.u, du, code.uniform_base, memory.scratch, user,
         )  # fmt: skip
-    return loss
+        _gather_spread(code, d, du, lanes)
+    return loss * scale
 
 
 @compiled
-def _share(start, stop, lanes, team):
-    """The rows of this thread: whole blocks."""
-    n_blocks = (stop - start + lanes - 1) // lanes
-    first = start + n_blocks * team.number // team.size * lanes
-    return min(first, stop), min(start + n_blocks * (team.number + 1) // team.size * lanes, stop)
+def _without_examples(code, u, du, mode, results):
+    """A graph of parameters alone: its outputs, or its loss and where the backward pass begins."""
+    for k in range(len(code.outputs)):
+        results[0, k] = u[code.outputs[k]]
+    if mode != PREDICT:
+        du[:] = 0.0
+        du[max(code.outputs[0] - code.uniform_base, 0)] = 1.0
+    return u[code.outputs[0]]
+
+
+@compiled
+def _n_own_blocks(n_blocks, size):
+    """Of those that each thread takes in any case."""
+    if size == 1:
+        return n_blocks
+    return min((3 * n_blocks + 4 * size - 1) // (4 * size), n_blocks // size)
+
+
+@compiled
+def _n_parts(n_blocks, size):
+    return size + min(n_blocks - size * _n_own_blocks(n_blocks, size), size * FREE_PARTS)
+
+
+@compiled
+def _first_block(part, n_blocks, size):
+    """Where a part begins, and the one before it ends."""
+    own = _n_own_blocks(n_blocks, size)
+    if part <= size:
+        return part * own
+    n_free = _n_parts(n_blocks, size) - size
+    return size * own + (n_blocks - size * own) * (part - size) // n_free
+
+
+@compiled
+def _add_up(gradients, n_parts):
+    """Into the first."""
+    for part in range(1, n_parts):
+        for k in range(gradients.shape[1]):
+            gradients[0, k] += gradients[part, k]
 
 
 @compiled
@@ -198,29 +227,53 @@ def _run(
     inf or nan is the last one; `finished` counts the rule's applications. Of several threads each calls
     this, with its own `memory` and `team`.
     """
+    u, du = memory.u, team.gradients[0]
     first = code.first_parameter
-    theta = memory.u[first : first + code.n_parameters]
-    gradient = memory.du[first - code.uniform_base : first - code.uniform_base + code.n_parameters]
+    theta = u[first : first + code.n_parameters]
+    gradient = du[first - code.uniform_base : first - code.uniform_base + code.n_parameters]
+    n_runs = len(code.uniform_runs) // N_COLUMNS
     for s in range(len(bounds)):
         if team.number > 0:
             if not _await(team, 0, s + 1):
                 return
             theta[:] = team.theta
         elif team.size > 1:
+            publish(team.progress, team.size, team.size)
             publish(team.progress, 0, s + 1)
-        start, stop = _share(bounds[s, 0], bounds[s, 1], lanes, team)
-        scale = 1.0 / (bounds[s, 1] - bounds[s, 0])
-        loss = _batch(code, memory, user, x, y, order, start, stop, scale, lanes, mode, results)
+        tape_forward(
+            code.uniform_runs, n_runs, code.uniform_args, u, code.uniform_size, 1, u, memory.scratch, user
+        )
+        start, stop = bounds[s, 0], bounds[s, 1]
+        n_blocks = (stop - start + lanes - 1) // lanes
+        n_parts = _n_parts(n_blocks, team.size)
+        loss = 0.0
+        if code.n_inputs == 0:
+            loss = _without_examples(code, u, du, mode, results)
+            n_parts = 0
+        part = team.number
+        while part < n_parts:
+            part_start = start + _first_block(part, n_blocks, team.size) * lanes
+            part_stop = min(start + _first_block(part + 1, n_blocks, team.size) * lanes, stop)
+            team.losses[part] = _part(
+                code, memory, team.gradients[part], user,
+                x, y, order, part_start, part_stop, 1.0 / (stop - start), lanes, mode, results,
+            )  # fmt: skip
+            part = ticket(team.progress, team.size)
         if team.number > 0:
-            team.losses[team.number] = loss
-            team.gradients[team.number] = memory.du
             publish(team.progress, team.number, s + 1)
             continue
         for other in range(1, team.size):
             if not _await(team, other, s + 1):
                 return
-            loss += team.losses[other]
-            memory.du[:] += team.gradients[other]
+        for part in range(n_parts):
+            loss += team.losses[part]
+        _add_up(team.gradients, n_parts)
+        if mode != PREDICT:
+            tape_backward(
+                code.uniform_runs, n_runs, code.uniform_first_active, code.uniform_args,
+                u, du, code.uniform_base, code.uniform_size, 1, u, du, code.uniform_base,
+                memory.scratch, user,
+            )  # fmt: skip
         if mode != PREDICT:
             results[s, 0] = loss
         if mode == TRAIN:

@@ -14,7 +14,17 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograd_mlp.compiled.kernels import GRADIENT, PREDICT, STOPPED, TRAIN, Code, Memory, Team, run
+from micrograd_mlp.compiled.kernels import (
+    FREE_PARTS,
+    GRADIENT,
+    PREDICT,
+    STOPPED,
+    TRAIN,
+    Code,
+    Memory,
+    Team,
+    run,
+)
 from micrograd_mlp.compiled.native import pointer_to
 from micrograd_mlp.compiled.rules import compiled_operations
 from micrograd_mlp.compiled.tape import COUNT, lay_out
@@ -42,7 +52,6 @@ class Machine:
         several: f returns a list of outputs.
         n_recorded: how many operations f recorded.
         theta: the parameters, in the machine's own order, which `order` says for the user's.
-        gradient: what the last call of `loss` left, in that order too.
     """
 
     def __init__(self, f: Callable[..., Any], parameters: Sequence[Value], example: Sequence[Any]) -> None:
@@ -65,24 +74,29 @@ class Machine:
             layout.spread_rows, layout.spread_places, layout.outputs, first, n, graph.n_inputs,
         )  # fmt: skip
         self._user = compiled_operations(tuple(layout.user_ops)) if layout.user_ops else None
-        self._memories = [self._memory()]
-        own = self._memories[0]
-        self.theta = own.u[first : first + n]
-        self.gradient = own.du[first - uniform.base : first - uniform.base + n]
+        self._spare = 2 * (int(uniform.runs[:, COUNT].max(initial=0)) + 8)  # see `interpreter`
+        self._memories: list[Memory] = []
+        self._make_room(1)
+        self.theta = self._memories[0].u[first : first + n]
         self.finished = np.zeros(1, dtype=np.int64)  # steps of training, counted by the machine code
 
-    def _memory(self) -> Memory:
+    def _make_room(self, size: int) -> None:
+        """Memory for so many threads, and for the result of each part of a step."""
         uniform, varying = self.layout.uniform, self.layout.varying
-        spare = 2 * (int(uniform.runs[:, COUNT].max(initial=0)) + 8)
-        u = np.zeros(uniform.size + spare)
-        u[: len(self.layout.leaves)] = self.layout.leaves
-        return Memory(
-            u,
-            np.zeros(uniform.size - uniform.base + spare),
-            np.zeros(varying.size * self.lanes),
-            np.zeros((varying.size - varying.base) * self.lanes),
-            np.zeros(self.layout.scratch_rows * self.lanes),
-        )
+        while len(self._memories) < size:
+            u = _zeros(uniform.size + self._spare)
+            u[: len(self.layout.leaves)] = self.layout.leaves
+            rows = varying.size, varying.size - varying.base, self.layout.scratch_rows
+            self._memories.append(Memory(u, *[_zeros(n * self.lanes) for n in rows]))
+            n_parts = 1 if size == 1 else size + size * FREE_PARTS
+            width = -(-(uniform.size - uniform.base + self._spare) // 8) * 8
+            self._gradients = _zeros(n_parts * width).reshape(n_parts, width)
+
+    @property
+    def gradient(self) -> Floats:
+        """What the last call of `loss` found, in the order of `theta`."""
+        first = self.code.first_parameter - self.code.uniform_base
+        return self._gradients[0, first : first + self.code.n_parameters]
 
     def read(self) -> None:
         """Take over the numbers that the parameters, and other Values that f uses, have now."""
@@ -105,16 +119,14 @@ class Machine:
         operations = 0 if self._user is None else pointer_to(self._user)
         finished = self.finished if mode == TRAIN else np.zeros(1, dtype=np.int64)
         size = 1 if mode == PREDICT else self.cores(int((bounds[:, 1] - bounds[:, 0]).max(initial=0)))
-        while len(self._memories) < size:
-            self._memories.append(self._memory())
+        self._make_room(size)
         for memory in self._memories[1:size]:
             memory.u[:] = self._memories[0].u
-        progress = np.zeros(size, dtype=np.int64)
-        gradients = np.zeros((size, len(self._memories[0].du)) if size > 1 else (1, 0))
-        losses = np.zeros(size)
+        progress = np.zeros(size + 1, dtype=np.int64)
+        losses = np.zeros(len(self._gradients))
 
         def part(number: int) -> None:
-            team = Team(number, size, progress, self.theta, losses, gradients)
+            team = Team(number, size, progress, self.theta, losses, self._gradients)
             arguments = (
                 self.code, self._memories[number], operations, rule, x, y, order, bounds, self.lanes,
                 mode, t, state, settings, results, finished, team,
@@ -128,7 +140,7 @@ class Machine:
         if size == 1:
             part(0)
         else:
-            _together(part, progress)
+            _together(part, progress[:size])
 
     def predict(self, x: Floats, y: Floats) -> Floats:
         """A row of outputs for each row."""
@@ -197,7 +209,13 @@ class Machine:
             f"{label}: {'one number' if n is None else f'{n} numbers'}" for label, n in zip("xy", self.shapes)
         ]
         arrays: list[NDArray[Any]] = [array for memory in self._memories for array in memory]
-        arrays += [layout.uniform.runs, layout.uniform.args, layout.varying.runs, layout.varying.args]
+        arrays += [
+            self._gradients,
+            layout.uniform.runs,
+            layout.uniform.args,
+            layout.varying.runs,
+            layout.varying.args,
+        ]
         left = f"{layout.n_varying:,} for each example, {layout.n_uniform:,} once a batch"
         lines = [
             ("inputs", ", ".join(arguments) or "none"),
@@ -209,6 +227,13 @@ class Machine:
             ("memory", f"{sum([array.nbytes for array in arrays]) / 1e6:.2f} MB"),
         ]
         return "\n".join([f"{name:<12}{text}" for name, text in lines])
+
+
+def _zeros(n: int) -> Floats:
+    """From the beginning of a cache line on: a vector that lies in two of them is slow to read."""
+    numbers = np.zeros(n + 7)
+    first = -(numbers.ctypes.data // 8) % 8
+    return numbers[first : first + n]
 
 
 @contextmanager

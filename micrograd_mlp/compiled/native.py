@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,15 @@ def _store(_context, array, i, number):  # type: ignore[no-untyped-def]
     return types.void(array, types.int64, types.int64), generate
 
 
+@intrinsic
+def _add(_context, array, i, number):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        place = builder.gep(context.make_array(array)(context, builder, values[0]).data, [values[1]])
+        return builder.atomic_rmw("add", place, values[2], "acq_rel")
+
+    return types.int64(array, types.int64, types.int64), generate
+
+
 def _published(array: Any, i: int) -> int:
     """array[i], from whatever thread it comes."""
     return _load(array, i)  # type: ignore[no-any-return]
@@ -125,6 +135,11 @@ def _published(array: Any, i: int) -> int:
 def _publish(array: Any, i: int, number: int) -> None:
     """array[i] = number, for all threads."""
     _store(array, i, number)
+
+
+def _ticket(array: Any, i: int) -> int:
+    """array[i], which then is one more: no two threads get the same."""
+    return _add(array, i, 1)  # type: ignore[no-any-return]
 
 
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())
@@ -140,6 +155,15 @@ def _published_in_python(array: Any, i: int) -> int:
     return int(array[i])
 
 
+def _ticket_in_python(array: Any, i: int) -> int:
+    with _ticket_lock:
+        array[i] += 1
+        return int(array[i]) - 1
+
+
+_ticket_lock = threading.Lock()
+
+
 def _nothing() -> None:
     pass
 
@@ -147,9 +171,10 @@ def _nothing() -> None:
 if numba.config.DISABLE_JIT:
     published: Function = _published_in_python
     publish: Function = operator.setitem
+    ticket: Function = _ticket_in_python
     give_way: Function = _nothing
 else:
-    published, publish = inlined(_published), inlined(_publish)
+    published, publish, ticket = inlined(_published), inlined(_publish), inlined(_ticket)
     give_way = inlined(_nothing if sys.platform == "win32" else _give_way)
 
 
