@@ -86,8 +86,8 @@ class Loop:
                 n = min(at_once, wanted - done, wanted if callback is None else until_report)
                 started = time.perf_counter()
                 losses, bounds = self._take(n)
-                quick = time.perf_counter() - started < CHUNK_SECONDS / 2
-                at_once = at_once * 2 if quick else max(at_once // 2, 1)
+                fitting = int(n * CHUNK_SECONDS / (time.perf_counter() - started))
+                at_once = max(min(fitting, 8 * n), 1)
                 for loss, (first, last) in zip(losses.tolist(), bounds.tolist()):
                     done += 1
                     rows += last - first
@@ -107,12 +107,16 @@ class Loop:
     def _take(self, n: int) -> tuple[Floats, Integers]:
         """n steps, and their losses."""
         machine = self.machine
-        batches = list(itertools.islice(self.batches, n))
-        ends = np.cumsum([0, *map(len, batches)])
-        order = batches[0] if n == 1 else np.concatenate(batches)
+        orders: list[Integers] = []  # of the epochs that these steps belong to
+        bounds = np.empty((n, 2), dtype=np.int64)
+        for step, (order, start, stop) in enumerate(itertools.islice(self.batches, n)):
+            if not orders or order is not orders[-1]:
+                orders.append(order)
+            before = (len(orders) - 1) * len(order)
+            bounds[step] = before + start, before + stop
         settings = np.array(self.optimizer.hyperparameters())
         now = _Chunk(
-            order, np.stack([ends[:-1], ends[1:]], axis=1),
+            orders[0] if len(orders) == 1 else np.concatenate(orders), bounds,
             machine.theta.copy(), self.state.copy(), self.optimizer.t, settings,
         )  # fmt: skip
         losses = self._run(now, n)
@@ -169,8 +173,8 @@ class Loop:
         self.machine.finished[0] = 0
 
 
-def _batches(n: int, batch_size: int, rng: random.Random | None) -> Iterator[Integers]:
-    """The rows of each step, epoch after epoch; shuffled if there is a generator."""
+def _batches(n: int, batch_size: int, rng: random.Random | None) -> Iterator[tuple[Integers, int, int]]:
+    """The rows order[start:stop] of each step, epoch after epoch; shuffled if there is a generator."""
     order = np.arange(n)
     while True:
         if rng is not None:
@@ -178,7 +182,7 @@ def _batches(n: int, batch_size: int, rng: random.Random | None) -> Iterator[Int
             rng.shuffle(shuffled)
             order = np.array(shuffled)
         for start in range(0, n, batch_size):
-            yield order[start : start + batch_size]
+            yield order, start, min(start + batch_size, n)
 
 
 def _in_another_order(

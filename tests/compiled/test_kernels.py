@@ -3,7 +3,9 @@
 import pytest
 
 pytest.importorskip("numba")
-from micrograd_mlp.compiled.kernels import FREE_PARTS, _first_block, _n_parts  # noqa: E402
+import itertools
+
+from micrograd_mlp.compiled.kernels import FREE_PARTS, _first_block, _n_parts
 
 MANY = (0, 1, 2, 3, 5, 8, 16, 64, 1000)
 
@@ -12,7 +14,7 @@ def lengths_of_parts(n_blocks, size):
     starts = [_first_block(part, n_blocks, size) for part in range(_n_parts(n_blocks, size) + 1)]
     assert starts[0] == 0
     assert starts[-1] == n_blocks
-    return [stop - start for start, stop in zip(starts, starts[1:])]
+    return [stop - start for start, stop in itertools.pairwise(starts)]
 
 
 @pytest.mark.parametrize("n_blocks", MANY)
