@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -126,6 +127,7 @@ def _measure_in_turns(running: dict[str, Running], effort: Effort) -> dict[str, 
     seconds: dict[str, list[float]] = {name: [] for name in running}
     for _ in range(effort.rounds):
         for name, program in running.items():
+            gc.collect()  # nobody pays for what another left: micrograd's graphs are cycles
             taken = _seconds(lambda: [program.run() for _ in range(calls[name])])  # noqa: B023 - called at once
             seconds[name].append(taken / calls[name] / program.units)
     return seconds
