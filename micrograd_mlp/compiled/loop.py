@@ -6,11 +6,10 @@ that are no longer finite.
 
 from __future__ import annotations
 
-import itertools
 import operator
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -70,15 +69,17 @@ class Loop:
         self.rule = compiled_rule(
             type(optimizer).rule, len(optimizer.state_names), len(optimizer.hyperparameter_names)
         )
+        self.batch_size, self.rng = batch_size, rng
         self.steps_in_epoch = -(-len(x) // batch_size)
-        self.batches = _batches(len(x), batch_size, rng)
+        self.orders = [] if rng else [np.arange(len(x))]  # of the epoch in which the next step is
+        self.batch = 0  # in that epoch
         self.last: _Chunk | None = None
 
     def go(self, wanted: int, in_report: int, callback: Callable[[int, float], object] | None) -> list[float]:
         """Take `wanted` steps; report the mean loss of each `in_report` of them."""
         reports: list[float] = []
         rows = losses_of_rows = 0.0
-        done, at_once = 0, 1
+        done, at_once = 0, self.machine.steps_in(CHUNK_SECONDS, self.batch_size)
         self._read()
         try:
             while done < wanted:
@@ -88,13 +89,17 @@ class Loop:
                 losses, bounds = self._take(n)
                 fitting = int(n * CHUNK_SECONDS / (time.perf_counter() - started))
                 at_once = max(min(fitting, 8 * n), 1)
-                for loss, (first, last) in zip(losses.tolist(), bounds.tolist()):
-                    done += 1
-                    rows += last - first
-                    losses_of_rows += loss * (last - first)
-                    if done % in_report == 0:
-                        reports.append(loss if in_report == 1 else losses_of_rows / rows)
-                        rows = losses_of_rows = 0.0
+                if in_report == 1:
+                    done += n
+                    reports += losses.tolist()
+                else:
+                    for loss, (first, last) in zip(losses.tolist(), bounds.tolist()):
+                        done += 1
+                        rows += last - first
+                        losses_of_rows += loss * (last - first)
+                        if done % in_report == 0:
+                            reports.append(losses_of_rows / rows)
+                            rows = losses_of_rows = 0.0
                 if callback is not None and done % in_report == 0:
                     self._write()
                     if callback(len(reports), reports[-1]) is True:
@@ -107,16 +112,10 @@ class Loop:
     def _take(self, n: int) -> tuple[Floats, Integers]:
         """n steps, and their losses."""
         machine = self.machine
-        orders: list[Integers] = []  # of the epochs that these steps belong to
-        bounds = np.empty((n, 2), dtype=np.int64)
-        for step, (order, start, stop) in enumerate(itertools.islice(self.batches, n)):
-            if not orders or order is not orders[-1]:
-                orders.append(order)
-            before = (len(orders) - 1) * len(order)
-            bounds[step] = before + start, before + stop
+        order, bounds = self._rows(n)
         settings = np.array(self.optimizer.hyperparameters())
         now = _Chunk(
-            orders[0] if len(orders) == 1 else np.concatenate(orders), bounds,
+            order, bounds,
             machine.theta.copy(), self.state.copy(), self.optimizer.t, settings,
         )  # fmt: skip
         losses = self._run(now, n)
@@ -127,6 +126,22 @@ class Loop:
         machine.finished[0] = 0
         self.last = now
         return losses, now.bounds
+
+    def _rows(self, n: int) -> tuple[Integers, Integers]:
+        """The order of the rows for n more steps, and where in it each of them begins and ends."""
+        epoch, batch = np.divmod(np.arange(self.batch, self.batch + n), self.steps_in_epoch)
+        self.batch = int(batch[-1]) + 1
+        start = batch * self.batch_size
+        bounds = np.stack([start, np.minimum(start + self.batch_size, len(self.x))], axis=1)
+        if self.rng is None:
+            return self.orders[0], bounds
+        while len(self.orders) <= epoch[-1]:
+            shuffled = list(range(len(self.x)))
+            self.rng.shuffle(shuffled)
+            self.orders.append(np.array(shuffled))
+        order = np.concatenate(self.orders)
+        del self.orders[:-1]
+        return order, bounds + len(self.x) * epoch[:, None]
 
     def _run(self, chunk: _Chunk, n: int) -> Floats:
         return self.machine.train(
@@ -171,18 +186,6 @@ class Loop:
         self.optimizer.state = {name: row[self.place].tolist() for name, row in zip(names, rows)}
         self.optimizer.t += int(self.machine.finished[0])  # of a chunk that Ctrl-C has ended
         self.machine.finished[0] = 0
-
-
-def _batches(n: int, batch_size: int, rng: random.Random | None) -> Iterator[tuple[Integers, int, int]]:
-    """The rows order[start:stop] of each step, epoch after epoch; shuffled if there is a generator."""
-    order = np.arange(n)
-    while True:
-        if rng is not None:
-            shuffled = list(range(n))
-            rng.shuffle(shuffled)
-            order = np.array(shuffled)
-        for start in range(0, n, batch_size):
-            yield order, start, min(start + batch_size, n)
 
 
 def _in_another_order(

@@ -37,6 +37,7 @@ Integers = NDArray[np.int64]
 CACHE = 1 << 20  # bytes that a block's values and adjoints should stay below, about a second-level cache
 MOST_LANES, FEWEST_LANES = 64, 8
 WORTH_A_THREAD = 4_000_000  # operands in a step from which on a second core pays for its start
+OPERANDS_A_SECOND = 100_000_000  # at least; most graphs reach ten times as many
 CHECKED_OPERATIONS = 20_000  # how much eager computing the first call may do to compare itself with
 NOTHING = np.zeros(0)
 
@@ -169,6 +170,10 @@ class Machine:
         if n_rows * self.layout.work < WORTH_A_THREAD:
             return 1
         return int(min(numba.get_num_threads(), -(-n_rows // self.lanes)))
+
+    def steps_in(self, seconds: float, n_rows: int) -> int:
+        """A number of steps that surely takes no longer, if it is not one."""
+        return max(int(seconds * OPERANDS_A_SECOND / max(n_rows * self.layout.work, 1)), 1)
 
     # Checking and showing
 

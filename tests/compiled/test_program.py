@@ -221,6 +221,7 @@ class TestTraining:
         optimizer = Adam(model.parameters(), 0.1)
         program(X, Y)
         monkeypatch.setattr(machine, "run", interrupted)
+        monkeypatch.setattr(machine, "OPERANDS_A_SECOND", 1)  # then training begins with one step
         with pytest.raises(KeyboardInterrupt):
             program.train(optimizer, X, Y, steps=100)
         monkeypatch.undo()
