@@ -97,13 +97,19 @@ PATIENCE = 10_000  # looks at another thread's progress, some microseconds in al
 def _load(v, x, y, order, start, lanes, scratch):
     """One block of examples, as columns."""
     n = x.shape[1]
-    for first in range(0, lanes, 8):  # some rows side by side, wherever they come from
-        count = min(8, lanes - first)
-        for lane in range(count):
-            row = order[start + first + lane]
-            for k in range(n):
-                scratch[lane * n + k] = x[row, k]
-        transpose(scratch, 0, n, count, n, v, first, lanes)
+    n_in_order = 0
+    for lane in range(lanes):
+        n_in_order += order[start + lane] == order[start] + lane
+    if n_in_order == lanes:
+        transpose(x.ravel(), order[start] * n, n, lanes, n, v, 0, lanes)
+    else:
+        for first in range(0, lanes, 8):  # some rows side by side, wherever they come from
+            count = min(8, lanes - first)
+            for lane in range(count):
+                row = order[start + first + lane]
+                for k in range(n):
+                    scratch[lane * n + k] = x[row, k]
+            transpose(scratch, 0, n, count, n, v, first, lanes)
     for lane in range(lanes):
         row = order[start + lane]
         for k in range(y.shape[1]):
@@ -113,8 +119,9 @@ def _load(v, x, y, order, start, lanes, scratch):
 @compiled
 def _spread(code, u, v, lanes):
     for i in range(len(code.spread_rows)):
-        for lane in range(lanes):
-            v[code.spread_rows[i] * lanes + lane] = u[code.spread_places[i]]
+        first, number = code.spread_rows[i] * lanes, u[code.spread_places[i]]
+        for lane in range(first, first + lanes):
+            v[lane] = number
 
 
 @compiled
