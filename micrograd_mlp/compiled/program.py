@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import inspect
 import operator
-import random
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -24,9 +23,12 @@ from numpy.typing import NDArray
 
 from micrograd_mlp.compiled.loop import Loop
 from micrograd_mlp.compiled.machine import Machine
+from micrograd_mlp.init import random_generator
 from micrograd_mlp.value import Value
 
 if TYPE_CHECKING:
+    import random
+
     from micrograd_mlp.optim import Optimizer
 
 Floats = NDArray[np.float64]
@@ -189,9 +191,7 @@ class Program:
         with self._lock:
             machine, x, y = self._prepare(X, Y)
             self._require_loss(machine)
-            rng = None
-            if batch_size is not None:
-                rng = seed if isinstance(seed, random.Random) else random.Random(seed)
+            rng = None if batch_size is None else random_generator(seed)
             loop = Loop(machine, optimizer, self.parameters, x, y, batch_size or len(x), rng)
             in_epoch = 1 if epochs is None else loop.steps_in_epoch
             return loop.go((steps or 0) + (epochs or 0) * in_epoch, in_epoch, callback)
