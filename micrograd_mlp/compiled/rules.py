@@ -14,7 +14,6 @@ import numba
 from numba import cfunc, types
 from numba.core.errors import NumbaError
 
-from micrograd_mlp import optim
 from micrograd_mlp.compiled.elementwise import compiled_forward, compiled_partials
 from micrograd_mlp.compiled.native import OPTIONS, RULE_SIGNATURE, USER_SIGNATURE, inlined, named
 from micrograd_mlp.ops import Op
@@ -38,8 +37,8 @@ def compiled_rule(rule: Callable[..., Any], n_states: int, n_settings: int) -> A
     text += f"        {results}, = rule({', '.join(['theta[i]', 'g[i]', 'steps', *states, *settings])})\n"
     scope: dict[str, Any] = {"rule": inlined(rule), "__name__": __name__}
     # Under the file of the rules, so that Numba caches it until they change. Others may depend on anything.
-    ours = rule.__module__ == optim.__name__
-    exec(compile(text, optim.__file__ if ours else "<rule>", "exec"), scope)
+    ours = getattr(rule, "__module__", None) == "micrograd_mlp.optim"
+    exec(compile(text, rule.__code__.co_filename if ours else "<rule>", "exec"), scope)
     if numba.config.DISABLE_JIT:
         return scope["step"]
     step = named(scope["step"])
