@@ -244,7 +244,7 @@ def _run(
             if not _await(team, 0, s + 1):
                 return
             theta[:] = team.theta
-        elif team.size > 1:
+        else:
             publish(team.progress, team.size, team.size)
             publish(team.progress, 0, s + 1)
         tape_forward(
@@ -276,13 +276,12 @@ def _run(
             loss += team.losses[part]
         _add_up(team.gradients, n_parts)
         if mode != PREDICT:
+            results[s, 0] = loss
             tape_backward(
                 code.uniform_runs, n_runs, code.uniform_first_active, code.uniform_args,
                 u, du, code.uniform_base, code.uniform_size, 1, u, du, code.uniform_base,
                 memory.scratch, user,
             )  # fmt: skip
-        if mode != PREDICT:
-            results[s, 0] = loss
         if mode == TRAIN:
             if not np.isfinite(loss):
                 return

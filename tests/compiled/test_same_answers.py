@@ -390,6 +390,25 @@ class TestSeveralCores:
     def test_the_same_run_gives_the_same_bits(self, monkeypatch):
         assert self.train(monkeypatch, 3) == self.train(monkeypatch, 3)
 
+    @pytest.mark.parametrize("n_cores", [1, 2, 3])
+    def test_each_part_of_a_step_is_done_once(self, monkeypatch, n_cores):
+        """Each core asks for a free part until there is none: one question for each, and one in vain."""
+        from micrograd_mlp.compiled import machine
+        from micrograd_mlp.compiled.kernels import _n_parts
+
+        run, questions = machine.run, []
+
+        def watched(*arguments):
+            run(*arguments)
+            team = arguments[-1]
+            if team.number == 0 and arguments[9] == machine.TRAIN:
+                questions.append(int(team.progress[team.size]) - team.size)
+
+        monkeypatch.setattr(machine, "run", watched)
+        self.train(monkeypatch, n_cores)
+        in_last_step = 1  # block of examples, of 10 rows
+        assert set(questions) == {_n_parts(in_last_step, n_cores)}
+
     def test_an_overflow_stops_all(self, monkeypatch):
         with pytest.raises(FloatingPointError, match="learning rate"):
             self.train(monkeypatch, 3, lr=1e200)
