@@ -198,12 +198,12 @@ def _shape(
     if not 0.0 <= as_float(noise) < math.inf:
         raise ValueError(f"noise must be 0 or more, got {noise!r}")
     rng = random_generator(seed)
-    examples = []
+    examples: list[tuple[list[float], int]] = []
     for k in range(n_classes):
         n_points = (n + k) // n_classes
         last = n_points if closed else max(n_points - 1, 1)
-        for i in range(n_points):
-            examples.append(([x + rng.gauss(0.0, noise) for x in point(k, i / last)], k))  # noqa: PERF401
+        curve = [point(k, i / last) for i in range(n_points)]
+        examples += [([x + rng.gauss(0.0, noise) for x in xs], k) for xs in curve]
     rng.shuffle(examples)
     return [x for x, _ in examples], [k for _, k in examples]
 

@@ -225,7 +225,10 @@ class MLP(Module):
                 f"layer_sizes must list at least one layer, such as [16, 1], got {layer_sizes!r}"
             )
         n_hidden = len(sizes) - 1
-        hidden = [activation] * n_hidden if _is_activation(activation) else list(activation)  # type: ignore[arg-type]
+        if isinstance(activation, str) or callable(activation):
+            hidden = [activation] * n_hidden
+        else:
+            hidden = list(activation)
         if len(hidden) != n_hidden:
             raise ValueError(f"{len(hidden)} activations for {n_hidden} hidden layers: give one for each")
         rng = random_generator(seed)
@@ -366,10 +369,6 @@ def _activation(sigma: Activation) -> Callable[[Any], Any]:
         known = ", ".join(ACTIVATIONS)
         raise ValueError(f"unknown activation {sigma!r}; there are {known}, or a function of your own")
     return ACTIVATIONS[sigma]
-
-
-def _is_activation(x: object) -> bool:
-    return isinstance(x, str) or callable(x)
 
 
 def _name(sigma: Activation) -> str:

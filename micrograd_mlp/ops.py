@@ -169,9 +169,8 @@ def primitive(
                 raise TypeError(f"{op.name} takes {arity} input(s), got {len(inputs)}")
             return op(*inputs)
 
-        # With `.op` set, a plain function is a Function; mypy cannot see that.
-        function.op = op  # type: ignore[attr-defined]
-        return function  # type: ignore[return-value]
+        function.op = op  # type: ignore[attr-defined]  # it makes a plain function a Function,
+        return function  # type: ignore[return-value]  # which mypy cannot see
 
     return decorate
 

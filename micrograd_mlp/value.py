@@ -119,14 +119,14 @@ def _unary(function: ops.Function) -> _Unary:
 
 
 def _binary(function: ops.Function) -> _Binary:
-    op = function.op  # (mypy knows NotImplemented only inside methods with an operator's name: ignored below)
+    op = function.op
     forward, partials = op.forward, op.partials
 
     def operator(self: Value, other: Value | float) -> Value:
         if not isinstance(other, Value):
             constant = _constant_or_none(other)
             if constant is None:
-                return NotImplemented  # type: ignore[no-any-return]
+                return NotImplemented  # type: ignore[no-any-return]  # mypy knows it in methods like __add__ alone
             other = constant
         if _modes_in_use:
             return Value._record(op, (self, other))
@@ -150,7 +150,7 @@ def _reflected(function: ops.Function) -> _Binary:
     def operator(self: Value, other: Value | float) -> Value:
         left = _constant_or_none(other)
         if left is None:
-            return NotImplemented  # type: ignore[no-any-return]
+            return NotImplemented  # type: ignore[no-any-return]  # mypy knows it in methods like __add__ alone
         return Value._record(function.op, (left, self))
 
     return operator

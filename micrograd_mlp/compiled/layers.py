@@ -30,7 +30,7 @@ def _strip(columns: int) -> Function:
             one(a, a_at + j * row_step, row_step, column_step, n, b, b_at, c, c_at + j * step, step)
             j += 1
 
-    return inlined(strip)  # type: ignore[no-any-return]  # Numba has no types for this
+    return inlined(strip)
 
 
 _two_vectors, _vector, _half_vector, _column = [_strip(n) for n in (2 * VECTOR, VECTOR, VECTOR // 2, 1)]

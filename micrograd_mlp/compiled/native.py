@@ -19,8 +19,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit, types
-from numba.extending import intrinsic
+from numba import cfunc, extending, njit, types
 
 from micrograd_mlp import ops
 
@@ -29,7 +28,8 @@ Function = Callable[..., Any]
 # error_model="numpy" divides as IEEE does; "contract" lets a * b + c be one fused instruction.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 compiled = njit(**OPTIONS)
-inlined = njit(**OPTIONS, forceinline=True)
+inlined: Callable[[Function], Function] = njit(**OPTIONS, forceinline=True)
+intrinsic: Callable[[Function], Function] = extending.intrinsic
 
 
 def _fingerprint() -> str:
@@ -75,7 +75,7 @@ def separately(kinds: str, **options: Any) -> Callable[[Function], Function]:
         scope: dict[str, Any] = {"external": types.ExternalFunction(symbol, callers), "address": address}
         passed = [f"address({name})" if kind in _BY_ADDRESS else name for name, kind in zip(names, kinds)]
         exec(f"def call({', '.join(names)}): external({', '.join(passed)})", scope)
-        return inlined(scope["call"])  # type: ignore[no-any-return]
+        return inlined(scope["call"])
 
     return decorate
 
@@ -84,10 +84,10 @@ _keep_alive: list[Any] = []
 
 
 @intrinsic
-def address(_context, array):  # type: ignore[no-untyped-def]
+def address(_context: Any, array: Any) -> Any:
     """Where an array's numbers are, or where a pointer points to, as an integer."""
 
-    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pointer = values[0]
         if isinstance(array, types.Array):
             pointer = context.make_array(array)(context, builder, pointer).data
@@ -99,47 +99,41 @@ def address(_context, array):  # type: ignore[no-untyped-def]
 # How threads tell each other how far they are. What was written before `publish` is there after `published`.
 
 
+def _place(context: Any, builder: Any, array: Any, values: Any) -> Any:
+    """Of values[0][values[1]], the first being an array."""
+    return builder.gep(context.make_array(array)(context, builder, values[0]).data, [values[1]])
+
+
 @intrinsic
-def _load(_context, array, i):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        place = builder.gep(context.make_array(array)(context, builder, values[0]).data, [values[1]])
-        return builder.load_atomic(place, "acquire", 8)
+def _published(_context: Any, array: Any, i: Any) -> Any:
+    """array[i], from whatever thread it comes."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.load_atomic(_place(context, builder, array, values), "acquire", 8)
 
     return types.int64(array, types.int64), generate
 
 
 @intrinsic
-def _store(_context, array, i, number):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        place = builder.gep(context.make_array(array)(context, builder, values[0]).data, [values[1]])
-        builder.store_atomic(values[2], place, "release", 8)
+def _publish(_context: Any, array: Any, i: Any, number: Any) -> Any:
+    """array[i] = number, for all threads."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.store_atomic(values[2], _place(context, builder, array, values), "release", 8)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64), generate
 
 
 @intrinsic
-def _add(_context, array, i, number):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        place = builder.gep(context.make_array(array)(context, builder, values[0]).data, [values[1]])
-        return builder.atomic_rmw("add", place, values[2], "acq_rel")
-
-    return types.int64(array, types.int64, types.int64), generate
-
-
-def _published(array: Any, i: int) -> int:
-    """array[i], from whatever thread it comes."""
-    return _load(array, i)  # type: ignore[no-any-return]
-
-
-def _publish(array: Any, i: int, number: int) -> None:
-    """array[i] = number, for all threads."""
-    _store(array, i, number)
-
-
-def _ticket(array: Any, i: int) -> int:
+def _ticket(_context: Any, array: Any, i: Any) -> Any:
     """array[i], which then is one more: no two threads get the same."""
-    return _add(array, i, 1)  # type: ignore[no-any-return]
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        one = ir.Constant(ir.IntType(64), 1)
+        return builder.atomic_rmw("add", _place(context, builder, array, values), one, "acq_rel")
+
+    return types.int64(array, types.int64), generate
 
 
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())
@@ -174,7 +168,7 @@ if numba.config.DISABLE_JIT:
     ticket: Function = _ticket_in_python
     give_way: Function = _nothing
 else:
-    published, publish, ticket = inlined(_published), inlined(_publish), inlined(_ticket)
+    published, publish, ticket = _published, _publish, _ticket
     give_way = inlined(_nothing if sys.platform == "win32" else _give_way)
 
 
@@ -190,8 +184,8 @@ def _caller(kinds: str) -> Function:
     """call(pointer, *arguments), for arguments of these kinds."""
 
     @intrinsic
-    def by_address(_context, pointer, arguments):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def by_address(_context: Any, pointer: Any, arguments: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             i64 = context.get_value_type(types.int64)
             numbers = [builder.extract_value(values[1], k) for k in range(len(kinds))]
             kind = ir.FunctionType(ir.VoidType(), [i64] * len(kinds))
@@ -209,7 +203,7 @@ def _caller(kinds: str) -> Function:
     exec(f"def call(pointer, {', '.join(names)}): by_address(pointer, ({', '.join(passed)},))", scope)
     if numba.config.DISABLE_JIT:
         return lambda function, *arguments: function(*arguments)
-    return inlined(scope["call"])  # type: ignore[no-any-return]
+    return inlined(scope["call"])
 
 
 # operation(code, lanes, scratch): operation `code` on rows of scratch, first the operands, then the

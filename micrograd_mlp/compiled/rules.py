@@ -81,7 +81,7 @@ def _tested(op: Op, what: str, function: Any, n_arguments: int) -> Any:
     if numba.config.DISABLE_JIT:
         return function
     names = ", ".join([f"x{k}" for k in range(n_arguments)])
-    call = inlined(eval(f"lambda {names}: function({names})", {"function": function}))
+    call: Any = inlined(eval(f"lambda {names}: function({names})", {"function": function}))
     try:
         call.compile((types.float64,) * n_arguments)
     except NumbaError as error:

@@ -6,7 +6,7 @@ import pytest
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("numba")
-from micrograd_mlp.compiled.layers import DEPTH, accumulate_product, accumulate_sums, transpose  # noqa: E402
+from micrograd_mlp.compiled.layers import DEPTH, accumulate_product, accumulate_sums, transpose  # noqa: E402  (needs the extra)
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 33)
 SHAPES = [

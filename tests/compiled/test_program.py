@@ -24,7 +24,7 @@ from micrograd_mlp import (
 np = pytest.importorskip("numpy")
 numba = pytest.importorskip("numba")
 from micrograd_mlp import compile  # noqa: E402  (needs the extra)
-from micrograd_mlp.compiled import trace  # noqa: E402
+from micrograd_mlp.compiled import trace  # noqa: E402  (needs the extra)
 
 X = [[0.5, -1.0], [1.5, 0.25], [-0.75, 2.0], [0.0, 1.0]]
 Y = [1.0, -1.0, 1.0, -1.0]
