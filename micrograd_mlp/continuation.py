@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import cmath
 import math
+import sys
 from collections.abc import Callable, Sequence
-
-SMALLEST_NORMAL = 2.2250738585072014e-308
 
 
 def _power(z: complex, w: complex) -> complex:
@@ -100,4 +99,4 @@ def imaginary_slope(
     except (ArithmeticError, ValueError):  # a pole, or an overflow
         slope = math.nan
     longest = h * max(map(abs, direction))
-    return slope, (SMALLEST_NORMAL + longest**3) / h
+    return slope, (sys.float_info.min + longest**3) / h

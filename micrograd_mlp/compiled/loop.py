@@ -125,7 +125,7 @@ class Loop:
         self.optimizer.t = now.t + n
         machine.finished[0] = 0
         self.last = now
-        return losses, now.bounds
+        return losses, bounds
 
     def _rows(self, n: int) -> tuple[Integers, Integers]:
         """The order of the rows for n more steps, and where in it each of them begins and ends."""
