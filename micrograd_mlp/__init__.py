@@ -25,21 +25,16 @@ asked for, so that `import micrograd_mlp` stays fast and needs no other package.
 from __future__ import annotations
 
 import importlib
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from micrograd_mlp.gradcheck import GradCheckError, GradCheckReport, gradcheck
-from micrograd_mlp.losses import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    hinge,
-    l2,
-    mean,
-    squared_error,
-)
-from micrograd_mlp.nn import MLP, Layer, Module, Neuron
-from micrograd_mlp.ops import (
-    Op,
+from micrograd_mlp.checks.gradcheck import GradCheckError, GradCheckReport, gradcheck
+from micrograd_mlp.engine.differentiate import grad, hessian
+from micrograd_mlp.engine.modes import detect_anomaly, no_grad
+from micrograd_mlp.engine.op import Op, primitive
+from micrograd_mlp.engine.table import (
     cos,
     dot,
     equal,
@@ -51,7 +46,6 @@ from micrograd_mlp.ops import (
     logsumexp,
     maximum,
     minimum,
-    primitive,
     relu,
     sigmoid,
     sin,
@@ -63,65 +57,110 @@ from micrograd_mlp.ops import (
     xlog1py,
     xlogy,
 )
+from micrograd_mlp.engine.value import Constant, Parameter, Value
+from micrograd_mlp.nn.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge,
+    l2,
+    mean,
+    squared_error,
+)
+from micrograd_mlp.nn.modules import MLP, Layer, Module, Neuron
 from micrograd_mlp.optim import SGD, Adam, Momentum, RMSProp, clip_grad_norm
-from micrograd_mlp.value import Constant, Parameter, Value, detect_anomaly, grad, hessian, no_grad
 
 if TYPE_CHECKING:  # for editors and type checkers; at run time these are imported when first asked for
     from micrograd_mlp.compiled import Program as Program
     from micrograd_mlp.compiled import compile as compile
-    from micrograd_mlp.diagnostics import (
-        largest_hessian_eigenvalue,
-        layer_gradient_norms,
-        max_stable_learning_rate,
-    )
-    from micrograd_mlp.plots import (
+    from micrograd_mlp.render.drawing import Drawing, draw
+    from micrograd_mlp.render.explanation import Explanation, explain
+    from micrograd_mlp.render.plots import (
         plot_decision_boundary,
         plot_gradient_norms,
         plot_history,
         plot_optimizer_paths,
     )
-    from micrograd_mlp.render.drawing import Drawing, draw
-    from micrograd_mlp.render.explanation import Explanation, explain
     from micrograd_mlp.render.steps import step_through
     from micrograd_mlp.render.text_tree import tree
-    from micrograd_mlp.training import History, NonFiniteLossError, accuracy, fit
+    from micrograd_mlp.training.diagnostics import (
+        largest_hessian_eigenvalue,
+        layer_gradient_norms,
+        max_stable_learning_rate,
+    )
+    from micrograd_mlp.training.fit import History, NonFiniteLossError, accuracy, fit
 
 __version__ = "0.1.0"
 
 _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "Drawing": "render.drawing",
     "Explanation": "render.explanation",
-    "History": "training",
-    "NonFiniteLossError": "training",
+    "History": "training.fit",
+    "NonFiniteLossError": "training.fit",
     "Program": "compiled",
-    "accuracy": "training",
+    "accuracy": "training.fit",
     "compile": "compiled",
     "draw": "render.drawing",
     "explain": "render.explanation",
-    "fit": "training",
-    "largest_hessian_eigenvalue": "diagnostics",
-    "layer_gradient_norms": "diagnostics",
-    "max_stable_learning_rate": "diagnostics",
-    "plot_decision_boundary": "plots",
-    "plot_gradient_norms": "plots",
-    "plot_history": "plots",
-    "plot_optimizer_paths": "plots",
+    "fit": "training.fit",
+    "largest_hessian_eigenvalue": "training.diagnostics",
+    "layer_gradient_norms": "training.diagnostics",
+    "max_stable_learning_rate": "training.diagnostics",
+    "plot_decision_boundary": "render.plots",
+    "plot_gradient_norms": "render.plots",
+    "plot_history": "render.plots",
+    "plot_optimizer_paths": "render.plots",
     "step_through": "render.steps",
     "tree": "render.text_tree",
 }
-_LAZY_MODULES: tuple[str, ...] = ("datasets", "diagnostics", "export", "plots", "testing", "training")
+_MODULES: dict[str, str] = {  # public module -> the module that it is
+    "datasets": "training.datasets",
+    "diagnostics": "training.diagnostics",
+    "export": "export",
+    "losses": "nn.losses",
+    "ops": "engine.table",
+    "plots": "render.plots",
+    "tables": "app.tables",
+    "testing": "checks.testing",
+    "training": "training",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY_MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{_MODULES[name]}")
     if name in _LAZY_NAMES:
         return getattr(importlib.import_module(f"{__name__}.{_LAZY_NAMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY_NAMES, *_LAZY_MODULES})
+    return sorted({*globals(), *_LAZY_NAMES, *_MODULES})
+
+
+class _PublicModules:
+    """Lets `import micrograd_mlp.datasets` find training/datasets.py, by the short name that users write."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        package, _, short = name.rpartition(".")
+        if package != __name__ or _MODULES.get(short, short) == short:
+            return None
+        return ModuleSpec(name, _PublicModules)  # type: ignore[arg-type]  # a loader needs no base class
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(f"{__name__}.{_MODULES[spec.name.rpartition('.')[2]]}")
+        spec.loader_state = module.__spec__
+        return module
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__ = module.__spec__.loader_state  # the module keeps its own name
+
+
+sys.meta_path.append(_PublicModules)
 
 
 __all__ = [

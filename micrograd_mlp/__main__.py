@@ -2,6 +2,6 @@
 
 import sys
 
-from micrograd_mlp.cli import main
+from micrograd_mlp.app.cli import main
 
 sys.exit(main())

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from micrograd_mlp.ops import as_float
-from micrograd_mlp.value import Value
+from micrograd_mlp._require import as_float
+from micrograd_mlp.engine.value import Value
 
 
 class Setting:

@@ -18,7 +18,11 @@ settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
-DOCTESTS_NEED = {"micrograd_mlp.plots": ["matplotlib"], "micrograd_mlp.export": ["onnx", "torch"]}
+DOCTESTS_NEED = {
+    "micrograd_mlp.render.plots": ["matplotlib"],
+    "micrograd_mlp.export": ["onnx", "torch"],
+    "micrograd_mlp.export.torch": ["onnx", "torch"],
+}
 
 
 def pytest_collection_modifyitems(items):

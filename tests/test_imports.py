@@ -1,4 +1,4 @@
-"""Who imports whom, as the design has it: ops <- value <- everything else, and siblings stay apart."""
+"""Who imports whom: engine <- nn, optim <- compiled, checks <- training, render, export <- app."""
 
 import ast
 import subprocess
@@ -13,14 +13,19 @@ PACKAGE = Path(micrograd_mlp.__file__).parent
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in PACKAGE.rglob("*.py")
-    if path != PACKAGE / "__init__.py"
-}
+    if path.name != "__init__.py"
+} | {".".join(path.parent.relative_to(PACKAGE).parts): path for path in PACKAGE.rglob("*/__init__.py")}
 
-# The engine comes first, then three helpers that import nothing. Everything else may import these and, in a
-# folder, its neighbours there. Only what stands on top may import anything.
-ENGINE = {"ops": set(), "value": {"ops"}}
-HELPERS = {"init": set(), "files": set(), "continuation": set()}
-ON_TOP = {"__main__", "cli", "export", "tables", "testing", "tour", "training"}
+# The floors of the house, from the ground up: a room imports from the floors below and from itself. Rooms
+# on one floor stay apart. Only the package's own `__init__` and `__main__` may import anything.
+FLOORS = [
+    {"_require", "files"},
+    {"engine"},
+    {"nn", "optim"},
+    {"compiled", "checks"},
+    {"training", "render", "export"},
+    {"app"},
+]
 
 
 def is_type_checking(node):
@@ -51,23 +56,33 @@ def longest_module(name):
     return name
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
+def room_of(module):
+    return module.partition(".")[0]
+
+
+def floor_of(module):
+    [floor] = [number for number, rooms in enumerate(FLOORS) if room_of(module) in rooms]
+    return floor
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"__main__"}))
 def test_the_arrows_do_not_turn(module):
-    imports = imported_modules(MODULES[module])
-    folder = module.partition(".")[0]
-    if module in ENGINE | HELPERS:
-        allowed = (ENGINE | HELPERS)[module]
-    elif module in ON_TOP:
-        allowed = set(MODULES)
-    else:
-        siblings = {name for name in MODULES if name.startswith(f"{folder}.")}
-        allowed = {*ENGINE, *HELPERS, *siblings}
-    assert imports <= allowed, f"{module} imports {sorted(imports - allowed)}"
+    turned = [
+        other
+        for other in imported_modules(MODULES[module])
+        if room_of(other) != room_of(module) and floor_of(other) >= floor_of(module)
+    ]
+    assert not turned, f"{module} imports {turned}, which stand beside it or above it"
 
 
 def test_the_test_reads_imports():
-    assert imported_modules(MODULES["value"]) == {"ops"}
-    assert {"ops", "value", "files", "init"} <= imported_modules(MODULES["nn"])
+    assert imported_modules(MODULES["engine.table"]) == {"engine.op"}
+    assert {"engine.value", "files", "nn.initializers"} <= imported_modules(MODULES["nn.modules"])
+
+
+def test_the_top_of_the_package_has_few_entries():
+    entries = {path.name for path in PACKAGE.iterdir()} - {"py.typed", "__pycache__"}
+    assert len(entries) <= 14, sorted(entries)
 
 
 def run(program):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from micrograd_mlp.cli import _parser
+from micrograd_mlp.app.cli import _parser
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from typing import Any
 from micrograd_mlp.compiled.functions import NATIVE
 from micrograd_mlp.compiled.native import inlined, separately
 from micrograd_mlp.compiled.tape import CODES, ELEMENTWISE
-from micrograd_mlp.ops import Op
+from micrograd_mlp.engine.op import Op
 
 Function = Callable[..., Any]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from micrograd_mlp.compiled.machine import Machine
 from micrograd_mlp.compiled.rules import compiled_rule
-from micrograd_mlp.value import Value
+from micrograd_mlp.engine.value import Value
 
 if TYPE_CHECKING:
     from micrograd_mlp.optim import Optimizer

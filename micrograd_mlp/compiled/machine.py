@@ -29,7 +29,8 @@ from micrograd_mlp.compiled.native import pointer_to
 from micrograd_mlp.compiled.rules import compiled_operations
 from micrograd_mlp.compiled.tape import COUNT, lay_out
 from micrograd_mlp.compiled.trace import call, placeholders, trace
-from micrograd_mlp.value import Value, no_grad
+from micrograd_mlp.engine.modes import no_grad
+from micrograd_mlp.engine.value import Value
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

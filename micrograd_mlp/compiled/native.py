@@ -21,7 +21,7 @@ import numpy as np
 from llvmlite import ir
 from numba import cfunc, extending, njit, types
 
-from micrograd_mlp import ops
+from micrograd_mlp.engine import table as ops
 
 Function = Callable[..., Any]
 

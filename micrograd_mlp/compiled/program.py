@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from micrograd_mlp._require import random_generator
 from micrograd_mlp.compiled.loop import Loop
 from micrograd_mlp.compiled.machine import Machine
-from micrograd_mlp.init import random_generator
-from micrograd_mlp.value import Value
+from micrograd_mlp.engine.value import Value
 
 if TYPE_CHECKING:
     import random

@@ -16,7 +16,7 @@ from numba.core.errors import NumbaError
 
 from micrograd_mlp.compiled.elementwise import compiled_forward, compiled_partials
 from micrograd_mlp.compiled.native import OPTIONS, RULE_SIGNATURE, USER_SIGNATURE, inlined, named
-from micrograd_mlp.ops import Op
+from micrograd_mlp.engine.op import Op
 
 
 @functools.cache

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from micrograd_mlp.compiled.passes import Facts, Layer, analyse, find_layers, find_softmaxes, fuse_sums
 from micrograd_mlp.compiled.trace import Graph
-from micrograd_mlp.ops import TABLE, Op
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.table import TABLE
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from micrograd_mlp import ops
-from micrograd_mlp.ops import Op
-from micrograd_mlp.value import Constant, Value, _mode
+from micrograd_mlp.engine import table as ops
+from micrograd_mlp.engine.modes import mode as _mode
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.value import Constant, Value
 
 ADD, SUB, MUL, DIV, POW, EXP, TOTAL, DOT, LOGSUMEXP = [
     ops.TABLE[name] for name in ("add", "sub", "mul", "div", "pow", "exp", "total", "dot", "logsumexp")

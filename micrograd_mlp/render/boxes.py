@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from micrograd_mlp.engine.value import Parameter, Value
 from micrograd_mlp.render.neurons import Neuron, find_layers
 from micrograd_mlp.render.text import printable
-from micrograd_mlp.value import Parameter, Value
 
 Level = Literal["neuron", "layer"]
 

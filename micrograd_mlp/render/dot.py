@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from graphviz import Digraph
 
+from micrograd_mlp.engine.value import Constant, Parameter, Value
 from micrograd_mlp.render.boxes import Box, Edge, FoldedGraph, Group, nodes_of
 from micrograd_mlp.render.text import kind, number, printable
-from micrograd_mlp.value import Constant, Parameter, Value
 
 # Every node has its own light fill and dark text, and lines are mid-grey, so that a drawing without a
 # background can be read on a light page and on a dark one.

@@ -11,11 +11,11 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render import graphviz_backend
 from micrograd_mlp.render.boxes import FoldedGraph, Level, find_groups, nearest, nodes_of, paths_from
 from micrograd_mlp.render.dot import write_dot
-from micrograd_mlp.value import Value
 
 
 class Drawing:

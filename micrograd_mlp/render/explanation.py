@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from micrograd_mlp.ops import TABLE
+from micrograd_mlp.engine.differentiate import grad
+from micrograd_mlp.engine.table import TABLE
+from micrograd_mlp.engine.value import Value
 from micrograd_mlp.render.notation import ATOM, Latex, Term, Text
 from micrograd_mlp.render.paths import Path, exact_sum, largest_paths
-from micrograd_mlp.value import Value, grad
 
 
 def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:

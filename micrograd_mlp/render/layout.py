@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from micrograd_mlp.value import Value
+from micrograd_mlp.engine.value import Value
 
 # (node, column): in the node's own column its box, in later columns the edges that leave it
 _Slot = tuple[int, int]

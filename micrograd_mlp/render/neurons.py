@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from micrograd_mlp.value import Constant, Parameter, Value
+from micrograd_mlp.engine.value import Constant, Parameter, Value
 
 _LABEL = re.compile(r"([Wbza])(\d{1,9})\[(\d{1,9})(?:,\d{1,9})?\]")
 
@@ -59,7 +59,7 @@ class Layer:
 def find_layers(order: Sequence[Value]) -> list[Layer]:
     """The layers of all networks in a graph, given its nodes in topological order.
 
-    >>> from micrograd_mlp.nn import MLP
+    >>> from micrograd_mlp.nn.modules import MLP
     >>> output = MLP(2, [3, 1], seed=0)([0.5, -1.0])
     >>> [len(layer.neurons) for layer in find_layers(output.topological_order())]
     [3, 1]

@@ -10,7 +10,8 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from micrograd_mlp.ops import TABLE, Op
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.render.text import number, printable
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from micrograd_mlp.value import Value
+from micrograd_mlp.engine.value import Value
 
 
 class Path(NamedTuple):

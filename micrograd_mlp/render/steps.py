@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render.notation import ATOM, Term, Text
 from micrograd_mlp.render.picture import Shown, picture
 from micrograd_mlp.render.text import kind, number, printable
-from micrograd_mlp.value import Constant, Value
 
 
 def step_through(output: Value, *, max_nodes: int = 500) -> StepThrough:

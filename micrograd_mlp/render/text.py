@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from micrograd_mlp.value import Constant, Parameter, Value
+from micrograd_mlp.engine.value import Constant, Parameter, Value
 
 
 def number(x: float, digits: int = 4) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import shutil
 from typing import NamedTuple
 
+from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.text import columns, kind, number, printable
-from micrograd_mlp.value import Constant, Value
 
 
 class _Line(NamedTuple):

@@ -14,8 +14,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from micrograd_mlp import MLP, Value, ops
-from micrograd_mlp.expressions import ExpressionError, parse, parse_assignment
-from micrograd_mlp.tables import TableError, TableModel, parse_table, read_table, train
+from micrograd_mlp.app.formulas import ExpressionError, parse, parse_assignment
+from micrograd_mlp.app.tables import TableError, TableModel, parse_table, read_table, train
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk would take most of the time
 FOLDER = Path(tempfile.mkdtemp(prefix="micrograd_mlp_fuzz_", dir=MEMORY))

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from micrograd_mlp import losses, ops, optim
-from micrograd_mlp.ops import TABLE
-from micrograd_mlp.value import Value
+from micrograd_mlp.engine.table import TABLE
+from micrograd_mlp.engine.value import Value
 
 GUARDS = {
     # operations

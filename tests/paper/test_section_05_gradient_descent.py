@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from micrograd_mlp import MLP, SGD, Value, grad, squared_error
-from micrograd_mlp.ops import TABLE
+from micrograd_mlp.engine.table import TABLE
 
 unit = st.floats(-1.0, 1.0)
 N_PARAMETERS = 9  # two inputs, two hidden neurons, one output

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from micrograd_mlp import MLP, Constant, Op, Parameter, Value, draw, relu, total
-from micrograd_mlp.losses import mean, squared_error
+from micrograd_mlp.nn.losses import mean, squared_error
 from micrograd_mlp.render import graphviz_backend
 from micrograd_mlp.render.text import printable
 

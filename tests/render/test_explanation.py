@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from micrograd_mlp import Op, Value, dot, explain, grad, logsumexp, no_grad, relu, sigmoid, tanh, total
-from micrograd_mlp.losses import squared_error
-from micrograd_mlp.nn import MLP
-from micrograd_mlp.ops import TABLE
+from micrograd_mlp.engine.table import TABLE
+from micrograd_mlp.nn.losses import squared_error
+from micrograd_mlp.nn.modules import MLP
 from micrograd_mlp.render.notation import Latex, Text
 
 numbers = st.one_of(st.floats(-3.0, 3.0, allow_subnormal=False), st.sampled_from([0.0, 1.0, -1.0, 0.5]))

@@ -3,7 +3,7 @@
 import pytest
 
 from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, maximum, total
-from micrograd_mlp.losses import l2, mean, squared_error
+from micrograd_mlp.nn.losses import l2, mean, squared_error
 from micrograd_mlp.render.neurons import find_layers
 
 

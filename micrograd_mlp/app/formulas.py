@@ -1,0 +1,213 @@
+"""Formulas that come as text: `tanh(w*x + b)` on the command line, read from a whitelist.
+
+The text is parsed by Python's own `ast` and never evaluated as Python: what is not a number, a name,
++ - * / **, parentheses or a function of the table of primitives is refused, with a mark at its place.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+import unicodedata
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.table import TABLE
+from micrograd_mlp.engine.value import Constant, Value
+
+MAX_LENGTH = 10_000  # letters
+MAX_DEPTH = 200  # operations inside each other
+
+OPERATORS: dict[type[ast.AST], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.Pow: "pow",
+    ast.USub: "neg",
+}
+
+
+class ExpressionError(ValueError):
+    """The text is not an expression; the message shows the place."""
+
+    def __init__(self, what: str, text: str = "", column: int = 0) -> None:
+        if text:
+            start = max(column - 50, 0)
+            shown = "".join(c if c.isprintable() else "?" for c in text[start : column + 50])
+            what += f"\n  {shown}\n  {' ' * (column - start)}^"
+        super().__init__(what)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A parsed formula.
+
+    Attributes:
+        text: as it was written, on one line.
+        names: its variables, in the order in which they first stand in the text.
+        program: the formula in postfix order: a number, a name, or an operation with how many of the
+            last results it takes.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    program: tuple[float | str | tuple[Op, int], ...]
+
+    def __call__(self, values: Mapping[str, Value]) -> Value:
+        """The formula's graph over these Values, one for each name.
+
+        >>> x = Value(3.0, "x")
+        >>> parse("x**2 + 1")({"x": x}).data
+        10.0
+        """
+        stack: list[Value] = []
+        for step in self.program:
+            if isinstance(step, tuple):
+                op, n = step
+                inputs = stack[len(stack) - n :]
+                del stack[len(stack) - n :]
+                stack.append(op(*inputs))
+            else:
+                stack.append(values[step] if isinstance(step, str) else Constant(step))
+        return stack.pop()
+
+
+def parse(text: str) -> Expression:
+    """Read a formula.
+
+    Args:
+        text: at most 10,000 letters, nested at most 200 deep.
+
+    Raises:
+        ExpressionError: a ValueError with a mark at the place that is not understood.
+
+    >>> parse("tanh(w*x + b)").names
+    ('w', 'x', 'b')
+    >>> parse("tahn(w*x + b)")
+    Traceback (most recent call last):
+    micrograd_mlp.app.formulas.ExpressionError: there is no function 'tahn'; did you mean tanh?
+      tahn(w*x + b)
+      ^
+    """
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"the expression has {len(text):,} letters, more than {MAX_LENGTH:,}")
+    text = "".join(" " if c.isspace() else c for c in text).strip()
+    if not text:
+        raise ExpressionError('the expression is empty: write one such as "tanh(w*x + b)"')
+    reader = _Reader(text)
+    reader.read(_syntax_tree(text), 0)
+    names = tuple(dict.fromkeys(step for step in reader.program if isinstance(step, str)))
+    if not names:
+        raise ExpressionError("the expression has no variable, such as x, to differentiate by", text)
+    return Expression(text, names, tuple(reader.program))
+
+
+def parse_assignment(text: str) -> tuple[str, float]:
+    """`w=0.5` as a name and a number.
+
+    Raises:
+        ExpressionError: it has another form, or the number is not finite.
+
+    >>> parse_assignment("w=0.5")
+    ('w', 0.5)
+    """
+    name, equals, number = text.partition("=")
+    name = unicodedata.normalize("NFKC", name.strip())  # as Python does with the names of a program
+    if not equals or not name.isidentifier():
+        raise ExpressionError(f"expected a name and its number, such as w=0.5, got {text!r:.60}")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ExpressionError(f"{name}: expected a finite number, got {number!r:.60}")
+    return name, value
+
+
+def _syntax_tree(text: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's opinion on 1if, which is refused below anyway
+            return ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        column = min((error.offset or len(text) + 1) - 1, len(text))  # 0 means the end
+        raise ExpressionError(error.msg, text, column) from None
+    except (MemoryError, RecursionError):
+        raise ExpressionError("the expression is nested too deeply", text) from None
+    except ValueError as error:  # a null character, or half of a character
+        raise ExpressionError(str(error), text) from None
+
+
+class _Reader:
+    """Walks the syntax tree, and writes the program of what it knows."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.program: list[float | str | tuple[Op, int]] = []
+
+    def read(self, node: ast.expr, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise self.error(f"the expression is nested more than {MAX_DEPTH} deep", node)
+        match node:
+            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+                self.program.append(self.number(number, node))
+            case ast.Name(id=name):
+                if name in TABLE:
+                    raise self.error(f"{name} is a function: write {name}(…)", node)
+                self.program.append(name)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                self.read(operand, depth + 1)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                self.program.append(-self.number(number, node))
+            case ast.UnaryOp(op=ast.USub() as operator, operand=operand):
+                self.apply(OPERATORS[type(operator)], [operand], depth)
+            case ast.BinOp(left=left, op=operator, right=right) if type(operator) in OPERATORS:
+                self.apply(OPERATORS[type(operator)], [left, right], depth)
+            case ast.BinOp(op=ast.BitXor(), left=left):
+                place = self.text.index("^", self.column(left.end_col_offset))
+                raise ExpressionError("^ is no power here: write x**2", self.text, place)
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                self.apply(name, self.arguments(name, node, arguments), depth)
+            case _:
+                raise self.error("only numbers, names, + - * / **, ( ) and functions are understood", node)
+
+    def apply(self, name: str, arguments: list[ast.expr], depth: int) -> None:
+        for argument in arguments:
+            self.read(argument, depth + 1)
+        self.program.append((TABLE[name], len(arguments)))
+
+    def arguments(self, name: str, call: ast.Call, arguments: list[ast.expr]) -> list[ast.expr]:
+        """What the function is called on: total(a, b), total([a, b]) and dot([a, b], [c, d]) too."""
+        if name not in TABLE:
+            near = difflib.get_close_matches(name, TABLE, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(TABLE)}"
+            raise self.error(f"there is no function {name!r:.40}; {hint}", call)
+        op = TABLE[name]
+        if op.arity is not None:
+            if len(arguments) != op.arity:
+                raise self.error(f"{name} takes {op.arity} input(s), got {len(arguments)}", call)
+            return arguments
+        lists = [x.elts if isinstance(x, ast.List | ast.Tuple) else [x] for x in arguments]
+        if name == "dot" and (len(lists) != 2 or len(lists[0]) != len(lists[1])):
+            raise self.error("dot takes two lists of one length, such as dot([w1, w2], [x1, x2])", call)
+        flat = [x for each in lists for x in each]
+        if not flat:
+            raise self.error(f"{name} takes at least one input", call)
+        return flat
+
+    def number(self, number: int | float, node: ast.expr) -> float:
+        try:
+            return float(number)
+        except OverflowError:
+            raise self.error("the number is too large", node) from None
+
+    def error(self, what: str, node: ast.expr) -> ExpressionError:
+        return ExpressionError(what, self.text, self.column(node.col_offset))
+
+    def column(self, offset: int | None) -> int:
+        """The place in the text; `ast` counts bytes."""
+        return len(self.text.encode()[:offset].decode())

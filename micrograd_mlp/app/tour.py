@@ -1,0 +1,112 @@
+"""The tour: what `micrograd-mlp tour` shows, and the main job of the package in one place.
+
+Three stops: the gradients of §6's two-layer network by backpropagation, by the paper's closed form and
+by numerical differences, side by side; the same network as a tree and as a drawing; and a network
+trained on Fisher's irises, measured on flowers that it has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from micrograd_mlp.app.tables import Table, parse_table
+from micrograd_mlp.checks.gradcheck import gradcheck
+from micrograd_mlp.engine.table import sigmoid
+from micrograd_mlp.engine.value import Value
+from micrograd_mlp.nn.losses import squared_error
+from micrograd_mlp.nn.modules import MLP
+from micrograd_mlp.render.drawing import Drawing
+
+X, Y = [0.5, -1.0], 2.0  # the example on which the two-layer network is shown
+
+
+@dataclass(frozen=True)
+class Row:
+    """∂ℓ/∂(parameter), three ways."""
+
+    parameter: str
+    data: float
+    autodiff: float
+    closed_form: float
+    numerical: float
+
+
+def two_layer_network() -> tuple[MLP, Value]:
+    """§6's network, a⁽¹⁾ = σ(W⁽¹⁾x + b⁽¹⁾) and ŷ = W⁽²⁾a⁽¹⁾ + b⁽²⁾, and its loss ½(ŷ - y)²."""
+    model = MLP(2, [3, 1], activation="sigmoid", seed=0)
+    loss = squared_error(model(X), Y)
+    loss.label = "loss"
+    loss.backward()
+    return model, loss
+
+
+def gradients(model: MLP) -> list[Row]:
+    """Every parameter of the two-layer network with its gradient, three ways."""
+    parameters = model.parameters()
+    report = gradcheck(lambda *_: squared_error(model(X), Y), parameters)
+    numerical = {row.label: row.numerical for row in report.rows}
+    closed_form = dict(_closed_form(model))
+    return [
+        Row(name, p.data, p.grad, closed_form[name], numerical[name]) for name, p in model.named_parameters()
+    ]
+
+
+def _closed_form(model: MLP) -> Iterator[tuple[str, float]]:
+    """The equations of §6.1 to §6.3, on plain numbers: no graph, no chain rule."""
+    hidden, output = model.layers[0].neurons, model.layers[1].neurons[0]
+    a = [sigmoid(sum(w.data * x for w, x in zip(neuron.w, X)) + neuron.b.data) for neuron in hidden]
+    y_hat = sum(w.data * a_j for w, a_j in zip(output.w, a)) + output.b.data
+
+    delta_2 = y_hat - Y  # §6.1
+    yield "b2[1]", delta_2
+    for j, a_j in enumerate(a, start=1):
+        yield f"W2[1,{j}]", delta_2 * a_j
+        delta_1 = delta_2 * output.w[j - 1].data * a_j * (1.0 - a_j)  # §6.2
+        yield f"b1[{j}]", delta_1
+        for k, x_k in enumerate(X, start=1):
+            yield f"W1[{j},{k}]", delta_1 * x_k  # §6.3
+
+
+def table_of(rows: Sequence[Row]) -> str:
+    """The rows as text, with the largest relative difference of each way from autodiff."""
+    titles = ["parameter", "value", "autodiff", "closed form", "numerical"]
+    lines = [
+        [row.parameter, *(f"{x:+.12f}" for x in (row.data, row.autodiff, row.closed_form, row.numerical))]
+        for row in rows
+    ]
+    largest = max(abs(row.autodiff) for row in rows)
+    differences = [
+        max(abs(getattr(row, way) - row.autodiff) for row in rows) / largest
+        for way in ("closed_form", "numerical")
+    ]
+    lines.append(["difference", "", "", *(f"{x:.1e}" for x in differences)])
+    widths = [max(map(len, column)) for column in zip(titles, *lines)]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:]))])
+        for line in [titles, *lines]
+    )
+
+
+def iris_table() -> Table:
+    """Fisher's irises as `micrograd-mlp train` reads a file."""
+    return parse_table(
+        resources.files("micrograd_mlp").joinpath("data/iris.csv").read_text(encoding="utf-8"), "species"
+    )
+
+
+def save_drawing(drawing: Drawing, path: Path) -> tuple[Path, str]:
+    """Write the drawing; without a renderer its DOT text, with what would turn that into a picture.
+
+    Returns:
+        The file that was written, and what the user should know about it, if anything.
+    """
+    try:
+        drawing.save(path)
+    except ImportError as error:
+        path = path.with_suffix(".dot")
+        drawing.save(path)
+        return path, str(error)
+    return path, ""

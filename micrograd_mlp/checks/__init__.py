@@ -1,0 +1,1 @@
+"""Checks of derivatives against numbers that were computed in another way."""

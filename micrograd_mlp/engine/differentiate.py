@@ -1,0 +1,90 @@
+"""Derivatives as results: `grad`, which can be differentiated again, and `hessian` (§6, §7, §11)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+from micrograd_mlp.engine.modes import modes
+from micrograd_mlp.engine.value import Value, constant, describe
+
+
+@overload
+def grad(output: Value, inputs: Sequence[Value], create_graph: Literal[False] = ...) -> list[float]: ...
+@overload
+def grad(output: Value, inputs: Sequence[Value], create_graph: bool) -> list[Any]: ...
+def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> list[Any]:
+    """∂(output)/∂(input) for every input, leaving all `.grad` alone.
+
+    Args:
+        output: what is differentiated.
+        inputs: Values, leaves or interior ones. One that the output does not depend on gives 0.
+        create_graph: return Values instead of floats, which can be differentiated again.
+
+    Raises:
+        RuntimeError: under `no_grad()`; or with `create_graph`, when a `.data` was changed after the
+            output was computed, so that the graph no longer says where its numbers came from.
+        TypeError: output or inputs are not Values.
+
+    >>> x = Value(3.0)
+    >>> [slope] = grad(x**3, [x], create_graph=True)
+    >>> slope.data, grad(slope, [x])
+    (27.0, [18.0])
+    """
+    _require_values(output, inputs)
+    if not modes.get().recording:
+        raise RuntimeError("grad() under no_grad(): leave the block first, it records no graph")
+    order = output.topological_order()
+    relevant = set(inputs)
+    for node in order:
+        if not relevant.isdisjoint(node.parents):
+            relevant.add(node)
+    adjoints: dict[Value, Any] = {output: constant(1.0) if create_graph else 1.0}
+    for node in reversed(order):
+        if node not in relevant:
+            continue
+        adjoint = adjoints[node]
+        local_grads = _local_grads_as_graph(node) if create_graph else node.local_grads
+        for parent, local_grad in zip(node.parents, local_grads):
+            if parent in relevant:
+                contribution = local_grad * adjoint
+                adjoints[parent] = adjoints[parent] + contribution if parent in adjoints else contribution
+    nothing = constant(0.0) if create_graph else 0.0
+    return [adjoints.get(x, nothing) for x in inputs]
+
+
+def hessian(output: Value, inputs: Sequence[Value]) -> list[list[float]]:
+    """∂²(output)/∂(input i)∂(input j), row i and column j: the gradient of the gradient.
+
+    Raises:
+        RuntimeError, TypeError: as `grad`.
+
+    >>> x, y = Value(2.0), Value(5.0)
+    >>> hessian(x**2 * y, [x, y])
+    [[10.0, 4.0], [4.0, 0.0]]
+    """
+    return [grad(slope, inputs) for slope in grad(output, inputs, create_graph=True)]
+
+
+def _require_values(output: Any, inputs: Any) -> None:
+    if not isinstance(output, Value):
+        raise TypeError(f"output must be a Value, got {output!r:.60}")
+    if isinstance(inputs, Value) or not all(isinstance(x, Value) for x in inputs):
+        raise TypeError(f"inputs must be a list of Values, got {inputs!r:.60}")
+
+
+def _local_grads_as_graph(node: Value) -> Sequence[Value | float]:
+    """The local derivatives again, this time as expressions in the parents."""
+    if node.op is None:
+        return ()
+    expressions: tuple[Value | float, ...] = node.op.partials(node, *node.parents)
+    for parent, expression, recorded in zip(node.parents, expressions, node.local_grads):
+        number = expression._data if isinstance(expression, Value) else expression
+        unchanged = number == recorded or number != number or math.isclose(number, recorded, rel_tol=1e-9)
+        if not unchanged:
+            raise RuntimeError(
+                f"∂({node.op.name})/∂({describe(parent)}) was {recorded!r} in the forward pass and is "
+                f"{number!r} now: some .data was changed in between. Compute the output again first"
+            )
+    return expressions

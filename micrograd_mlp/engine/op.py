@@ -1,0 +1,158 @@
+"""The record of an operation: its value, its local derivatives, and how it is shown (§6).
+
+An operation is one `Op` record: how to compute it on floats (`forward`) and its partial derivatives
+(`partials`). Everything else in the package reads these records: recording a graph, differentiating it
+once or twice, drawing it, explaining it, compiling it, and testing all of that. To add an operation,
+write one function in your own program, or in `table.py`:
+
+>>> from micrograd_mlp import Value, cos, primitive
+>>> @primitive(partials=lambda out, x: (cos(x),))
+... def my_sin(x):
+...     return math.sin(x)
+>>> x = Value(0.5)
+>>> my_sin(x).backward()
+>>> x.grad == math.cos(0.5)
+True
+
+Two rules keep one record good for every use. `forward` is written for floats and follows IEEE
+arithmetic (an overflow is inf, 1/0 is inf, log(-1) is nan) instead of raising. `partials` is written
+with ordinary operators and the functions of the table, so that the same lines give a float during
+the forward pass and a new graph when derivatives are differentiated again.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+from micrograd_mlp._require import as_float
+
+if TYPE_CHECKING:
+    from micrograd_mlp.engine.value import Value
+
+inf, nan = math.inf, math.nan
+REALS = (-inf, inf)
+POSITIVE = (0.0, inf)
+
+
+class Op:
+    """One primitive operation: y = f(x₁, …, xₙ) with its local derivatives ∂y/∂xᵢ.
+
+    Args:
+        name: what it is called, in the table and in error messages.
+        forward: f on floats; returns a float and never raises on floats (IEEE arithmetic).
+        partials: `(y, x₁, …, xₙ) -> (∂y/∂x₁, …, ∂y/∂xₙ)`, from operators and functions of this file.
+        arity: the number of inputs n, or None for any number.
+        symbol: what a graph shows in the operation's node; the name unless given.
+        latex: the formula, with `{0}`, `{1}` for the inputs (`{args}` for all of an n-ary operation).
+        domain: for each input the open interval on which f is defined (n-ary: one for all inputs).
+        kink: a function of the inputs that changes sign exactly where f has no derivative, or None.
+
+    Raises:
+        TypeError: the arity is not 1 or more; and, when a graph records the op, `forward` or
+            `partials` did not return a float, or one derivative for each input.
+
+    >>> double = Op("double", forward=lambda x: 2.0 * x, partials=lambda out, x: (2.0,))
+    >>> double(3.0)
+    6.0
+    """
+
+    __slots__ = ("arity", "domain", "forward", "kink", "latex", "name", "partials", "symbol")
+
+    name: str
+    forward: Callable[..., float]
+    partials: Callable[..., tuple[Any, ...]]
+    arity: int | None
+    symbol: str
+    latex: str
+    domain: tuple[tuple[float, float], ...]
+    kink: Callable[..., float] | None
+
+    # Written out, not a dataclass: importing that module would take half of this package's import time.
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., float],
+        partials: Callable[..., tuple[Any, ...]],
+        arity: int | None = 1,
+        symbol: str = "",
+        latex: str = "",
+        domain: tuple[tuple[float, float], ...] = (REALS,),
+        kink: Callable[..., float] | None = None,
+    ) -> None:
+        if arity is not None and arity < 1:
+            raise TypeError(f"op {name!r}: arity is {arity}, expected 1 or more, or None")
+        operands = "{args}" if arity is None else ", ".join(f"{{{i}}}" for i in range(arity))
+        fields = {
+            "name": name,
+            "forward": forward,
+            "partials": partials,
+            "arity": arity,
+            "symbol": symbol or name,
+            "latex": latex or rf"\operatorname{{{{{name}}}}}\left({operands}\right)".replace("_", r"\_"),
+            "domain": domain * arity if arity is not None and len(domain) == 1 else domain,
+            "kink": kink,
+        }
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
+
+    def __setattr__(self, field: str, value: object) -> None:
+        raise AttributeError(f"op {self.name!r} is frozen: make a new Op instead of setting its {field}")
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Numbers in, a float out; with a Value among the inputs, a Value that records this op."""
+        for x in inputs:
+            if hasattr(x, "local_grads"):
+                return x._record(self, inputs)
+        return self.forward(*map(as_float, inputs))
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+class Function(Protocol):
+    """A function of one or two numbers that also takes Values, and carries its record as `.op`."""
+
+    op: Op
+    __name__: str
+
+    @overload
+    def __call__(self, *inputs: float) -> float: ...
+    @overload
+    def __call__(self, *inputs: Value | float) -> Value: ...
+
+
+def primitive(
+    *,
+    partials: Callable[..., tuple[Any, ...]],
+    name: str = "",
+    arity: int | None = 1,
+    symbol: str = "",
+    latex: str = "",
+    domain: tuple[tuple[float, float], ...] = (REALS,),
+    kink: Callable[..., float] | None = None,
+) -> Callable[[Callable[..., float]], Function]:
+    """Turn a function of floats into an operation: the decorator's arguments are those of `Op`.
+
+    >>> @primitive(partials=lambda out, x: (3.0 * x**2,))
+    ... def cube(x):
+    ...     return x**3
+    >>> cube(2.0), cube.op
+    (8.0, <op cube>)
+    """
+
+    def decorate(forward: Callable[..., float]) -> Function:
+        op = Op(name or forward.__name__, forward, partials, arity, symbol, latex, domain, kink)
+
+        @functools.wraps(forward)
+        def function(*inputs: Any) -> Any:
+            if arity is not None and len(inputs) != arity:
+                raise TypeError(f"{op.name} takes {arity} input(s), got {len(inputs)}")
+            return op(*inputs)
+
+        function.op = op  # type: ignore[attr-defined]  # it makes a plain function a Function,
+        return function  # type: ignore[return-value]  # which mypy cannot see
+
+    return decorate

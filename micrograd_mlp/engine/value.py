@@ -1,0 +1,424 @@
+"""The computation graph: `Value`, reverse-mode differentiation, and its modes (§6, §7).
+
+A `Value` is one number that remembers where it came from: the operation, the parents it was computed
+from, and the local derivative ∂(value)/∂(parent) for each of them, recorded while the value is
+computed. `backward()` visits the graph in reverse topological order and applies the chain rule at
+every edge:
+
+    parent.grad += local_grad · node.grad          (§6.2: ∂ℓ/∂a = ∂ℓ/∂z · ∂z/∂a, summed over uses)
+
+Nothing here is recursive, so a chain of a million nodes is fine; and no node refers to its children,
+so there are no reference cycles and a graph is freed as soon as it is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from micrograd_mlp._require import as_float
+from micrograd_mlp.engine import table as ops
+from micrograd_mlp.engine.modes import modes, modes_in_use, refuse_while_tracing
+from micrograd_mlp.engine.op import Function, Op
+
+_Unary = Callable[["Value"], "Value"]
+_Binary = Callable[["Value", "Value | float"], "Value"]
+
+
+# How the operators of a Value record a node. One and two inputs are `Value._record` with its loops
+# and calls written out: measured, that is a third of the time, and these are most nodes of a graph.
+
+
+def _unary(function: Function) -> _Unary:
+    op = function.op
+    forward, partials = op.forward, op.partials
+
+    def method(self: Value) -> Value:
+        if modes_in_use:
+            return Value._record(op, (self,))
+        x = self._data
+        data = forward(x)
+        node: Value = _new(Value)
+        node._data = data
+        node.grad = 0.0
+        node.label = None
+        node.op = op
+        node.parents = (self,)
+        node.local_grads = partials(data, x)
+        return node
+
+    method.__name__, method.__doc__ = op.name, f"The function `{op.name}` of this Value."
+    return method
+
+
+def _binary(function: Function) -> _Binary:
+    op = function.op
+    forward, partials = op.forward, op.partials
+
+    def operator(self: Value, other: Value | float) -> Value:
+        if not isinstance(other, Value):
+            constant = _constant_or_none(other)
+            if constant is None:
+                return NotImplemented  # type: ignore[no-any-return]  # mypy knows it in methods like __add__ alone
+            other = constant
+        if modes_in_use:
+            return Value._record(op, (self, other))
+        x, y = self._data, other._data
+        data = forward(x, y)
+        node: Value = _new(Value)
+        node._data = data
+        node.grad = 0.0
+        node.label = None
+        node.op = op
+        node.parents = (self, other)
+        node.local_grads = partials(data, x, y)
+        return node
+
+    return operator
+
+
+def _reflected(function: Function) -> _Binary:
+    """`2 * v`: Python calls v.__rmul__(2) when the left operand is not a Value."""
+
+    def operator(self: Value, other: Value | float) -> Value:
+        left = _constant_or_none(other)
+        if left is None:
+            return NotImplemented  # type: ignore[no-any-return]  # mypy knows it in methods like __add__ alone
+        return Value._record(function.op, (left, self))
+
+    return operator
+
+
+def _comparison(symbol: str, compare: Callable[[float, Any], bool]) -> Callable[[Value, Any], bool]:
+    def operator(self: Value, other: Any) -> bool:
+        refuse_while_tracing(symbol)
+        if isinstance(other, Value):
+            return compare(self._data, other._data)
+        # An array is left to NumPy, which compares element by element.
+        return NotImplemented if hasattr(other, "__len__") else compare(self._data, other)
+
+    return operator
+
+
+class Value:
+    """One number in a computation graph.
+
+    Args:
+        data: a real number: int, float, NumPy scalar, …; kept as a float.
+        label: a name for drawings, explanations and error messages.
+
+    Attributes:
+        data: the number. May be assigned, as optimizers do: the change shows the next time that
+            an expression is computed.
+        grad: ∂(output)/∂(this), filled by `output.backward()`. Leaves accumulate over calls.
+        label: the name, or None.
+        op: the operation's record, or None for a leaf.
+        parents: the Values that this one was computed from.
+        local_grads: ∂(this)/∂(parent) for each parent, as they were in the forward pass.
+
+    Raises:
+        TypeError: `data` is not a real number.
+
+    >>> w, x, b = Value(0.5, "w"), Value(2.0, "x"), Value(-1.0, "b")
+    >>> z = w * x + b
+    >>> z.backward()
+    >>> z.data, w.grad, x.grad, b.grad
+    (0.0, 2.0, 0.5, 1.0)
+    """
+
+    __slots__ = ("_data", "grad", "label", "local_grads", "op", "parents")
+
+    _data: float
+    grad: float
+    label: str | None
+    op: Op | None
+    parents: tuple[Value, ...]
+    local_grads: tuple[float, ...]
+
+    def __init__(self, data: Any, label: str | None = None) -> None:
+        if label is not None and not isinstance(label, str):
+            raise TypeError(f"a label is text or None, got {label!r:.60}")
+        self.data = data
+        self.grad = 0.0
+        self.label = label
+        self.op = None
+        self.parents = ()
+        self.local_grads = ()
+
+    @property
+    def data(self) -> float:
+        """The number, a float."""
+        return self._data
+
+    @data.setter
+    def data(self, number: Any) -> None:
+        if isinstance(number, Value):
+            raise TypeError(f"data is a number, got {number!r}: use its .data")
+        self._data = as_float(number)
+
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label={self.label!r}"
+        return f"{type(self).__name__}(data={self._data!r}, grad={self.grad!r}{label})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data, spec) if spec else str(self)
+
+    # The forward pass
+
+    @staticmethod
+    def _record(op: Op, inputs: Iterable[Value | float]) -> Value:
+        """A new node: what `op` gives on the inputs' data, and its local derivatives there."""
+        parents = tuple([x if isinstance(x, Value) else constant(as_float(x)) for x in inputs])
+        numbers = [x._data for x in parents]
+        data = op.forward(*numbers)
+        active = modes.get()
+        if not active.recording:
+            return constant(as_float(data))
+        local_grads = op.partials(data, *numbers)
+        if ops.TABLE.get(op.name) is not op:
+            data, local_grads = _checked(op, data, local_grads, len(parents))
+        node = _node(data, op, parents, local_grads)
+        if active.anomalies is not None:
+            active.anomalies[node] = _users_line()
+            _check_forward(node)
+        return node
+
+    __add__, __radd__ = _binary(ops.add), _reflected(ops.add)
+    __sub__, __rsub__ = _binary(ops.sub), _reflected(ops.sub)
+    __mul__, __rmul__ = _binary(ops.mul), _reflected(ops.mul)
+    __truediv__, __rtruediv__ = _binary(ops.div), _reflected(ops.div)
+    __pow__, __rpow__ = _binary(ops.power), _reflected(ops.power)
+    __neg__, __abs__ = _unary(ops.neg), _unary(ops.absolute)
+
+    def __pos__(self) -> Value:
+        return self
+
+    exp, log = _unary(ops.exp), _unary(ops.log)
+    expm1, log1p = _unary(ops.expm1), _unary(ops.log1p)
+    sqrt, sin, cos = _unary(ops.sqrt), _unary(ops.sin), _unary(ops.cos)
+    sigmoid, tanh, relu = _unary(ops.sigmoid), _unary(ops.tanh), _unary(ops.relu)
+    leaky_relu, softplus = _unary(ops.leaky_relu), _unary(ops.softplus)
+
+    # The backward pass
+
+    def backward(self, seed: float = 1.0) -> None:
+        """Fill `.grad` of every node that this one depends on, by the chain rule (§6, §7).
+
+        Interior nodes start from zero each time, leaves accumulate: calling it twice doubles the
+        leaves' gradients. `zero_grad()` of a model or an optimizer clears them.
+
+        Args:
+            seed: the gradient of this node itself, 1 unless it is part of something larger.
+
+        Raises:
+            RuntimeError: under `no_grad()`, or on a number computed there, which has no graph.
+
+        >>> x = Value(3.0)
+        >>> y = x * x + x
+        >>> y.backward()
+        >>> x.grad
+        7.0
+        """
+        active = modes.get()
+        if not active.recording:
+            raise RuntimeError("backward() under no_grad(): leave the block first, it records no graph")
+        if isinstance(self, Constant):
+            raise RuntimeError(
+                f"backward() on the constant {self._data!r}: it was computed under no_grad() or from "
+                "numbers alone, so it has no graph. Compute it from Values, outside no_grad()"
+            )
+        seed = as_float(seed)
+        order = self.topological_order()
+        for node in order:
+            if node.parents:
+                node.grad = 0.0
+        self.grad += seed
+        for node in reversed(order):
+            adjoint = node.grad
+            if len(node.parents) == 2:  # the loop below, written out: measured, three times as fast
+                x, y = node.parents
+                dx, dy = node.local_grads
+                x.grad += dx * adjoint
+                y.grad += dy * adjoint
+            else:
+                for parent, local_grad in zip(node.parents, node.local_grads):
+                    parent.grad += local_grad * adjoint
+            if active.anomalies is not None:
+                _check_backward(node, active.anomalies)
+
+    def topological_order(self) -> list[Value]:
+        """Every node that this one depends on, parents before children, this one last.
+
+        >>> x = Value(3.0, "x")
+        >>> y = x * x
+        >>> [node.data for node in y.topological_order()]
+        [3.0, 9.0]
+        """
+        order: list[Value] = []
+        visited: set[Value] = set()
+        stack: list[Value | None] = [self]
+        while stack:
+            node = stack.pop()
+            if node is None:  # all parents of the node below this mark are in the order
+                order.append(stack.pop())  # type: ignore[arg-type]  # below a mark is a node
+            elif node not in visited:
+                visited.add(node)
+                if node.parents:
+                    stack += (node, None)
+                    stack += node.parents
+                else:
+                    order.append(node)
+        return order
+
+    # Comparisons look at the data and give a bool, as PyTorch's do. A hash is the node's identity, so
+    # that sets and dicts of nodes hold nodes, not numbers.
+
+    __lt__ = _comparison("<", lambda x, y: x < y)
+    __le__ = _comparison("<=", lambda x, y: x <= y)
+    __gt__ = _comparison(">", lambda x, y: x > y)
+    __ge__ = _comparison(">=", lambda x, y: x >= y)
+    __eq__ = _comparison("==", lambda x, y: x == y)
+    __ne__ = _comparison("!=", lambda x, y: x != y)
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        refuse_while_tracing("a branch")
+        return self._data != 0.0
+
+    def __float__(self) -> float:
+        raise TypeError(
+            f"{self!r} does not turn into a float by itself, since its gradient would be lost: write "
+            ".data for the number, or exp(v) and the other functions of micrograd_mlp instead of math's"
+        )
+
+    __int__ = __index__ = __complex__ = __float__
+
+
+class Parameter(Value):
+    """A leaf that training adjusts: a weight or a bias.
+
+    >>> Parameter(0.5, "W1[1,1]")
+    Parameter(data=0.5, grad=0.0, label='W1[1,1]')
+    """
+
+    __slots__ = ()
+
+
+class Constant(Value):
+    """A leaf that is a plain number in an expression, such as the 2 in `2 * v`.
+
+    Recorded so that drawings show it. What lands in its `.grad` is of no use to anyone.
+
+    >>> (2 * Value(3.0)).parents[0]
+    Constant(data=2.0)
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label={self.label!r}"
+        return f"Constant(data={self._data!r}{label})"
+
+
+def number_of(x: Any) -> float:
+    """The number of a Value, or a plain number as a float.
+
+    Raises:
+        TypeError: it is neither.
+
+    >>> number_of(Value(3.0)), number_of(3)
+    (3.0, 3.0)
+    """
+    return x._data if isinstance(x, Value) else as_float(x)
+
+
+def _node(data: float, op: Op, parents: tuple[Value, ...], local_grads: tuple[float, ...]) -> Value:
+    node: Value = _new(Value)
+    node._data = data
+    node.grad = 0.0
+    node.label = None
+    node.op = op
+    node.parents = parents
+    node.local_grads = local_grads
+    return node
+
+
+def constant(number: float) -> Constant:
+    """A Constant, without the checks of `Value()`: `number` is a float already."""
+    node: Constant = _new(Constant)
+    node._data = number
+    node.grad = 0.0
+    node.label = None
+    node.op = None
+    node.parents = node.local_grads = ()
+    return node
+
+
+def _checked(op: Op, data: Any, local_grads: Any, n: int) -> tuple[float, tuple[float, ...]]:
+    """What a user's own op gave, as floats: one result, and a derivative for each input."""
+    try:
+        data, local_grads = as_float(data), tuple([as_float(local_grad) for local_grad in local_grads])
+    except TypeError as error:
+        raise TypeError(f"op {op.name!r}: forward and partials must give numbers: {error}") from None
+    if len(local_grads) != n:
+        raise TypeError(f"op {op.name!r}: {len(local_grads)} partials for {n} inputs: {local_grads!r:.60}")
+    return data, local_grads
+
+
+_new: Callable[..., Any] = object.__new__  # these two skip the checks of Value(), which is for users
+
+
+def _constant_or_none(number: Any) -> Constant | None:
+    """What stands beside an operator, if it is a number; None lets Python ask the other operand."""
+    if type(number) is float:
+        return constant(number)
+    try:
+        return constant(as_float(number))
+    except TypeError:
+        return None
+
+
+# What detect_anomaly() looks at
+
+
+def describe(node: Value) -> str:
+    """The node's number, with its label if it has one, for an error message."""
+    return repr(node._data) if node.label is None else f"{node.label}={node._data!r}"
+
+
+def _call(node: Value) -> str:
+    assert node.op is not None
+    shown = [describe(parent) for parent in node.parents[:8]]
+    if len(node.parents) > len(shown):
+        shown.append(f"… {len(node.parents)} operands")
+    return f"{node.op.name}({', '.join(shown)})"
+
+
+def _check_forward(node: Value) -> None:
+    if not math.isfinite(node._data) and all(math.isfinite(x._data) for x in node.parents):
+        raise FloatingPointError(f"{_call(node)} is {node._data!r}, from finite operands, at {_users_line()}")
+
+
+def _check_backward(node: Value, lines: dict[Value, str]) -> None:
+    """Called when the node has passed on its gradient: what arrived at its parents?"""
+    if not math.isfinite(node.grad):
+        return
+    for parent, local_grad in zip(node.parents, node.local_grads):
+        # ∂(xⁿ)/∂n is nan for x below zero, and of no use where n is a plain number.
+        if not math.isfinite(parent.grad) and not isinstance(parent, Constant):
+            raise FloatingPointError(
+                f"the gradient of {describe(parent)} became {parent.grad!r} in the backward pass of "
+                f"{_call(node)}: local derivative {local_grad!r} times {node.grad!r}, "
+                f"computed at {lines.get(node, 'a line outside detect_anomaly()')}"
+            )
+
+
+def _users_line() -> str:
+    """File and line of the innermost caller outside this package."""
+    package = __file__.removesuffix("engine/value.py")
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,344 @@
+"""Models for elsewhere: PyTorch, for what outgrows this machine, and ONNX, for any runtime (§2.3, §10).
+
+A trained or untrained `MLP` becomes a `torch.nn.Sequential` with the same weights and outputs, and comes
+back; its optimizer goes along where PyTorch has the same rule. From there on it is PyTorch: other devices,
+several processes, several machines. Two processes, each with half of the rows, whose averaged gradient is
+that of the whole batch (start it with `torchrun --nproc-per-node 2 train.py`):
+
+```python
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from micrograd_mlp import MLP, SGD, datasets, export
+
+torch.distributed.init_process_group("gloo")
+rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+model = MLP(4, [8, 3], activation="tanh", seed=0)
+network = DistributedDataParallel(export.to_torch(model))
+optimizer = export.to_torch_optimizer(SGD(model.parameters(), lr=0.1), network)
+X, y = datasets.iris()
+X, y = torch.tensor(X, dtype=torch.float64)[rank::processes], torch.tensor(y)[rank::processes]
+
+for step in range(5):
+    loss = torch.nn.functional.cross_entropy(network(X), y)
+    optimizer.zero_grad()
+    loss.backward()  # averages the gradients of all processes
+    optimizer.step()
+
+if rank == 0:
+    export.from_torch(network.module).save("trained.json")
+torch.distributed.destroy_process_group()
+```
+
+Losses have to be chosen with care, since PyTorch's differ in factors:
+
+- `squared_error` is ½(ŷ - y)², summed over a row's outputs (§4.1); `torch.nn.MSELoss` has no ½ and
+  averages over the outputs too. Ours for a batch is `0.5 * MSELoss(reduction="sum")(y_hat, y) / rows`.
+- `cross_entropy` and `binary_cross_entropy_with_logits`, averaged over the rows, are PyTorch's.
+
+Needs an extra: pip install "micrograd_mlp[torch]" or pip install "micrograd_mlp[onnx]".
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from micrograd_mlp.files import write_atomically
+from micrograd_mlp.nn.activations import ACTIVATIONS, Activation
+from micrograd_mlp.nn.modules import MLP
+from micrograd_mlp.optim import SGD, Adam, Momentum, Optimizer, RMSProp
+
+# PyTorch
+
+
+def to_torch(model: MLP) -> Any:
+    """The same network as a `torch.nn.Sequential`: float64, same weights, same outputs.
+
+    Args:
+        model: any MLP whose activations have names.
+
+    Returns:
+        `Linear` modules and activations in turn. It takes a tensor of rows (rows × inputs) and gives
+        rows × outputs, also where the model has one output.
+
+    Raises:
+        ImportError: PyTorch is missing; the message names the extra.
+        ValueError: an activation is a function of your own, which PyTorch doesn't have.
+
+    >>> network = to_torch(MLP(2, [16, 1], activation="tanh", seed=0))
+    >>> network
+    Sequential(
+      (0): Linear(in_features=2, out_features=16, bias=True)
+      (1): Tanh()
+      (2): Linear(in_features=16, out_features=1, bias=True)
+    )
+    """
+    torch = _package("torch", "torch")
+    modules: list[Any] = []
+    for layer, activation in zip(model.layers, model.activations):
+        n_outputs, n_inputs = len(layer.neurons), len(layer.neurons[0].w)
+        linear = torch.nn.Linear(n_inputs, n_outputs, dtype=torch.float64)
+        with torch.no_grad():
+            linear.weight.copy_(_tensor(torch, [[w.data for w in n.w] for n in layer.neurons]))
+            linear.bias.copy_(_tensor(torch, [n.b.data for n in layer.neurons]))
+        modules.append(linear)
+        name = _activation_name(activation)
+        if name != "linear":
+            modules.append(_torch_activation(torch, name))
+    return torch.nn.Sequential(*modules)
+
+
+def _torch_activation(torch: Any, name: str) -> Any:
+    if name == "softplus":
+        return torch.nn.Softplus(threshold=40)  # its default cuts off at 20, an error of 2e-9
+    if name == "leaky_relu":
+        return torch.nn.LeakyReLU(0.01)
+    return {"sigmoid": torch.nn.Sigmoid, "tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[name]()
+
+
+def from_torch(network: Any) -> MLP:
+    """The MLP with the weights of a `torch.nn.Sequential`: the way back from `to_torch`.
+
+    Args:
+        network: `Linear` modules, each followed by at most one of Sigmoid, Tanh, ReLU, LeakyReLU(0.01)
+            and Softplus(). Numbers of any precision are taken as they are; a missing bias is 0.
+
+    Raises:
+        ImportError: PyTorch is missing; the message names the extra.
+        TypeError: it is no `Sequential`.
+        ValueError: a module is one that an MLP has no counterpart for, or the sizes do not fit.
+
+    >>> model = MLP(2, [16, 1], activation="tanh", seed=0)
+    >>> from_torch(to_torch(model)).state_dict() == model.state_dict()
+    True
+    """
+    torch = _package("torch", "torch")
+    if not isinstance(network, torch.nn.Sequential):
+        hint = ": give its .module" if hasattr(network, "module") else ""
+        raise TypeError(f"expected a torch.nn.Sequential, got {type(network).__name__}{hint}")
+    linears: list[Any] = []
+    activations: list[str | None] = []  # None: a Linear whose activation has not come yet
+    for position, module in enumerate(network):
+        if isinstance(module, torch.nn.Linear):
+            if linears and linears[-1].out_features != module.in_features:
+                raise ValueError(
+                    f"module {position} takes {module.in_features} inputs, the one before it gives "
+                    f"{linears[-1].out_features}"
+                )
+            linears.append(module)
+            activations.append(None)
+        elif activations and activations[-1] is None:
+            activations[-1] = _name_of_torch_activation(torch, position, module)
+        else:
+            raise ValueError(f"module {position}, {module}, does not follow a Linear, as an activation must")
+    if not linears:
+        raise ValueError("the Sequential has no Linear module: there are no weights to take")
+    names = [name or "linear" for name in activations]
+    sizes = [linear.out_features for linear in linears]
+    model = MLP(linears[0].in_features, sizes, names[:-1], names[-1], seed=0)
+    for layer, linear in zip(model.layers, linears):
+        biases = [0.0] * linear.out_features if linear.bias is None else linear.bias.tolist()
+        for neuron, weights, bias in zip(layer.neurons, linear.weight.tolist(), biases):
+            for parameter, number in zip((*neuron.w, neuron.b), (*weights, bias)):
+                parameter.data = number
+    return model
+
+
+def _name_of_torch_activation(torch: Any, position: int, module: Any) -> str:
+    nn = torch.nn
+    plain = {nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", nn.ReLU: "relu", nn.Identity: "linear"}
+    if type(module) in plain:
+        return plain[type(module)]
+    if type(module) is nn.LeakyReLU and module.negative_slope == 0.01:
+        return "leaky_relu"
+    if type(module) is nn.Softplus and module.beta == 1 and module.threshold >= 20:
+        return "softplus"
+    raise ValueError(
+        f"module {position}, {module}, has no counterpart in an MLP; there are Linear, Sigmoid, Tanh, ReLU, "
+        "LeakyReLU(0.01), Softplus() and Identity"
+    )
+
+
+def to_torch_optimizer(optimizer: Optimizer, network: Any) -> Any:
+    """PyTorch's optimizer that goes on where ours stands: same rule, same settings, same state.
+
+    - SGD is `torch.optim.SGD`.
+    - Momentum is `torch.optim.SGD` with its momentum. PyTorch's velocity has the other sign and does not
+      contain η: v = -η · buffer. So the two agree for as long as η stays as it is.
+    - RMSProp is `torch.optim.RMSprop`: ε is outside of the root in both. (TensorFlow's is inside.)
+    - Adam is `torch.optim.Adam`.
+
+    Args:
+        optimizer: of `micrograd_mlp.optim`, made for `model.parameters()`.
+        network: what `to_torch(model)` gave, in a `DistributedDataParallel` or not, its weights being
+            the model's still.
+
+    Raises:
+        ImportError: PyTorch is missing; the message names the extra.
+        TypeError: PyTorch has no such rule.
+        ValueError: the network's weights are not the optimizer's parameters; or a velocity can't be
+            converted since η is 0.
+
+    >>> model = MLP(2, [16, 1], seed=0)
+    >>> network = to_torch(model)
+    >>> type(to_torch_optimizer(Adam(model.parameters(), lr=0.01), network))
+    <class 'torch.optim.adam.Adam'>
+    """
+    torch = _package("torch", "torch")
+    linears = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
+    weights = [p for linear in linears for p in (linear.weight, linear.bias)]
+    tensors = _as_tensors(torch, [p.data for p in optimizer.params], linears)
+    if tensors is None or not all(torch.equal(a, b.detach()) for a, b in zip(tensors, weights)):
+        raise ValueError(
+            "the network's weights are not the optimizer's parameters: give the optimizer of "
+            "model.parameters() and what to_torch(model) returned, before either is trained on"
+        )
+    result, states = _same_rule(torch, optimizer, weights)
+    if optimizer.t:
+        for name, numbers in states.items():
+            for weight, tensor in zip(weights, _as_tensors(torch, numbers, linears) or []):
+                result.state[weight] |= {name: tensor}
+        if not isinstance(optimizer, SGD | Momentum):
+            for weight in weights:
+                result.state[weight]["step"] = torch.tensor(float(optimizer.t))
+    return result
+
+
+def _same_rule(torch: Any, optimizer: Optimizer, weights: list[Any]) -> tuple[Any, dict[str, list[float]]]:
+    """PyTorch's optimizer, and its state by PyTorch's names in our order of parameters."""
+    optim, lr, state = torch.optim, optimizer.lr, optimizer.state
+    # By exact class: a subclass may have a rule of its own.
+    if type(optimizer) is SGD:
+        return optim.SGD(weights, lr=lr), {}
+    if type(optimizer) is Momentum:
+        if lr == 0.0 and any(state["v"]):
+            raise ValueError("PyTorch's momentum is -v/η, which does not exist for a learning rate of 0")
+        buffer = [-v / lr if v else 0.0 for v in state["v"]]
+        return optim.SGD(weights, lr=lr, momentum=optimizer.momentum), {"momentum_buffer": buffer}
+    if type(optimizer) is RMSProp:
+        result = optim.RMSprop(weights, lr=lr, alpha=optimizer.rho, eps=optimizer.eps)
+        return result, {"square_avg": state["s"]}
+    if type(optimizer) is Adam:
+        result = optim.Adam(weights, lr=lr, betas=optimizer.betas, eps=optimizer.eps)
+        return result, {"exp_avg": state["m"], "exp_avg_sq": state["v"]}
+    raise TypeError(
+        f"PyTorch has no rule that is known to be that of {type(optimizer).__name__}; "
+        "there are SGD, Momentum, RMSProp and Adam"
+    )
+
+
+def _as_tensors(torch: Any, numbers: list[float], linears: list[Any]) -> list[Any] | None:
+    """Numbers that go neuron by neuron, as W and b of each layer; None if they do not fit."""
+    if len(numbers) != sum((linear.in_features + 1) * linear.out_features for linear in linears):
+        return None
+    flat = _tensor(torch, numbers)
+    tensors: list[Any] = []
+    for linear in linears:
+        n_inputs, n_outputs = linear.in_features, linear.out_features
+        rows, flat = flat.split([(n_inputs + 1) * n_outputs, len(flat) - (n_inputs + 1) * n_outputs])
+        W, b = rows.reshape(n_outputs, n_inputs + 1).split([n_inputs, 1], dim=1)
+        tensors += [W.contiguous(), b.flatten()]
+    return tensors
+
+
+def _tensor(torch: Any, numbers: Any) -> Any:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+# ONNX
+
+
+def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
+    """Write the network as an ONNX file in float64: z = Wx + b is a Gemm node, σ a few nodes more.
+
+    Its input "x" has the shape (rows, inputs) and its output "y" (rows, outputs), for any number of rows.
+    An existing file is replaced whole or, if anything goes wrong, not at all.
+
+    Args:
+        model: any MLP whose activations have names.
+        path: where the file goes, `model.onnx` say.
+
+    Raises:
+        ImportError: the package onnx is missing; the message names the extra.
+        OSError: the file can't be written.
+        ValueError: an activation is a function of your own, which ONNX doesn't have.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     to_onnx(MLP(2, [16, 1], seed=0), f"{folder}/model.onnx")
+    ...     os.listdir(folder)
+    ['model.onnx']
+    """
+    onnx = _package("onnx", "onnx")
+    helper, double = onnx.helper, onnx.TensorProto.DOUBLE
+    nodes: list[Any] = []
+    numbers = [helper.make_tensor(name, double, [], [value]) for name, value in _ONNX_NUMBERS.items()]
+    a = "x"
+    for layer_number, (layer, activation) in enumerate(zip(model.layers, model.activations), start=1):
+        W, b, z = f"W{layer_number}", f"b{layer_number}", f"z{layer_number}"
+        shape = [len(layer.neurons), len(layer.neurons[0].w)]
+        numbers.append(helper.make_tensor(W, double, shape, [w.data for n in layer.neurons for w in n.w]))
+        numbers.append(helper.make_tensor(b, double, shape[:1], [n.b.data for n in layer.neurons]))
+        nodes.append(helper.make_node("Gemm", [a, W, b], [z], transB=1))
+        a = "y" if layer is model.layers[-1] else f"a{layer_number}"
+        for op, inputs, output in _onnx_activation(_activation_name(activation), z, a):
+            nodes.append(helper.make_node(op, inputs, [output]))
+    graph = helper.make_graph(
+        nodes,
+        "MLP",
+        [helper.make_tensor_value_info("x", double, ["rows", model.n_inputs])],
+        [helper.make_tensor_value_info("y", double, ["rows", len(model.layers[-1].neurons)])],
+        numbers,
+    )
+    # Versions of 2021, which runtimes old and new read.
+    file = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8, producer_name="micrograd_mlp"
+    )
+    onnx.checker.check_model(file, full_check=True)
+    write_atomically(path, file.SerializeToString())
+
+
+_ONNX_NUMBERS = {"zero": 0.0, "one": 1.0, "slope": 0.01}
+
+
+def _onnx_activation(name: str, z: str, a: str) -> Iterator[tuple[str, list[str], str]]:
+    """The nodes (op, inputs, output) for a = σ(z).
+
+    ONNX has LeakyRelu, with its slope in single precision, and Softplus, which onnxruntime lacks in
+    double; so these two are composed.
+    """
+    if name == "leaky_relu":
+        yield "Mul", [z, "slope"], f"{a}_scaled"
+        yield "Max", [z, f"{a}_scaled"], a
+    elif name == "softplus":  # max(z, 0) + log(1 + e^-|z|)
+        yield "Abs", [z], f"{a}_size"
+        yield "Neg", [f"{a}_size"], f"{a}_negative"
+        yield "Exp", [f"{a}_negative"], f"{a}_exp"
+        yield "Add", [f"{a}_exp", "one"], f"{a}_sum"
+        yield "Log", [f"{a}_sum"], f"{a}_log"
+        yield "Max", [z, "zero"], f"{a}_positive"
+        yield "Add", [f"{a}_positive", f"{a}_log"], a
+    else:
+        yield {"linear": "Identity", "sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}[name], [z], a
+
+
+def _activation_name(activation: Activation) -> str:
+    for name, function in ACTIVATIONS.items():
+        if activation is function or activation == name:
+            return name
+    name = getattr(activation, "__name__", repr(activation))
+    raise ValueError(
+        f"the activation {name} is a function of your own, which can't be translated; "
+        f"there are {', '.join(ACTIVATIONS)}"
+    )
+
+
+def _package(name: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f'this needs {name}: pip install "micrograd_mlp[{extra}]"') from error

@@ -1,0 +1,81 @@
+"""Initial weights (§9): random, scaled so that signals keep their size from layer to layer.
+
+Each initializer takes the number of inputs and outputs of a layer and a `random.Random`, and returns
+one weight. Biases start at zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+Initializer = Callable[[int, int, "random.Random"], float]
+
+
+def xavier_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
+    """Glorot and Bengio's: uniform with variance 2 / (n_inputs + n_outputs), for sigmoid and tanh.
+
+    >>> import random
+    >>> abs(xavier_uniform(3, 3, random.Random(0))) <= 1.0
+    True
+    """
+    return _uniform(2.0 / (n_inputs + n_outputs), rng)
+
+
+def xavier_normal(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
+    """Glorot and Bengio's: normal with variance 2 / (n_inputs + n_outputs), for sigmoid and tanh."""
+    return rng.gauss(0.0, math.sqrt(2.0 / (n_inputs + n_outputs)))
+
+
+def he_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
+    """He et al.'s: uniform with variance 2 / n_inputs, for ReLU, which silences half of its inputs."""
+    return _uniform(2.0 / n_inputs, rng)
+
+
+def he_normal(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
+    """He et al.'s: normal with variance 2 / n_inputs, for ReLU, which silences half of its inputs."""
+    return rng.gauss(0.0, math.sqrt(2.0 / n_inputs))
+
+
+def lecun_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
+    """LeCun's: uniform with variance 1 / n_inputs."""
+    return _uniform(1.0 / n_inputs, rng)
+
+
+def lecun_normal(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
+    """LeCun's: normal with variance 1 / n_inputs."""
+    return rng.gauss(0.0, math.sqrt(1.0 / n_inputs))
+
+
+def _uniform(variance: float, rng: random.Random) -> float:
+    bound = math.sqrt(3.0 * variance)  # uniform on ±bound has variance bound²/3
+    return rng.uniform(-bound, bound)
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    function.__name__: function
+    for function in (xavier_uniform, xavier_normal, he_uniform, he_normal, lecun_uniform, lecun_normal)
+}
+
+
+def initializer(name: str | Initializer, activation: object) -> Initializer:
+    """The initializer of that name; "auto" is He for the ReLU family, Xavier for everything else.
+
+    Raises:
+        ValueError: there is no such initializer.
+
+    >>> initializer("auto", "relu").__name__, initializer("auto", "tanh").__name__
+    ('he_normal', 'xavier_normal')
+    """
+    if callable(name):
+        return name
+    if name == "auto":
+        return he_normal if activation in ("relu", "leaky_relu") else xavier_normal
+    if name not in INITIALIZERS:
+        known = ", ".join(["auto", *INITIALIZERS])
+        raise ValueError(f"unknown initializer {name!r}; there are {known}, or a function of your own")
+    return INITIALIZERS[name]

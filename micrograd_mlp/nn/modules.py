@@ -1,0 +1,378 @@
+"""Neuron, Layer and MLP, written from Values as in the paper's scalar equations (§2, §3, §6).
+
+Every node carries the paper's name: in layer 1, neuron 2 has the weights W1[2,1], W1[2,2], …, the bias
+b1[2], the pre-activation z1[2] and the activation a1[2]; the network's inputs are x[1], x[2], ….
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from micrograd_mlp._require import as_float, random_generator
+from micrograd_mlp.engine.table import dot
+from micrograd_mlp.engine.value import Parameter, Value
+from micrograd_mlp.files import write_atomically
+from micrograd_mlp.nn.activations import Activation, activation_function, activation_name
+from micrograd_mlp.nn.initializers import Initializer, initializer
+
+if TYPE_CHECKING:
+    import random
+
+
+class Module:
+    """Something with parameters: a neuron, a layer, a network."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter with its name in the paper, such as W1[2,1] and b1[2]."""
+        raise NotImplementedError  # each module says what it holds
+
+    def parameters(self) -> list[Parameter]:
+        """Every weight and bias: neuron by neuron, the weights first, then the bias."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Set every parameter's gradient to zero; `backward()` adds to what is there."""
+        for parameter in self.parameters():
+            parameter.grad = 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """Every parameter's number by its name."""
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, d: dict[str, float]) -> None:
+        """Set every parameter from what `state_dict()` of the same architecture gave.
+
+        Raises:
+            ValueError: a name is missing or unknown, or a number is none. Nothing is changed then.
+        """
+        _require_fields("the state", d)
+        own = dict(self.named_parameters())
+        missing, unknown = own.keys() - d.keys(), d.keys() - own.keys()
+        if missing or unknown:
+            raise ValueError(
+                f"these parameters are of another model: {_some(missing)} missing, {_some(unknown)} unknown"
+            )
+        try:
+            numbers = {name: as_float(number) for name, number in d.items()}
+        except TypeError as error:
+            raise ValueError(f"a parameter is not a number: {error}") from None
+        for name, number in numbers.items():
+            own[name].data = number
+
+
+class Neuron(Module):
+    """a = σ(z) with z = Σₖ wₖxₖ + b (§2.1).
+
+    Args:
+        n_inputs: how many inputs x₁ … x_d, at least 1.
+        activation: σ: "linear", "sigmoid", "tanh", "relu", "leaky_relu", "softplus" or a function.
+        init: how weights are drawn: "auto" (He for the ReLU family, else Xavier), a name of
+            `init.INITIALIZERS`, or a function of (n_inputs, n_outputs, random.Random).
+        seed: a number or a `random.Random`, for weights that can be had again.
+        layer, index, n_outputs: where in a network it stands: ℓ and j of its labels, its layer's width.
+
+    Attributes:
+        w: the weights, a list of Parameters.
+        b: the bias, a Parameter.
+
+    Raises:
+        TypeError: a size is not an int.
+        ValueError: a size below 1, or an unknown activation or initializer.
+
+    >>> neuron = Neuron(2, activation="tanh", seed=0)
+    >>> neuron.w[0].data, neuron.w[1].data, neuron.b.data = 0.5, -1.0, 0.5
+    >>> neuron([1.0, 1.0])
+    Value(data=0.0, grad=0.0, label='a1[1]')
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        activation: Activation = "relu",
+        init: str | Initializer = "auto",
+        seed: int | random.Random | None = None,
+        *,
+        layer: int = 1,
+        index: int = 1,
+        n_outputs: int = 1,
+    ) -> None:
+        _require_size("n_inputs", n_inputs)
+        self.activation = activation
+        self.sigma = activation_function(activation)
+        draw, rng = initializer(init, activation), random_generator(seed)
+        self.w = [
+            Parameter(draw(n_inputs, n_outputs, rng), f"W{layer}[{index},{k}]")
+            for k in range(1, n_inputs + 1)
+        ]
+        self.b = Parameter(0.0, f"b{layer}[{index}]")
+        self._names = [p.label or "" for p in (*self.w, self.b)]
+        self._z_label, self._a_label = f"z{layer}[{index}]", f"a{layer}[{index}]"
+
+    def __call__(self, x: Sequence[Value | float]) -> Value:
+        """The activation a for inputs x, as many as the neuron has weights."""
+        z = dot(self.w, x) + self.b
+        z.label = self._z_label
+        a: Value = self.sigma(z)
+        if a is not z:
+            a.label = self._a_label
+        return a
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """w₁ … w_d, b."""
+        return zip(self._names, (*self.w, self.b))
+
+    def __repr__(self) -> str:
+        return f"Neuron({len(self.w)}, activation={activation_name(self.activation)})"
+
+
+class Layer(Module):
+    """n neurons on the same inputs: zⱼ = Σₖ wₖ⁽ʲ⁾xₖ + bⱼ, aⱼ = σ(zⱼ), for j = 1 … n (§2.3).
+
+    Args:
+        n_inputs: d, at least 1.
+        n_outputs: n, at least 1.
+        activation, init, seed, layer: as for `Neuron`.
+
+    Attributes:
+        neurons: a list of `n_outputs` Neurons.
+
+    >>> layer = Layer(3, 2, activation="sigmoid", seed=0)
+    >>> len(layer([1.0, 2.0, 3.0])), len(layer.parameters())
+    (2, 8)
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        activation: Activation = "relu",
+        init: str | Initializer = "auto",
+        seed: int | random.Random | None = None,
+        *,
+        layer: int = 1,
+    ) -> None:
+        _require_size("n_outputs", n_outputs)
+        rng = random_generator(seed)
+        self.neurons = [
+            Neuron(n_inputs, activation, init, rng, layer=layer, index=j, n_outputs=n_outputs)
+            for j in range(1, n_outputs + 1)
+        ]
+
+    def __call__(self, x: Sequence[Value | float]) -> list[Value]:
+        """The activations a₁ … a_n, always as a list."""
+        return [neuron(x) for neuron in self.neurons]
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Neuron by neuron."""
+        for neuron in self.neurons:
+            yield from neuron.named_parameters()
+
+    def __repr__(self) -> str:
+        first = self.neurons[0]
+        return f"Layer({len(first.w)}, {len(self.neurons)}, activation={activation_name(first.activation)})"
+
+
+class MLP(Module):
+    """A multilayer perceptron: a⁽⁰⁾ = x, z⁽ˡ⁾ = W⁽ˡ⁾a⁽ˡ⁻¹⁾ + b⁽ˡ⁾, a⁽ˡ⁾ = σ⁽ˡ⁾(z⁽ˡ⁾), ŷ = a⁽ᴸ⁾ (§3.1).
+
+    Args:
+        n_inputs: how many numbers x has, at least 1.
+        layer_sizes: the width of each layer, the last one being the number of outputs.
+        activation: σ of the hidden layers; a list gives each hidden layer its own.
+        output_activation: σ of the last layer; None means linear, for logits and regression.
+        init: as for `Neuron`; He's for ReLU and Xavier's otherwise, unless given.
+        seed: a number or a `random.Random`: the same seed gives the same weights, bit for bit.
+
+    Attributes:
+        layers: a list of Layers.
+
+    Raises:
+        TypeError: a size is not an int.
+        ValueError: no layers, a size below 1, or an unknown activation or initializer.
+
+    >>> model = MLP(2, [16, 16, 1], seed=0)
+    >>> y_hat = model([0.5, -1.0])
+    >>> y_hat.label, len(model.parameters())
+    ('z3[1]', 337)
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        layer_sizes: Sequence[int],
+        activation: Activation | Sequence[Activation] = "relu",
+        output_activation: Activation | None = None,
+        init: str | Initializer = "auto",
+        seed: int | random.Random | None = None,
+    ) -> None:
+        sizes = list(layer_sizes) if hasattr(layer_sizes, "__len__") else None
+        if not sizes:
+            raise ValueError(
+                f"layer_sizes must list at least one layer, such as [16, 1], got {layer_sizes!r}"
+            )
+        n_hidden = len(sizes) - 1
+        if isinstance(activation, str) or callable(activation):
+            hidden = [activation] * n_hidden
+        else:
+            hidden = list(activation)
+        if len(hidden) != n_hidden:
+            raise ValueError(f"{len(hidden)} activations for {n_hidden} hidden layers: give one for each")
+        rng = random_generator(seed)
+        self.n_inputs = n_inputs
+        self.activations: list[Activation] = [*hidden, output_activation or "linear"]
+        self.layers = [
+            Layer(d, n, sigma, init, rng, layer=number)
+            for number, (d, n, sigma) in enumerate(zip([n_inputs, *sizes], sizes, self.activations), start=1)
+        ]
+
+    def __call__(self, x: Sequence[Value | float]) -> Any:
+        """ŷ for one example.
+
+        Args:
+            x: `n_inputs` numbers or Values.
+
+        Returns:
+            A Value if the network has one output, else a list of Values.
+
+        Raises:
+            ValueError: x has another length.
+        """
+        if not hasattr(x, "__len__") or len(x) != self.n_inputs:
+            seen = f"{len(x)}" if hasattr(x, "__len__") else repr(x)
+            raise ValueError(f"the model takes {self.n_inputs} inputs for an example, got {seen}")
+        a = [x_k if isinstance(x_k, Value) else Value(x_k, f"x[{k}]") for k, x_k in enumerate(x, start=1)]
+        for layer in self.layers:
+            a = layer(a)
+        return a[0] if len(a) == 1 else a
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Layer by layer, neuron by neuron."""
+        for layer in self.layers:
+            yield from layer.named_parameters()
+
+    def __repr__(self) -> str:
+        sizes = [len(layer.neurons) for layer in self.layers]
+        sigmas = ", ".join(activation_name(sigma) for sigma in self.activations)
+        return f"MLP({self.n_inputs}, {sizes}, activations=[{sigmas}])"
+
+    def config(self) -> dict[str, Any]:
+        """The architecture as plain data: `MLP(**config)` builds it anew.
+
+        Raises:
+            ValueError: an activation is a function without a name in `ACTIVATIONS`.
+        """
+        for sigma in self.activations:
+            if not isinstance(sigma, str):
+                raise ValueError(
+                    f"the activation {activation_name(sigma)} is a function, which a file can't hold: save "
+                    "state_dict() instead, and build the MLP in your program"
+                )
+        return {
+            "n_inputs": self.n_inputs,
+            "layer_sizes": [len(layer.neurons) for layer in self.layers],
+            "activation": self.activations[:-1],
+            "output_activation": self.activations[-1],
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the architecture and the parameters as JSON, exact to the last bit.
+
+        An existing file is replaced whole or, if anything goes wrong, not at all.
+
+        Raises:
+            OSError: the file can't be written.
+            ValueError: an activation is a function, not a name.
+        """
+        import json  # here and in `load`, since importing the package should not pay for it
+
+        write_atomically(path, json.dumps(self.to_dict(), indent=1) + "\n")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a file of `save` holds, as plain data; `from_dict` builds the network again.
+
+        Raises:
+            ValueError: an activation is a function, not a name.
+        """
+        return {"format": FORMAT, "version": 1, "model": self.config(), "parameters": self.state_dict()}
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MLP:
+        """The network that `save` wrote.
+
+        Raises:
+            OSError: there is no such file, or it can't be read.
+            ValueError: it is no saved model, is cut short, has unknown fields or sizes that do not fit.
+        """
+        import json
+        from pathlib import Path
+
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"{path} is not a whole saved model: {error}") from None
+        try:
+            return cls.from_dict(content)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a saved model: {error}") from None
+
+    @classmethod
+    def from_dict(cls, content: Any) -> MLP:
+        """The network from what a file of `save` holds.
+
+        Raises:
+            ValueError: fields are missing, unknown or do not fit together.
+        """
+        _require_fields("the file", content, {"format", "version", "model", "parameters"})
+        if content["format"] != FORMAT or content["version"] != 1:
+            raise ValueError(
+                f"format {content['format']!r:.40} version {content['version']!r:.40}, "
+                f"expected {FORMAT!r} version 1"
+            )
+        config, parameters = content["model"], content["parameters"]
+        _require_fields("model", config, {"n_inputs", "layer_sizes", "activation", "output_activation"})
+        _require_fields("parameters", parameters)
+        sizes = [config["n_inputs"], *_list_of(int, "layer_sizes", config["layer_sizes"])]
+        for size in sizes:
+            _require_size("a size", size)
+        n_parameters = sum((d + 1) * n for d, n in itertools.pairwise(sizes))
+        if n_parameters != len(parameters):  # before anything of that size is built
+            raise ValueError(f"sizes {sizes} have {n_parameters} parameters, the file has {len(parameters)}")
+        names = [*_list_of(str, "activation", config["activation"]), config["output_activation"]]
+        for name in names:
+            activation_function(name if isinstance(name, str) else repr(name))
+        model = cls(**config, seed=0)
+        model.load_state_dict(parameters)
+        return model
+
+
+FORMAT = "micrograd_mlp model"
+
+
+def _some(names: set[str]) -> str:
+    """A few of the names, for an error message."""
+    shown = ", ".join(sorted(names)[:3])
+    return f"{len(names)} ({shown}{', …' if len(names) > 3 else ''})" if names else "none"
+
+
+def _require_size(what: str, size: Any) -> None:
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise TypeError(f"{what} must be an int, got {size!r:.60}")
+    if size < 1:
+        raise ValueError(f"{what} must be 1 or more, got {size}")
+
+
+def _require_fields(what: str, content: Any, expected: set[str] | None = None) -> None:
+    if not isinstance(content, dict):
+        raise ValueError(f"{what} must be an object with fields, got {content!r:.40}")
+    if expected is not None and content.keys() != expected:
+        missing, unknown = expected - content.keys(), content.keys() - expected
+        raise ValueError(f"fields of {what}: {_some(missing)} missing, {_some(unknown)} unknown")
+
+
+def _list_of(kind: type, what: str, content: Any) -> list[Any]:
+    if not isinstance(content, list) or not all(isinstance(x, kind) for x in content):
+        raise ValueError(f"{what} must be a list of {kind.__name__}, got {content!r:.40}")
+    return content

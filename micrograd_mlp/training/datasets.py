@@ -1,0 +1,214 @@
+"""Small data sets for a first network: four toy shapes, and Fisher's 150 irises.
+
+All are plain lists, without NumPy: X has one row of floats for each example, y one target. For a
+classification the target is the index of the class, from 0, as `cross_entropy` takes it. Every random
+choice comes from `seed`, so the same seed gives the same data, bit for bit.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import TypeVar
+
+from micrograd_mlp._require import as_float, random_generator
+
+Rows = list[list[float]]
+Seed = int | random.Random | None
+Row = TypeVar("Row")
+Target = TypeVar("Target")
+
+IRIS_FEATURES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
+IRIS_SPECIES = ["setosa", "versicolor", "virginica"]
+
+
+def moons(n: int = 100, noise: float = 0.1, seed: Seed = None) -> tuple[Rows, list[int]]:
+    """Two half circles that reach into each other, as scikit-learn's `make_moons`.
+
+    Args:
+        n: the number of points, 1 or more; the first class has n // 2 of them.
+        noise: the standard deviation of what is added to each coordinate, 0 or more.
+        seed: a number or a `random.Random`.
+
+    Returns:
+        X, n rows of 2 numbers, and y, n classes 0 or 1, in random order.
+
+    Raises:
+        TypeError: `n` is not an int, or `noise` not a number.
+        ValueError: one of them is out of range.
+
+    >>> X, y = moons(100, noise=0.1, seed=0)
+    >>> len(X), len(X[0]), sum(y)
+    (100, 2, 50)
+    """
+
+    def point(k: int, t: float) -> list[float]:
+        angle = math.pi * t
+        if k == 0:
+            return [math.cos(angle), math.sin(angle)]
+        return [1.0 - math.cos(angle), 0.5 - math.sin(angle)]
+
+    return _shape(point, 2, n, noise, seed)
+
+
+def circles(
+    n: int = 100, noise: float = 0.1, seed: Seed = None, factor: float = 0.5
+) -> tuple[Rows, list[int]]:
+    """A circle of radius 1 (class 0) around one of radius `factor` (class 1).
+
+    Args:
+        n: the number of points, 1 or more.
+        noise: the standard deviation of what is added to each coordinate, 0 or more.
+        seed: a number or a `random.Random`.
+        factor: the radius of the inner circle, above 0 and below 1.
+
+    Returns:
+        X, n rows of 2 numbers, and y, n classes 0 or 1, in random order.
+
+    Raises:
+        TypeError, ValueError: as `moons`.
+
+    >>> X, y = circles(100, noise=0.0, seed=0)
+    >>> sorted({(round(math.hypot(*row), 6), k) for row, k in zip(X, y)})
+    [(0.5, 1), (1.0, 0)]
+    """
+    if not 0.0 < as_float(factor) < 1.0:
+        raise ValueError(f"factor must be above 0 and below 1, got {factor!r}")
+
+    def point(k: int, t: float) -> list[float]:
+        radius, angle = (1.0, factor)[k], 2.0 * math.pi * t
+        return [radius * math.cos(angle), radius * math.sin(angle)]
+
+    return _shape(point, 2, n, noise, seed, closed=True)
+
+
+def spirals(
+    n: int = 100, noise: float = 0.05, seed: Seed = None, n_classes: int = 2, turns: float = 1.0
+) -> tuple[Rows, list[int]]:
+    """Spirals from the origin out to radius 1, one arm for each class.
+
+    Args:
+        n: the number of points, 1 or more.
+        noise: the standard deviation of what is added to each coordinate, 0 or more.
+        seed: a number or a `random.Random`.
+        n_classes: the number of arms, 1 or more.
+        turns: how often an arm goes round; more is harder.
+
+    Returns:
+        X, n rows of 2 numbers, and y, n classes 0 … n_classes - 1, in random order.
+
+    Raises:
+        TypeError, ValueError: as `moons`.
+
+    >>> X, y = spirals(90, seed=0, n_classes=3)
+    >>> [y.count(k) for k in range(3)]
+    [30, 30, 30]
+    """
+    _require_count("n_classes", n_classes)
+    turns = as_float(turns)
+
+    def point(k: int, t: float) -> list[float]:
+        angle = 2.0 * math.pi * (turns * t + k / n_classes)
+        return [t * math.cos(angle), t * math.sin(angle)]
+
+    return _shape(point, n_classes, n, noise, seed)
+
+
+def xor() -> tuple[Rows, list[int]]:
+    """The four rows of exclusive or: y is 1 where exactly one of the inputs is. No line separates them.
+
+    >>> xor()
+    ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
+    """
+    return [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
+
+
+def iris() -> tuple[Rows, list[int]]:
+    """150 irises of three species, measured by E. Anderson and published by R. A. Fisher.
+
+    Source: R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7
+    (1936), pp. 179-188, table I. The numbers are those of the article, as R and scikit-learn have them. The
+    copy at UCI differs in two rows of setosa: its 35th ends in 0.1 where the article has 0.2, and its
+    38th reads 4.9, 3.1, 1.5, 0.1 where the article has 4.9, 3.6, 1.4, 0.1.
+
+    Returns:
+        X, 150 rows of 4 lengths in cm, named by `IRIS_FEATURES`, and y, 150 classes, named by
+        `IRIS_SPECIES`: 50 of each, in the order of the article.
+
+    >>> X, y = iris()
+    >>> X[0], IRIS_SPECIES[y[0]], len(X)
+    ([5.1, 3.5, 1.4, 0.2], 'setosa', 150)
+    """
+    text = resources.files("micrograd_mlp").joinpath("data/iris.csv").read_text(encoding="utf-8")
+    _, *rows = csv.reader(text.splitlines())
+    return [[float(cell) for cell in row[:4]] for row in rows], [IRIS_SPECIES.index(row[4]) for row in rows]
+
+
+def train_test_split(
+    X: Sequence[Row], y: Sequence[Target], test_size: float = 0.25, seed: Seed = None
+) -> tuple[list[Row], list[Row], list[Target], list[Target]]:
+    """Hold some examples out of training, to see how the network does on ones it has not met.
+
+    Args:
+        X: rows, 2 or more.
+        y: as many targets.
+        test_size: which part is held out, above 0 and below 1; at least one example, and not all.
+        seed: a number or a `random.Random`.
+
+    Returns:
+        X_train, X_test, y_train, y_test, in random order.
+
+    Raises:
+        ValueError: X and y differ in length, have less than two examples, or test_size is out of range.
+
+    >>> X_train, X_test, y_train, y_test = train_test_split(*iris(), test_size=0.2, seed=0)
+    >>> len(X_train), len(X_test)
+    (120, 30)
+    """
+    if len(X) != len(y):
+        raise ValueError(f"X has {len(X)} rows, but y has {len(y)} targets")
+    if len(X) < 2:
+        raise ValueError(f"a split needs 2 examples or more, got {len(X)}")
+    if not 0.0 < as_float(test_size) < 1.0:
+        raise ValueError(f"test_size must be above 0 and below 1, got {test_size!r}")
+    order = list(range(len(X)))
+    random_generator(seed).shuffle(order)
+    n_test = min(max(round(test_size * len(X)), 1), len(X) - 1)
+    test, train = order[:n_test], order[n_test:]
+    return [X[i] for i in train], [X[i] for i in test], [y[i] for i in train], [y[i] for i in test]
+
+
+def _shape(
+    point: Callable[[int, float], list[float]],
+    n_classes: int,
+    n: int,
+    noise: float,
+    seed: Seed,
+    closed: bool = False,
+) -> tuple[Rows, list[int]]:
+    """n points of the curves `point(class, t)`, evenly over t from 0 to 1, with noise and shuffled.
+
+    On a closed curve t = 1 is the point t = 0 again, and is left out.
+    """
+    _require_count("n", n)
+    if not 0.0 <= as_float(noise) < math.inf:
+        raise ValueError(f"noise must be 0 or more, got {noise!r}")
+    rng = random_generator(seed)
+    examples: list[tuple[list[float], int]] = []
+    for k in range(n_classes):
+        n_points = (n + k) // n_classes
+        last = n_points if closed else max(n_points - 1, 1)
+        curve = [point(k, i / last) for i in range(n_points)]
+        examples += [([x + rng.gauss(0.0, noise) for x in xs], k) for xs in curve]
+    rng.shuffle(examples)
+    return [x for x, _ in examples], [k for _, k in examples]
+
+
+def _require_count(what: str, count: int) -> None:
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise TypeError(f"{what} must be an int, got {count!r:.60}")
+    if count < 1:
+        raise ValueError(f"{what} must be 1 or more, got {count}")

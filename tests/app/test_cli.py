@@ -1,0 +1,404 @@
+"""The command: what it prints, what it writes, and what every mistake is told."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+import micrograd_mlp
+from micrograd_mlp.app import tables, tour
+from micrograd_mlp.app.cli import main
+from micrograd_mlp.app.tables import Scale, TableModel
+from micrograd_mlp.render import graphviz_backend
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs the command; gives its exit status, what it printed, and what it printed as an error."""
+
+    def run(*arguments):
+        try:
+            status = main(list(arguments))
+        except SystemExit as stop:  # argparse
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def files():
+    return sorted(str(path) for path in Path().rglob("*"))
+
+
+def command_line(*arguments, **options):
+    source = Path(micrograd_mlp.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(source), **options.pop("env", {})}
+    return subprocess.run(
+        [sys.executable, "-m", "micrograd_mlp", *arguments],
+        capture_output=True,
+        env=environment,
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+IRIS = str(resources.files("micrograd_mlp") / "data" / "iris.csv")
+
+
+# The commands and their help
+
+
+def test_alone_it_tells_what_there_is(run):
+    status, out, err = run()
+    assert (status, err) == (0, "")
+    for command in ("tour", "graph", "check", "train"):
+        assert re.search(rf"^ +{command} ", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["tour", "graph", "check", "train"])
+def test_every_commands_help_has_an_example(run, command):
+    status, out, _ = run(command, "--help")
+    assert status == 0
+    assert f"example:\n  micrograd-mlp {command} " in out
+
+
+def test_an_unknown_command_is_refused(run):
+    status, _, err = run("fly")
+    assert status == 2
+    assert "invalid choice: 'fly'" in err
+
+
+# tour
+
+
+def test_the_tour_shows_three_equal_gradients_a_tree_a_drawing_and_the_accuracy(run):
+    status, out, err = run("tour")
+    assert status == 0
+    rows = re.findall(r"^([Wb]\d\[[\d,]+\]) +(\S+) +(\S+) +(\S+) +(\S+)$", out, re.MULTILINE)
+    assert len(rows) == 13
+    for _, _, autodiff, closed_form, numerical in rows:
+        assert autodiff == closed_form
+        assert float(numerical) == pytest.approx(float(autodiff), abs=2e-12)
+    assert "├── " in out
+    assert "a1[2] = σ" in out
+    accuracy = float(re.search(r"accuracy (\d\.\d+)", out)[1])
+    assert accuracy >= 0.93
+    assert "30/30" in err, "progress is shown"
+    assert {"tour/two_layer_network.svg", "tour/two_layer_network.html"} <= set(files())
+    assert Path("tour/two_layer_network.svg").read_text().count("<svg") == 1
+    model = TableModel.load("tour/iris.model.json")
+    setosa = {"sepal_length_cm": 5.1, "sepal_width_cm": 3.5, "petal_length_cm": 1.4, "petal_width_cm": 0.2}
+    assert model.predict(setosa) == "setosa"
+
+
+def test_the_tours_closed_form_does_not_use_the_graph():
+    model, _ = tour.two_layer_network()
+    rows = tour.gradients(model)
+    model.zero_grad()
+    assert [row.closed_form for row in tour.gradients(model)] == [row.closed_form for row in rows]
+    assert [row.autodiff for row in tour.gradients(model)] == [0.0] * 13
+    largest = max(abs(row.autodiff) for row in rows)
+    for row in rows:
+        assert row.closed_form == pytest.approx(row.autodiff, rel=1e-14, abs=1e-15 * largest)
+        assert row.numerical == pytest.approx(row.autodiff, rel=1e-11)
+
+
+def test_a_wrong_gradient_would_show_in_the_tours_table():
+    model, _ = tour.two_layer_network()
+    model.parameters()[0].grad *= 1.001
+    difference = tour.table_of(tour.gradients(model)).splitlines()[-1].split()
+    assert difference[0] == "difference"
+    assert all(float(x) > 1e-6 for x in difference[1:])
+
+
+def test_without_a_renderer_the_tour_writes_dot_and_says_what_to_install(run, monkeypatch):
+    monkeypatch.setattr(graphviz_backend, "system_dot", lambda: None)
+    monkeypatch.setattr(graphviz_backend, "packaged_dot", lambda: None)
+    drawing, problem = tour.save_drawing(micrograd_mlp.draw(tour.two_layer_network()[1]), Path("network.svg"))
+    assert drawing == Path("network.dot")
+    assert drawing.read_text().startswith("digraph")
+    assert 'pip install "micrograd_mlp[draw]"' in problem
+
+
+def test_a_tour_into_a_file_is_refused(run):
+    Path("tour").write_text("mine")
+    status, _, err = run("tour")
+    assert status == 2
+    assert err.startswith("micrograd-mlp: tour: File exists")
+    assert Path("tour").read_text() == "mine"
+
+
+# graph
+
+
+def test_graph_prints_the_tree_with_data_and_gradients(run):
+    status, out, err = run("graph", "tanh(w*x + b)", "w=0.5", "x=2", "b=-1")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "tanh  data=0  grad=1",
+        "└── +  data=0  grad=1",
+        "    ├── *  data=1  grad=1",
+        "    │   ├── w  data=0.5  grad=2",
+        "    │   └── x  data=2  grad=0.5",
+        "    └── b  data=-1  grad=1",
+    ]
+    assert files() == []
+
+
+@pytest.mark.parametrize("end", ["svg", "png", "dot"])
+def test_graph_writes_the_drawing(run, end):
+    status, out, _ = run("graph", "w*x", "w=0.5", "x=2", "--draw", f"picture.{end}", "--local")
+    assert status == 0
+    assert out.endswith(f"drawing: picture.{end}\n")
+    assert files() == [f"picture.{end}"]
+    beginning = {"svg": b"<?xml", "png": b"\x89PNG", "dot": b"digraph"}[end]
+    assert Path(f"picture.{end}").read_bytes().startswith(beginning)
+
+
+def test_graph_writes_svg_and_png_at_once(run):
+    status, out, _ = run("graph", "w*x", "w=0.5", "x=2", "--svg", "a", "--png", "b", "--local")
+    assert status == 0
+    assert out.endswith("drawing: a\ndrawing: b\n")
+    assert "∂" in Path("a").read_text(encoding="utf-8")
+    assert Path("b").read_bytes().startswith(b"\x89PNG")
+
+
+def test_graph_draws_a_saved_network_with_a_box_for_each_neuron(run):
+    model = micrograd_mlp.MLP(2, [3, 2], activation="tanh", seed=0)
+    model.save("net.json")
+    given = ("net.json", "x1=0.5", "x2=-1")
+    status, out, _ = run("graph", *given, "--output", "2", "--draw", "net.dot", "--collapse", "neuron")
+    assert status == 0
+    z2 = model([0.5, -1.0])[1]
+    assert out.startswith(f"z2[2] = +  data={z2.data:.4g}  grad=1\n")
+    assert Path("net.dot").read_text(encoding="utf-8").count("neuron 3 of layer 1") == 1
+
+
+def test_graph_takes_what_train_saved_and_standardises_as_it_did(run):
+    scales = [Scale(2.0, 4.0), Scale(0.0, 0.5)]
+    network = micrograd_mlp.MLP(2, [2, 2], seed=0)
+    TableModel(network, ["a", "b"], scales, "c", ["no", "yes"], None).save("table.json")
+    status, out, _ = run("graph", "table.json", "x1=4", "x2=1")
+    assert status == 0
+    assert "x[1]  data=0.5 " in out
+    assert "x[2]  data=2 " in out
+    assert out.startswith(f"z2[1] = +  data={network([0.5, 2.0])[0].data:.4g}  grad=1\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.json", "x1=1"], "none.json: No such file or directory"),
+        (["net.json", "x1=1"], "no number for x2: add x2=1"),
+        (["net.json", "x1=1", "x2=1", "x3=1"], "x3: not in the network's inputs"),
+        (["net.json", "x1=1", "x2=1", "--output", "3"], "the network has the outputs 1 to 2"),
+        (["other.json", "x1=1"], "other.json is not a saved model"),
+    ],
+)
+def test_a_mistake_with_a_saved_network_is_told(run, arguments, message):
+    micrograd_mlp.MLP(2, [3, 2], seed=0).save("net.json")
+    Path("other.json").write_text("{}")
+    status, _, err = run("graph", *arguments)
+    assert status == 2
+    assert message in err
+
+
+def test_graph_writes_a_page_to_step_through(run):
+    status, out, _ = run("graph", "w*x", "w=0.5", "x=2", "--steps", "steps.html")
+    assert status == 0
+    assert out.endswith("steps:   steps.html\n")
+    assert "</html>" in Path("steps.html").read_text(encoding="utf-8")
+
+
+def test_graph_explains_a_gradient_path_by_path(run):
+    status, out, _ = run("graph", "w*x + w", "w=0.5", "x=2", "--explain", "w")
+    assert status == 0
+    assert "∂f/∂w = 3" in out
+    assert "along 2 paths" in out
+
+
+def test_graph_shows_only_so_many_levels(run):
+    _, out, _ = run("graph", "tanh(w*x + b)", "w=0.5", "x=2", "b=-1", "--depth", "1")
+    assert len(out.splitlines()) <= 3
+
+
+def test_a_formula_may_begin_with_a_minus(run):
+    status, out, _ = run("graph", "-x**2", "x=3")
+    assert status == 0
+    assert "x  data=3  grad=-6" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tanh(x"], "'(' was never closed\n  tanh(x\n      ^\n"),
+        (["w*x"], "no number for w, x: add w=1 x=1"),
+        (["w*x", "w=1"], "no number for x: add x=1"),
+        (["x", "x=1", "y=2"], "y: not in the formula x"),
+        (["x", "x=1", "x=2"], "a name has two numbers"),
+        (["x", "x=one"], "x: expected a finite number, got 'one'"),
+        (["x", "x=1", "--draw", "picture.gif"], "a drawing is saved as .svg, .png, .pdf or .dot"),
+        (["x", "x=1", "--draw", "missing/picture.svg"], "No such file or directory"),
+        (["x", "x=1", "--explain", "y"], "--explain y: the names are x"),
+        (["x", "x=1", "--depth", "-1"], "depth must be 0 or more, got -1"),
+    ],
+)
+def test_a_mistake_in_graph_is_told_and_nothing_is_written(run, arguments, message):
+    status, _, err = run("graph", *arguments)
+    assert status == 2
+    assert err.startswith("micrograd-mlp: ")
+    assert message in err
+    assert files() == []
+
+
+# check
+
+
+def test_check_prints_the_gradient_check(run):
+    status, out, err = run("check", "log(x) * y", "x=3", "y=2", "--order", "2")
+    assert (status, err) == (0, "")
+    assert "6 of 6 passed" in out
+    assert "numerical" in out
+
+
+def test_check_fails_where_there_is_no_derivative(run):
+    status, out, _ = run("check", "log(x)", "x=-1")
+    assert status == 1
+    assert "1 of 1 did not pass" in out
+
+
+def test_check_tells_a_kink_from_an_error(run):
+    status, out, _ = run("check", "abs(x)", "x=0")
+    assert status == 0
+    assert "kink" in out
+
+
+# train
+
+
+def test_train_classifies_iris_and_saves_a_model_that_predicts(run):
+    status, out, err = run("train", IRIS, "--target", "species", "--epochs", "30", "--learning-rate", "0.03")
+    assert status == 0
+    assert "150 rows" in out
+    assert "species (classified, 3 classes" in out
+    assert float(re.search(r"accuracy (\d\.\d+)", out)[1]) >= 0.93
+    assert "30/30" in err
+    assert files() == ["iris.model.json"]
+    model = TableModel.load("iris.model.json")
+    row = {"sepal_length_cm": 6.5, "sepal_width_cm": 3.0, "petal_length_cm": 5.8, "petal_width_cm": 2.2}
+    assert model.predict(row) == "virginica"
+
+
+def test_train_regresses_a_real_target_and_leaves_text_out(run):
+    status, out, _ = run("train", IRIS, "--target", "petal_width_cm", "--epochs", "10", "--out", "width.json")
+    assert status == 0
+    assert "petal_width_cm (regressed" in out
+    assert "left out: species (text)" in out
+    assert float(re.search(r"R² (-?\d\.\d+)", out)[1]) > 0.8
+    assert files() == ["width.json"]
+
+
+def test_ctrl_c_ends_the_training_and_saves_what_was_learned(run, monkeypatch):
+    calls = 0
+
+    def cross_entropy(logits, target):
+        nonlocal calls
+        calls += 1
+        if calls == 112 * 3 + 50:
+            os.kill(os.getpid(), signal.SIGINT)
+        return micrograd_mlp.cross_entropy(logits, target)
+
+    monkeypatch.setattr(tables, "cross_entropy", cross_entropy)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # eager, example by example
+    status, out, _ = run("train", IRIS, "--target", "species", "--epochs", "1000")
+    assert status == 0
+    assert "3 epochs of 1000, stopped by Ctrl-C" in out
+    assert TableModel.load("iris.model.json").classes == ["setosa", "versicolor", "virginica"]
+
+
+def test_train_twice_replaces_its_own_model_and_nothing_else(run):
+    arguments = ("train", IRIS, "--target", "species", "--epochs", "1")
+    assert run(*arguments)[0] == 0
+    first = Path("iris.model.json").read_bytes()
+    assert run(*arguments, "--seed", "1")[0] == 0
+    assert Path("iris.model.json").read_bytes() != first
+    Path("notes.json").write_text(json.dumps({"format": "mine"}))
+    status, out, err = run(*arguments, "--out", "notes.json")
+    assert (status, out) == (2, "")
+    assert "notes.json exists and is not a model of this command" in err
+    assert json.loads(Path("notes.json").read_text()) == {"format": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("content", "extra", "message"),
+    [
+        ("x,t\n1,a\noops,b\n", [], "line 3, column 'x': 'oops' is not a number"),
+        ("x,t\n1,a\n2,b\n", ["--target", "u"], "there is no column 'u'; line 1 names 'x', 't'"),
+        ("x,t\n1,a\n2,b\n", ["--regress"], "line 2, column 't': 'a' is not a number"),
+        ("x,t\n1,a\n2,b\n", ["--epochs", "-1"], "epochs must be 0 or more, got -1"),
+        ("x,t\n1,a\n2,b\n", ["--batch-size", "0"], "batch_size must be 1 or more, got 0"),
+        ("x,t\n1,a\n2,b\n", ["--learning-rate", "-1"], "lr must be 0 or more, got -1.0"),
+        ("x,t\n1,a\n2,b\n", ["--learning-rate", "nan"], "lr must be 0 or more, got nan"),
+        ("x,t\n1,a\n2,b\n", ["--hidden", "0"], "n_outputs must be 1 or more, got 0"),
+        ("x,t\n1,a\n2,b\n", ["--held-out", "1"], "test_size must be above 0 and below 1, got 1.0"),
+        ("x,t\n1,a\n2,b\n", ["--out", "missing/m.json"], "there is no folder missing"),
+        ("x,t\n1,a\n2,b\n", ["--out", "table.csv"], "table.csv exists and is not a model"),
+        ("x,t\n1,a\n2,b\n", ["--epochs", "many"], "invalid int value: 'many'"),
+    ],
+)
+def test_a_mistake_in_train_is_told_and_nothing_is_written(run, content, extra, message):
+    Path("table.csv").write_text(content)
+    status, _, err = run("train", "table.csv", "--target", "t", *extra)
+    assert status == 2
+    assert message in err
+    assert files() == ["table.csv"]
+    assert Path("table.csv").read_text() == content
+
+
+def test_a_missing_file_is_named(run):
+    status, _, err = run("train", "missing.csv", "--target", "t")
+    assert (status, err) == (2, "micrograd-mlp: missing.csv: No such file or directory\n")
+
+
+# The process
+
+
+def test_it_runs_as_a_module():
+    done = command_line("graph", "x*x", "x=3")
+    assert done.returncode == 0
+    assert b"x  data=3  grad=6" in done.stdout
+
+
+def test_a_terminal_without_the_letters_gets_plain_ones():
+    done = command_line("graph", "sigmoid(x)", "x=0", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "`-- x  data=0  grad=0.25" in done.stdout.decode("ascii")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe of this kind is POSIX's")
+def test_a_reader_that_goes_away_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        source = Path(micrograd_mlp.__file__).parents[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "micrograd_mlp", "graph", "x*x", "x=3"],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(source)},
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")

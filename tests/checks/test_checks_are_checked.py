@@ -1,0 +1,154 @@
+"""The checks are checked: a wrong rule for any op of the table is rejected, in first and second derivatives.
+
+For every op and every input, the right rule is broken in each of the ways in which rules are broken by
+hand. `gradcheck` has to say so, and so has the oracle that the tests of the table compare with.
+"""
+
+import math
+import random
+import sys
+
+import pytest
+
+from micrograd_mlp import Value, gradcheck, hessian
+from micrograd_mlp.checks.complex_step import CONTINUATIONS
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.table import TABLE
+from tests.engine.oracle import SPECS, errors_in_ulps
+
+POINTS = 3
+
+FIRST = {  # what becomes of the derivative d by the input x
+    "sign": lambda d, x: -d,
+    "zero": lambda d, x: 0.0 * d,
+    "factor 2": lambda d, x: 2.0 * d,
+    "factor x": lambda d, x: x * d,
+    "a term missing": lambda d, x: d - 0.25 * x,
+    "a term too many": lambda d, x: d + 0.001,
+    "1e-6 relative too large": lambda d, x: d * (1.0 + 1e-6),
+    "1e-6 relative too small": lambda d, x: d * (1.0 - 1e-6),
+    "1e-6 too large": lambda d, x: d + 1e-6,
+}
+
+SECOND = {  # what becomes of the slope of the derivative, while its value stays: a factor and a term
+    "sign": (-1.0, 0.0),
+    "zero": (0.0, 0.0),
+    "factor 2": (2.0, 0.0),
+    "a term missing": (1.0, -0.25),
+    "1e-6 relative too large": (1.0 + 1e-6, 0.0),
+    "1e-6 relative too small": (1.0 - 1e-6, 0.0),
+    "1e-6 too large": (1.0, 1e-6),
+}
+
+TINY = {"1e-10 relative too large": 1.0 + 1e-10, "1e-10 relative too small": 1.0 - 1e-10}
+
+tried = {"first": set(), "second": set(), "tiny": set()}
+cases = [(op, k) for op in TABLE.values() for k in range(op.arity or 4)]
+each_op_and_input = pytest.mark.parametrize(
+    ("op", "k"), cases, ids=[f"{op.name}, input {k}" for op, k in cases]
+)
+
+
+def with_rule(op, k, change):
+    """The same op, with its derivative by input k changed."""
+
+    def partials(out, *x):
+        rule = list(op.partials(out, *x))
+        rule[k] = change(rule[k], x[k])
+        return tuple(rule)
+
+    return Op(op.name, op.forward, partials, op.arity, domain=op.domain, kink=op.kink)
+
+
+def with_slope(factor, term):
+    """Keep the derivative's value; what it says about its own derivative becomes factor·slope + term."""
+
+    def change(d, x):
+        if not isinstance(x, Value):
+            return d
+        if isinstance(d, Value):
+            d = d + (factor - 1.0) * (d - d.data)
+        return d + term * (x - x.data)
+
+    return change
+
+
+def ordinary_points(op, seed):
+    """Inputs of ordinary size, away from poles and kinks: no excuse for anyone."""
+    rng = random.Random(seed)
+    domain = op.domain if op.arity else op.domain * 4
+    for _ in range(POINTS):
+        sizes = [rng.uniform(0.3, 1.7) for _ in domain]
+        yield [
+            low + x if math.isfinite(low) else rng.choice([-1, 1]) * x
+            for x, (low, _) in zip(sizes, domain, strict=True)
+        ]
+
+
+@each_op_and_input
+@pytest.mark.parametrize("how", FIRST)
+def test_a_wrong_first_derivative_is_rejected(op, k, how):
+    wrong_op = with_rule(op, k, FIRST[how])
+    for numbers in ordinary_points(op, f"{op.name} {k} {how}"):
+        right, wrong = [o.partials(op.forward(*numbers), *numbers)[k] for o in (op, wrong_op)]
+        if wrong == right:  # twice zero is zero
+            continue
+        report = gradcheck(wrong_op, numbers, raise_exception=False)
+        assert [(row.label, row.verdict) for row in report.failures] == [(f"x{k + 1}", "wrong")], report
+        assert errors_in_ulps(wrong_op, numbers)[1] > SPECS[op.name].ulps[1], "the oracle let it pass"
+        tried["first"].add((op.name, k, how))
+
+
+@each_op_and_input
+@pytest.mark.parametrize("how", SECOND)
+def test_a_wrong_second_derivative_is_rejected(op, k, how):
+    wrong_op = with_rule(op, k, with_slope(*SECOND[how]))
+    for numbers in ordinary_points(op, f"{op.name} {k} {how}"):
+        inputs = [Value(x) for x in numbers]
+        right, wrong = hessian(op(*inputs), inputs), hessian(wrong_op(*inputs), inputs)
+        different = {f"x{k + 1}, x{j + 1}" for j in range(len(inputs)) if right[k][j] != wrong[k][j]}
+        if not different:
+            continue
+        report = gradcheck(wrong_op, numbers, order=2, raise_exception=False)
+        assert {row.label for row in report.failures if row.verdict == "wrong"} == different, report
+        assert gradcheck(wrong_op, numbers), "the first derivatives are right"
+        assert errors_in_ulps(wrong_op, numbers)[2] > SPECS[op.name].ulps[2], "the oracle let it pass"
+        tried["second"].add((op.name, k, how))
+
+
+@pytest.mark.parametrize("how", TINY)
+@pytest.mark.parametrize(
+    ("op", "k"), [(op, k) for op, k in cases if op.name in CONTINUATIONS], ids=lambda x: getattr(x, "name", x)
+)
+def test_the_complex_step_rejects_a_derivative_that_is_off_by_1e_10(op, k, how):
+    wrong_op = with_rule(op, k, lambda d, x: d * TINY[how])
+    wrong_slope = with_rule(op, k, with_slope(TINY[how], 0.0))
+    for numbers in ordinary_points(op, f"{op.name} {k} {how}"):
+        if op.partials(op.forward(*numbers), *numbers)[k] == 0.0:
+            continue
+        report = gradcheck(wrong_op, numbers, method="complex-step", raise_exception=False)
+        assert [(row.label, row.verdict) for row in report.failures] == [(f"x{k + 1}", "wrong")], report
+        inputs = [Value(x) for x in numbers]
+        right, wrong = hessian(op(*inputs), inputs)[k], hessian(wrong_slope(*inputs), inputs)[k]
+        different = {f"x{k + 1}, x{j + 1}" for j in range(len(inputs)) if right[j] != wrong[j]}
+        report = gradcheck(wrong_slope, numbers, order=2, method="complex-step", raise_exception=False)
+        assert different <= {row.label for row in report.failures}, report
+        tried["tiny"].add((op.name, k, how))
+
+
+@pytest.mark.parametrize("op", TABLE.values(), ids=TABLE)
+def test_the_right_rules_pass_at_the_same_points(op):
+    for k in range(op.arity or 4):
+        for numbers in ordinary_points(op, f"{op.name} {k} sign"):
+            assert gradcheck(op, numbers, order=2)
+            if op.name in CONTINUATIONS:
+                assert gradcheck(op, numbers, order=2, method="complex-step")
+
+
+def test_summary(capsys):
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\nchecks are checked: {len(tried['first'])} wrong rules for first derivatives and "
+            f"{len(tried['second'])} for second ones, and for the complex step "
+            f"{len(tried['tiny'])} that are off by 1e-10, at {POINTS} points each\n"
+        )

@@ -1,0 +1,382 @@
+"""The table of primitives: every op and its first and second derivatives against an independent oracle."""
+
+import math
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import micrograd_mlp
+from micrograd_mlp import (
+    Op,
+    Value,
+    cos,
+    dot,
+    equal,
+    exp,
+    grad,
+    gradcheck,
+    hessian,
+    log,
+    log1p,
+    logsumexp,
+    maximum,
+    minimum,
+    no_grad,
+    primitive,
+    relu,
+    sigmoid,
+    softmax,
+    softplus,
+    total,
+)
+from micrograd_mlp._require import as_float
+from micrograd_mlp.engine.table import TABLE, power, xlog1py, xlogy
+from tests.engine.oracle import SPECS, errors_in_ulps
+
+UNARY = [name for name, op in TABLE.items() if op.arity == 1]
+
+
+def inside(low, high, widest):
+    """Floats of every size inside an open interval, simple ones first."""
+    size = st.floats(10.0**-widest, 10.0**widest)
+    if math.isinf(low):
+        return st.floats(-20.0, 20.0, width=16) | size | size.map(lambda x: -x)
+    near = st.floats(0.0, 20.0, exclude_min=True, width=16)
+    return (near | size).map(lambda x: max(low + x, math.nextafter(low, high)))
+
+
+def points(op):
+    widest = SPECS[op.name].largest_exponent
+    if op.arity:
+        return st.tuples(*[inside(low, high, widest) for low, high in op.domain]).map(list)
+    one = inside(*op.domain[0], widest)
+    return st.lists(st.tuples(one, one), min_size=1, max_size=4).map(
+        lambda pairs: [x for p in pairs for x in p]
+    )
+
+
+@pytest.mark.parametrize("name", TABLE)
+@given(data=st.data())
+def test_value_first_and_second_derivatives_over_the_whole_domain(name, data):
+    op = TABLE[name]
+    numbers = data.draw(points(op))
+    assume(name != "div" or numbers[1] != 0.0)
+    # Where xʸ overflows or is subnormal, a second derivative that is computed from it is as rough.
+    assume(name != "pow" or sys.float_info.min < op(*numbers) < math.inf)
+    errors, bounds = errors_in_ulps(op, numbers), SPECS[name].ulps
+    assert all(e <= bound for e, bound in zip(errors, bounds, strict=True)), (errors, bounds)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_op_passes_gradcheck_twice(name):
+    op = TABLE[name]
+    low = op.domain[-1][0]
+    numbers = [max(low, 0.0) + x for x in (0.7, 0.4, 1.9, 1.1)][: op.arity or 4]
+    assert gradcheck(op, numbers, order=2).passed
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_numbers_in_a_float_out_and_a_value_in_a_node_out(name):
+    op = TABLE[name]
+    numbers = [1.5] * (op.arity or 2)
+    assert type(op(*numbers)) is float
+    node = op(*[Value(x) for x in numbers])
+    assert node.data == op(*numbers)
+    assert node.op is op
+    assert (node.grad, node.label) == (0.0, None)
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_every_unary_op_is_a_function_and_a_method(name):
+    if name in ("neg", "abs"):  # these two are the operators -v and abs(v)
+        return
+    function, v = getattr(micrograd_mlp, name), Value(0.5)
+    assert function(v).data == getattr(v, name)().data == function(0.5)
+    assert type(function(2)) is float
+    assert type(function(np.float32(0.5))) is float
+
+
+@pytest.mark.parametrize("function", [maximum, minimum, equal])
+def test_functions_of_two_take_numbers_on_either_side(function):
+    assert function(2, Value(3.0)).data == function(Value(2.0), 3).data == function(2.0, 3.0)
+
+
+class TestKinks:
+    """Design decision 6: the paper's conventions and PyTorch's."""
+
+    def test_relu_and_abs_have_slope_zero_at_zero(self):
+        x = Value(0.0)
+        assert grad(relu(x), [x]) == [0.0]
+        assert grad(abs(x), [x]) == [0.0]
+
+    @pytest.mark.parametrize("function", [maximum, minimum])
+    def test_a_tie_shares_the_gradient(self, function):
+        x, y = Value(1.0), Value(1.0)
+        assert grad(function(x, y), [x, y]) == [0.5, 0.5]
+
+    @pytest.mark.parametrize("name", [name for name, op in TABLE.items() if op.kink])
+    def test_the_record_says_where_its_kinks_are(self, name):
+        op = TABLE[name]
+        below, at, above = ([x, 1.0][: op.arity] for x in (0.5, 1.0, 1.5))
+        if name == "div":
+            below, at, above = [1.0, -0.5], [1.0, 0.0], [1.0, 0.5]
+        elif op.arity == 1:
+            below, at, above = [-0.5], [0.0], [0.5]
+        assert op.kink(*below) < 0.0 == op.kink(*at) < op.kink(*above)
+
+
+class TestAtTheEdges:
+    """Design decision 5: where a function stops, it gives IEEE's infinity or nan, with the right sign."""
+
+    @pytest.mark.parametrize(
+        ("x", "y", "value"),
+        [
+            (-10.0, 400.0, math.inf),
+            (-10.0, 401.0, -math.inf),
+            (10.0, 400.5, math.inf),
+            (-10.0, 0.5, math.nan),
+            (-0.5, 0.5, math.nan),
+            (-10.0, 400.5, math.nan),
+            (0.0, -3.0, math.inf),
+            (-0.0, -3.0, -math.inf),
+            (-0.0, -2.0, math.inf),
+            (-0.0, -0.5, math.inf),
+        ],
+    )
+    def test_an_infinite_power_is_negative_for_a_negative_number_and_an_odd_exponent(self, x, y, value):
+        assert repr(power(x, y)) == repr(value)
+
+    @pytest.mark.parametrize(
+        ("x", "y", "slopes"),
+        [
+            (0.0, 2.0, [0.0, 0.0]),
+            (0.0, 1.0, [1.0, 0.0]),
+            (0.0, 0.5, [math.inf, 0.0]),
+            (0.0, 0.0, [0.0, 0.0]),
+            (-0.0, 0.0, [0.0, 0.0]),
+            (0.0, -1.0, [-math.inf, -math.inf]),
+            (-2.0, 2.0, [-4.0, math.nan]),
+            (-2.0, 0.0, [-0.0, math.nan]),
+        ],
+    )
+    def test_slopes_of_a_power(self, x, y, slopes):
+        inputs = [Value(x), Value(y)]
+        assert list(map(repr, grad(inputs[0] ** inputs[1], inputs))) == list(map(repr, slopes))
+
+    def test_the_record_says_where_a_function_stops(self):
+        edges = {"pow": (0.0, -math.inf), "log": (0.0,), "log1p": (-1.0,), "sqrt": (0.0,)}
+        edges |= {"xlogy": (-math.inf, 0.0), "xlog1py": (-math.inf, -1.0)}
+        for name, op in TABLE.items():
+            expected = edges.get(name, (-math.inf,) * (op.arity or 1))
+            assert op.domain == tuple((edge, math.inf) for edge in expected), name
+
+    def test_sigmoid_and_softplus_take_the_exponential_of_a_number_below_zero(self):
+        # The other form is the same to the last bit but one, and overflows further out.
+        differ = {sigmoid: 0, softplus: 0}
+        for z in [k / 64 for k in range(1, 128)]:
+            e = math.exp(-z)
+            assert (sigmoid(z), sigmoid(-z)) == (1.0 / (1.0 + e), e / (1.0 + e))
+            assert (softplus(z), softplus(-z)) == (z + math.log1p(e), math.log1p(e))
+            differ[sigmoid] += sigmoid(z) != math.exp(z) / (1.0 + math.exp(z))
+            differ[softplus] += softplus(z) != math.log1p(math.exp(z))
+        assert min(differ.values()) > 0
+
+    @pytest.mark.parametrize(("function", "edge"), [(log, 0.0), (log1p, -1.0)])
+    def test_a_logarithm_is_minus_infinity_at_its_edge_and_nan_below(self, function, edge):
+        assert function(edge) == -math.inf
+        for x in (edge - 0.5, -math.inf, math.nan):
+            assert math.isnan(function(x))
+
+
+class TestZeroTimesLogZero:
+    """§4.2: 0 log 0 is 0 in the cross entropy, and so it is flat there; everything else is IEEE's."""
+
+    @pytest.mark.parametrize(
+        ("x", "y", "value", "slopes"),
+        [
+            (0.0, 0.0, 0.0, [-math.inf, 0.0]),
+            (-0.0, 0.0, 0.0, [-math.inf, 0.0]),
+            (0.0, 2.0, 0.0, [math.log(2.0), 0.0]),
+            (2.0, 0.0, -math.inf, [-math.inf, math.inf]),
+            (-2.0, 0.0, math.inf, [-math.inf, -math.inf]),
+            (0.5, 0.0, -math.inf, [-math.inf, math.inf]),
+            (math.nan, 0.0, math.nan, [-math.inf, math.nan]),
+            (2.0, -0.5, math.nan, [math.nan, -4.0]),
+            (0.0, -0.5, 0.0, [math.nan, -0.0]),
+            (0.0, math.nan, math.nan, [math.nan, math.nan]),
+            (-0.5, -0.5, math.nan, [math.nan, 1.0]),
+            (2.0, 1.0, 0.0, [0.0, 2.0]),
+        ],
+    )
+    def test_values_and_slopes(self, x, y, value, slopes):
+        for function, shift in [(xlogy, 0.0), (xlog1py, -1.0)]:
+            inputs = [Value(x), Value(y + shift)]
+            node = function(*inputs)
+            assert repr(node.data) == repr(value)
+            assert list(map(repr, grad(node, inputs))) == list(map(repr, slopes))
+
+
+class TestSums:
+    def test_a_sum_is_one_node(self):
+        values = [Value(1.0), Value(2.0), Value(3.0)]
+        assert total(values).parents == tuple(values)
+        assert dot(values, [1.0, 10.0, 100.0]).data == 321.0
+        assert len(dot(values, values).parents) == 6
+
+    def test_the_sum_of_nothing_is_zero_and_other_nothings_are_errors(self):
+        assert total([]) == dot([], []) == 0.0
+        with pytest.raises(ValueError, match="logsumexp needs at least one value"):
+            logsumexp([])
+        with pytest.raises(ValueError, match="at least one value"):
+            softmax([])
+
+    def test_dot_names_both_lengths(self):
+        with pytest.raises(ValueError, match="got 1 and 2 numbers"):
+            dot([Value(1.0)], [1.0, 2.0])
+        with pytest.raises(ValueError, match="got 3 and 1 numbers"):
+            dot([1.0, 2.0, 3.0], [1.0])
+
+    def test_dot_takes_hundreds(self):
+        assert dot([2.0] * 300, [0.5] * 300) == 300.0
+
+    def test_generators_will_do(self):
+        assert total(Value(x) for x in (1.0, 2.0)).data == 3.0
+        assert dot((x for x in (1.0, 2.0)), (x for x in (3.0, 4.0))) == 11.0
+
+    def test_one_value_used_twice_gets_both_contributions(self):
+        x = Value(3.0)
+        assert grad(total([x, x, 1.0]), [x]) == [2.0]
+        assert grad(dot([x, x], [x, 5.0]), [x]) == [11.0]
+        assert hessian(dot([x], [x]), [x]) == [[2.0]]
+
+    @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=5))
+    def test_softmax_is_a_distribution(self, z):
+        p = softmax(z)
+        assert sum(p) == pytest.approx(1.0, abs=1e-11)
+        assert all(0.0 <= p_k <= 1.0 + 1e-11 for p_k in p)
+        assert [v.data for v in softmax([Value(z_k) for z_k in z])] == p
+
+    def test_the_gradient_of_logsumexp_is_softmax(self):
+        z = [Value(x) for x in (1.0, 2.0, -1000.0)]
+        assert grad(logsumexp(z), z) == [p_k.data for p_k in softmax(z)]
+
+
+class TestAnOpOfTheUsers:
+    """Decision 1: one record, and it works everywhere."""
+
+    @staticmethod
+    def swish():
+        def partials(out, x):
+            s = micrograd_mlp.sigmoid(x)
+            return (s + out * (1.0 - s),)
+
+        return primitive(partials=partials, symbol="swish")(lambda x: x / (1.0 + math.exp(-x)))
+
+    def test_records_differentiates_twice_and_checks(self):
+        swish, x = self.swish(), Value(0.7, "x")
+        y = swish(x) * 2.0
+        assert y.parents[0].op.name == "<lambda>"
+        y.backward()
+        assert grad(y, [x]) == [x.grad]
+        assert gradcheck(lambda x: swish(x) * x, [x], order=2).passed
+
+    def test_with_floats_is_a_float_and_under_no_grad_a_constant(self):
+        swish = self.swish()
+        assert type(swish(0.7)) is float
+        with no_grad():
+            assert swish(Value(0.7)).parents == ()
+
+    def test_of_several_inputs(self):
+        @primitive(arity=2, partials=lambda out, x, y: (2.0 * x * y, x**2))
+        def square_times(x, y):
+            return x * x * y
+
+        assert gradcheck(square_times, [1.5, -0.5], order=2).passed
+        assert gradcheck(lambda x: square_times(x, 3), [1.5]).passed
+        for inputs in ([1.0], [1.0, 2.0, 3.0]):
+            message = rf"square_times takes 2 input\(s\), got {len(inputs)}"
+            with pytest.raises(TypeError, match=message):
+                square_times(*inputs)
+            with pytest.raises(TypeError, match=message):
+                square_times(*map(Value, inputs))
+
+    def test_of_hundreds_of_inputs(self):
+        largest = primitive(arity=300, partials=lambda out, *x: tuple([1.0 * (x_k == out) for x_k in x]))(max)
+        inputs = [Value(float(k)) for k in range(300)]
+        assert grad(largest(*inputs), inputs) == [0.0] * 299 + [1.0]
+
+    def test_keeps_its_name_and_docstring(self):
+        @primitive(partials=lambda out, x: (2.0,))
+        def double(x):
+            """Twice x."""
+            return 2.0 * x
+
+        assert (double.__name__, double.__doc__) == ("double", "Twice x.")
+
+    def test_has_a_formula_made_of_its_name_unless_it_brings_one(self):
+        def formula(**record):
+            return Op(forward=lambda *x: 0.0, partials=lambda out, *x: (), **record).latex
+
+        assert formula(name="my_op").format("x") == r"\operatorname{my\_op}\left(x\right)"
+        assert formula(name="f", arity=2).format("x", "y") == r"\operatorname{f}\left(x, y\right)"
+        assert formula(name="f", arity=None).format(args="x, y, z") == r"\operatorname{f}\left(x, y, z\right)"
+        assert formula(name="f", latex="f_0 {0}").format("x") == "f_0 x"
+
+    def test_of_any_number_of_inputs(self):
+        @primitive(arity=None, partials=lambda out, *x: tuple([2.0 * x_k for x_k in x]))
+        def sum_of_squares(*x):
+            return sum([x_k * x_k for x_k in x], start=0.0)
+
+        assert gradcheck(sum_of_squares, [1.0, -2.0, 3.0], order=2).passed
+
+    def test_a_record_stands_alone_too(self):
+        double = Op("double", forward=lambda x: 2.0 * x, partials=lambda out, x: (2.0,))
+        x = Value(3.0)
+        assert (double(x).data, grad(double(x), [x])) == (6.0, [2.0])
+        assert repr(double) == "<op double>"
+        assert (double.symbol, double.domain) == ("double", ((-math.inf, math.inf),))
+
+    @pytest.mark.parametrize("arity", [0, -1])
+    def test_an_arity_below_one_is_an_error(self, arity):
+        with pytest.raises(TypeError, match=f"arity is {arity}"):
+            Op("nothing", forward=lambda: 1.0, partials=lambda out: (), arity=arity)
+
+    def test_a_wrong_number_of_derivatives_is_an_error(self):
+        op = Op("bad", forward=lambda x, y: x + y, partials=lambda out, x, y: (1.0,), arity=2)
+        with pytest.raises(TypeError, match="1 partials for 2 inputs"):
+            op(Value(1.0), Value(2.0))
+
+    @pytest.mark.parametrize("result", [None, 1 + 2j, "1.0"])
+    def test_a_forward_that_gives_no_number_is_an_error(self, result):
+        op = Op("bad", forward=lambda x: result, partials=lambda out, x: (1.0,))
+        with pytest.raises(TypeError, match="'bad'"):
+            op(Value(1.0))
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("x", [3, 3.0, True, np.float64(3), np.float32(3), np.int64(3)])
+    def test_that_are_real(self, x):
+        assert type(as_float(x)) is float
+
+    @pytest.mark.parametrize(
+        "x",
+        ["3", b"3", None, 3j, np.complex64(3), np.complex128(3), np.array([3.0]), [3.0], Value(3.0), 10**400],
+    )
+    def test_that_are_not(self, x):
+        with pytest.raises(TypeError):
+            as_float(x)
+
+
+def test_math_functions_refuse_values_instead_of_dropping_the_gradient():
+    with pytest.raises(TypeError, match=r"write .data .* or exp\(v\)"):
+        math.exp(Value(1.0))
+
+
+@pytest.mark.parametrize("function", [exp, log, cos, relu])
+@pytest.mark.parametrize("x", ["1", None, 1j])
+def test_functions_refuse_what_is_no_number(function, x):
+    with pytest.raises(TypeError, match="real number"):
+        function(x)
