@@ -1,7 +1,8 @@
-"""Formulas that come as text: `tanh(w*x + b)` on the command line, read from a whitelist.
+"""Formulas as text, such as `tanh(w*x + b)` on the command line.
 
-The text is parsed by Python's own `ast` and never evaluated as Python: what is not a number, a name,
-+ - * / **, parentheses or a function of the table of primitives is refused, with a mark at its place.
+Python's own `ast` parses the text, which is never evaluated as Python. Numbers, names, + - * / **,
+parentheses and the functions of the table of primitives are understood; an error marks the position of
+anything else.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Constant, Value
 
-MAX_LENGTH = 10_000  # letters
-MAX_DEPTH = 200  # operations inside each other
+MAX_LENGTH = 10_000  # characters
+MAX_DEPTH = 200  # levels of nesting
 
 OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "add",
@@ -32,7 +33,7 @@ OPERATORS: dict[type[ast.AST], str] = {
 
 
 class ExpressionError(ValueError):
-    """The text is not an expression; the message shows the place."""
+    """The text is not an expression; the message marks the position."""
 
     def __init__(self, what: str, text: str = "", column: int = 0) -> None:
         if text:
@@ -47,10 +48,10 @@ class Expression:
     """A parsed formula.
 
     Attributes:
-        text: as it was written, on one line.
-        names: its variables, in the order in which they first stand in the text.
-        program: the formula in postfix order: a number, a name, or an operation with how many of the
-            last results it takes.
+        text: the formula as it was written, on one line.
+        names: its variables, in the order of their first occurrence.
+        program: the formula in postfix order. A step is a number, a name, or an operation with the number
+            of operands that it takes from the stack.
     """
 
     text: str
@@ -58,7 +59,7 @@ class Expression:
     program: tuple[float | str | tuple[Op, int], ...]
 
     def __call__(self, values: Mapping[str, Value]) -> Value:
-        """The formula's graph over these Values, one for each name.
+        """Record the formula's graph on these Values, one for each name.
 
         >>> x = Value(3.0, "x")
         >>> parse("x**2 + 1")({"x": x}).data
@@ -80,10 +81,10 @@ def parse(text: str) -> Expression:
     """Read a formula.
 
     Args:
-        text: at most 10,000 letters, nested at most 200 deep.
+        text: at most 10,000 characters, nested at most 200 levels deep.
 
     Raises:
-        ExpressionError: a ValueError with a mark at the place that is not understood.
+        ExpressionError: the text is not understood; this ValueError marks the position.
 
     >>> parse("tanh(w*x + b)").names
     ('w', 'x', 'b')
@@ -94,7 +95,7 @@ def parse(text: str) -> Expression:
       ^
     """
     if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"the expression has {len(text):,} letters, more than {MAX_LENGTH:,}")
+        raise ExpressionError(f"the expression has {len(text):,} characters, more than {MAX_LENGTH:,}")
     text = "".join(" " if c.isspace() else c for c in text).strip()
     if not text:
         raise ExpressionError('the expression is empty: write one such as "tanh(w*x + b)"')
@@ -107,10 +108,10 @@ def parse(text: str) -> Expression:
 
 
 def parse_assignment(text: str) -> tuple[str, float]:
-    """`w=0.5` as a name and a number.
+    """Read a name and its number, such as `w=0.5`.
 
     Raises:
-        ExpressionError: it has another form, or the number is not finite.
+        ExpressionError: the text has another form, or the number is not finite.
 
     >>> parse_assignment("w=0.5")
     ('w', 0.5)
@@ -131,7 +132,7 @@ def parse_assignment(text: str) -> tuple[str, float]:
 def _syntax_tree(text: str) -> ast.expr:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's opinion on 1if, which is refused below anyway
+            warnings.simplefilter("ignore")  # Python warns about 1if, which is refused below anyway
             return ast.parse(text, mode="eval").body
     except SyntaxError as error:
         column = min((error.offset or len(text) + 1) - 1, len(text))  # 0 means the end
@@ -143,7 +144,7 @@ def _syntax_tree(text: str) -> ast.expr:
 
 
 class _Reader:
-    """Walks the syntax tree, and writes the program of what it knows."""
+    """Walks the syntax tree and writes the program in postfix order."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -168,8 +169,8 @@ class _Reader:
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in OPERATORS:
                 self.apply(OPERATORS[type(operator)], [left, right], depth)
             case ast.BinOp(op=ast.BitXor(), left=left):
-                place = self.text.index("^", self.column(left.end_col_offset))
-                raise ExpressionError("^ is no power here: write x**2", self.text, place)
+                column = self.text.index("^", self.column(left.end_col_offset))
+                raise ExpressionError("^ does not mean a power here: write x**2", self.text, column)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 self.apply(name, self.arguments(name, node, arguments), depth)
             case _:
@@ -181,7 +182,7 @@ class _Reader:
         self.program.append((TABLE[name], len(arguments)))
 
     def arguments(self, name: str, call: ast.Call, arguments: list[ast.expr]) -> list[ast.expr]:
-        """What the function is called on: total(a, b), total([a, b]) and dot([a, b], [c, d]) too."""
+        """The operands of a call; lists are flattened, as in total([a, b]) and dot([a, b], [c, d])."""
         if name not in TABLE:
             near = difflib.get_close_matches(name, TABLE, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(TABLE)}"
@@ -209,5 +210,5 @@ class _Reader:
         return ExpressionError(what, self.text, self.column(node.col_offset))
 
     def column(self, offset: int | None) -> int:
-        """The place in the text; `ast` counts bytes."""
+        """The position in the text in characters; `ast` counts bytes."""
         return len(self.text.encode()[:offset].decode())

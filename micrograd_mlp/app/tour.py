@@ -1,8 +1,8 @@
-"""The tour: what `micrograd-mlp tour` shows, and the main job of the package in one place.
+"""The three stops of `micrograd-mlp tour`.
 
-Three stops: the gradients of §6's two-layer network by backpropagation, by the paper's closed form and
-by numerical differences, side by side; the same network as a tree and as a drawing; and a network
-trained on Fisher's irises, measured on flowers that it has not seen.
+The first compares the gradients of §6's two-layer network: by backpropagation, by the paper's closed form
+and by numerical differences. The second shows the same network as a tree and as a drawing. The third trains
+a network on Fisher's irises and measures it on flowers that were held out.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ X, Y = [0.5, -1.0], 2.0  # the example on which the two-layer network is shown
 
 
 @dataclass(frozen=True)
-class Row:
-    """∂ℓ/∂(parameter), three ways."""
+class Comparison:
+    """∂ℓ/∂(parameter), computed in three ways."""
 
     parameter: str
     data: float
@@ -43,19 +43,20 @@ def two_layer_network() -> tuple[MLP, Value]:
     return model, loss
 
 
-def gradients(model: MLP) -> list[Row]:
-    """Every parameter of the two-layer network with its gradient, three ways."""
+def gradients(model: MLP) -> list[Comparison]:
+    """Compute the gradient of every parameter of the two-layer network in three ways."""
     parameters = model.parameters()
     report = gradcheck(lambda *_: squared_error(model(X), Y), parameters)
     numerical = {row.label: row.numerical for row in report.rows}
     closed_form = dict(_closed_form(model))
     return [
-        Row(name, p.data, p.grad, closed_form[name], numerical[name]) for name, p in model.named_parameters()
+        Comparison(name, p.data, p.grad, closed_form[name], numerical[name])
+        for name, p in model.named_parameters()
     ]
 
 
 def _closed_form(model: MLP) -> Iterator[tuple[str, float]]:
-    """The equations of §6.1 to §6.3, on plain numbers: no graph, no chain rule."""
+    """Evaluate the equations of §6.1 to §6.3 on plain numbers, without a graph."""
     hidden, output = model.layers[0].neurons, model.layers[1].neurons[0]
     a = [sigmoid(sum(w.data * x for w, x in zip(neuron.w, X)) + neuron.b.data) for neuron in hidden]
     y_hat = sum(w.data * a_j for w, a_j in zip(output.w, a)) + output.b.data
@@ -70,8 +71,8 @@ def _closed_form(model: MLP) -> Iterator[tuple[str, float]]:
             yield f"W1[{j},{k}]", delta_1 * x_k  # §6.3
 
 
-def table_of(rows: Sequence[Row]) -> str:
-    """The rows as text, with the largest relative difference of each way from autodiff."""
+def table_of(rows: Sequence[Comparison]) -> str:
+    """Format the comparisons as text, with the largest difference from autodiff in the last line."""
     titles = ["parameter", "value", "autodiff", "closed form", "numerical"]
     lines = [
         [row.parameter, *(f"{x:+.12f}" for x in (row.data, row.autodiff, row.closed_form, row.numerical))]
@@ -98,10 +99,10 @@ def iris_table() -> Table:
 
 
 def save_drawing(drawing: Drawing, path: Path) -> tuple[Path, str]:
-    """Write the drawing; without a renderer its DOT text, with what would turn that into a picture.
+    """Write the drawing, or its DOT text if no renderer is installed.
 
     Returns:
-        The file that was written, and what the user should know about it, if anything.
+        The file that was written, and a message that names what to install, empty if nothing is missing.
     """
     try:
         drawing.save(path)

@@ -80,6 +80,10 @@ def test_an_unknown_command_is_refused(run):
     assert "invalid choice: 'fly'" in err
 
 
+def test_the_version_is_printed(run):
+    assert run("--version") == (0, f"micrograd-mlp {micrograd_mlp.__version__}\n", "")
+
+
 # tour
 
 
@@ -201,8 +205,8 @@ def test_graph_takes_what_train_saved_and_standardises_as_it_did(run):
     ("arguments", "message"),
     [
         (["none.json", "x1=1"], "none.json: No such file or directory"),
-        (["net.json", "x1=1"], "no number for x2: add x2=1"),
-        (["net.json", "x1=1", "x2=1", "x3=1"], "x3: not in the network's inputs"),
+        (["net.json", "x1=1"], "x2 has no number: add x2=1"),
+        (["net.json", "x1=1", "x2=1", "x3=1"], "x3 does not occur in the network's inputs"),
         (["net.json", "x1=1", "x2=1", "--output", "3"], "the network has the outputs 1 to 2"),
         (["other.json", "x1=1"], "other.json is not a saved model"),
     ],
@@ -244,10 +248,10 @@ def test_a_formula_may_begin_with_a_minus(run):
     ("arguments", "message"),
     [
         (["tanh(x"], "'(' was never closed\n  tanh(x\n      ^\n"),
-        (["w*x"], "no number for w, x: add w=1 x=1"),
-        (["w*x", "w=1"], "no number for x: add x=1"),
-        (["x", "x=1", "y=2"], "y: not in the formula x"),
-        (["x", "x=1", "x=2"], "a name has two numbers"),
+        (["w*x"], "w, x has no number: add w=1 x=1"),
+        (["w*x", "w=1"], "x has no number: add x=1"),
+        (["x", "x=1", "y=2"], "y does not occur in the formula x"),
+        (["x", "x=1", "x=2"], "one name has two numbers"),
         (["x", "x=one"], "x: expected a finite number, got 'one'"),
         (["x", "x=1", "--draw", "picture.gif"], "a drawing is saved as .svg, .png, .pdf or .dot"),
         (["x", "x=1", "--draw", "missing/picture.svg"], "No such file or directory"),
@@ -261,6 +265,21 @@ def test_a_mistake_in_graph_is_told_and_nothing_is_written(run, arguments, messa
     assert err.startswith("micrograd-mlp: ")
     assert message in err
     assert files() == []
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("log(x) + y", "log(x=-1.0) is nan: other numbers for x and y give a finite result"),
+        ("y / (x + 1)", "div(y=2.0, 0.0) is inf"),
+        ("sqrt(x + 1) * y", "became inf in the backward pass of sqrt(0.0): other numbers for x and y"),
+    ],
+)
+def test_a_result_that_is_not_finite_is_shown_and_explained(run, formula, message):
+    status, out, err = run("graph", formula, "x=-1", "y=2")
+    assert status == 0
+    assert re.search(r"=-?(nan|inf)", out)
+    assert message in err
 
 
 # check

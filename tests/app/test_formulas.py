@@ -75,8 +75,8 @@ def test_an_expression_is_used_again_with_other_values():
         ("x +", "invalid syntax", 3),
         ("x y", "invalid syntax", 2),
         ("é + ü*@", "invalid syntax", 6),
-        ("2 + x^2", r"\^ is no power here: write x\*\*2", 5),
-        ("(é + x) ^ 2", r"\^ is no power here: write x\*\*2", 8),
+        ("2 + x^2", r"\^ does not mean a power here: write x\*\*2", 5),
+        ("(é + x) ^ 2", r"\^ does not mean a power here: write x\*\*2", 8),
         ("x + tahn(y)", "no function 'tahn'; did you mean tanh?", 4),
         ("ü + qqq(y)", "no function 'qqq'; there are add, sub", 4),
         ("x + tanh", r"tanh is a function: write tanh\(…\)", 4),
@@ -133,7 +133,7 @@ def test_deep_nesting_is_refused(nested):
 
 
 def test_long_text_is_refused():
-    with pytest.raises(ExpressionError, match="10,001 letters, more than 10,000"):
+    with pytest.raises(ExpressionError, match="10,001 characters, more than 10,000"):
         parse("x" * 10_001)
 
 

@@ -1,0 +1,205 @@
+"""`micrograd-mlp graph` and `check`: the graph of a formula or of a saved network, and its derivatives."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from micrograd_mlp.app.command import add_command
+from micrograd_mlp.engine.modes import detect_anomaly
+from micrograd_mlp.engine.value import Value
+from micrograd_mlp.files import write_atomically
+
+if TYPE_CHECKING:
+    from micrograd_mlp import MLP
+    from micrograd_mlp.app.formulas import Expression
+
+
+def add_graph(commands: Any) -> None:
+    """Add `graph` to the subparsers."""
+    graph = add_command(
+        commands,
+        "graph",
+        _graph,
+        "print the graph of a formula or a saved network with its gradients, and draw it",
+        'micrograd-mlp graph "tanh(w*x + b)" w=0.5 x=2 b=-1 --svg neuron.svg --local\n'
+        "  micrograd-mlp graph tour/iris.model.json x1=5 x2=3 x3=1.4 x4=0.2 --png iris.png --collapse neuron",
+    )
+    _add_formula(graph)
+    graph.add_argument(
+        "--draw", type=Path, metavar="FILE", help="write the drawing: .svg, .png, .pdf or .dot"
+    )
+    graph.add_argument("--svg", type=Path, metavar="FILE", help="write the drawing as SVG")
+    graph.add_argument("--png", type=Path, metavar="FILE", help="write the drawing as PNG")
+    graph.add_argument(
+        "--collapse", choices=("neuron", "layer"), help="draw one box for each of a saved network's"
+    )
+    graph.add_argument("--output", type=int, default=1, metavar="K", help="output of a saved network (1)")
+    graph.add_argument("--local", action="store_true", help="write the local derivative on every edge")
+    graph.add_argument("--steps", type=Path, metavar="FILE", help="write a page to step through: .html")
+    graph.add_argument("--explain", metavar="NAME", help="print every path by which NAME acts on the result")
+    graph.add_argument("--depth", type=int, help="show only so many levels of the tree")
+
+
+def add_check(commands: Any) -> None:
+    """Add `check` to the subparsers."""
+    check = add_command(
+        commands,
+        "check",
+        _check,
+        "compare a formula's derivatives with numerical ones",
+        'micrograd-mlp check "exp(x) / y" x=1 y=3 --order 2',
+    )
+    _add_formula(check)
+    check.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: second derivatives too (1)")
+
+
+def _add_formula(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("formula", help="numbers, names, + - * / ** ( ) and functions such as tanh")
+    parser.add_argument("values", nargs="*", metavar="name=number", help="a number for each name")
+
+
+def text_tree(value: Value, depth: int | None = None) -> str:
+    """The graph as a tree, in letters that the terminal has."""
+    from micrograd_mlp import tree
+
+    try:
+        "├└│⋯…".encode(sys.stdout.encoding or "ascii")
+        plain = False
+    except UnicodeEncodeError:
+        plain = True
+    text: str = tree(value, depth, ascii=plain)
+    return text
+
+
+# graph
+
+
+def _graph(options: argparse.Namespace) -> None:
+    if options.formula.strip().endswith(".json"):
+        result, leaves = _network(options)
+        result.backward()
+    else:
+        result, leaves = _result_of_formula(options)
+    if options.explain is not None and options.explain not in leaves:
+        raise ValueError(f"--explain {options.explain}: the names are {', '.join(leaves)}")
+    print(text_tree(result, options.depth))
+    if options.explain is not None:
+        from micrograd_mlp import explain
+
+        print(f"\n{explain(result, leaves[options.explain])}")
+    _write_pictures(result, options)
+
+
+def _result_of_formula(options: argparse.Namespace) -> tuple[Value, dict[str, Value]]:
+    """The formula's result after its backward pass, and its leaves."""
+    expression, leaves = _formula(options)
+    try:
+        with detect_anomaly():
+            expression(leaves).backward()
+    except FloatingPointError as error:
+        what = re.split(", from finite operands|: local derivative", str(error))[0]
+        names = " and ".join(expression.names)
+        print(f"micrograd-mlp: {what}: other numbers for {names} give a finite result", file=sys.stderr)
+    for leaf in leaves.values():
+        leaf.grad = 0.0
+    result = expression(leaves)
+    result.backward()
+    return result, leaves
+
+
+def _formula(options: argparse.Namespace) -> tuple[Expression, dict[str, Value]]:
+    """The parsed formula, and a leaf for each of its names."""
+    from micrograd_mlp.app.formulas import parse
+
+    expression = parse(options.formula)
+    values = _numbers(options, list(expression.names), f"the formula {expression.text}")
+    return expression, {name: Value(values[name], name) for name in expression.names}
+
+
+def _network(options: argparse.Namespace) -> tuple[Value, dict[str, Value]]:
+    """One output of a saved network, and a leaf for each of its inputs x1, x2, …."""
+    model, scales = _load_network(options.formula.strip())
+    names = [f"x{k}" for k in range(1, model.n_inputs + 1)]
+    values = _numbers(options, names, "the network's inputs")
+    numbers = [scale(values[name]) for scale, name in zip(scales, names)]
+    leaves = {name: Value(x, f"x[{k}]") for k, (name, x) in enumerate(zip(names, numbers), start=1)}
+    outputs = model(list(leaves.values()))
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    if not 1 <= options.output <= len(outputs):
+        raise ValueError(f"--output {options.output}: the network has the outputs 1 to {len(outputs)}")
+    return outputs[options.output - 1], leaves
+
+
+def _load_network(path: str) -> tuple[MLP, Sequence[Callable[[float], float]]]:
+    """A network from a file of `MLP.save`, or of `train` with the standardisation of its inputs."""
+    from micrograd_mlp import MLP
+    from micrograd_mlp.app.tables import TableModel
+
+    try:
+        model = MLP.load(path)
+    except ValueError as error:
+        try:
+            table = TableModel.load(path)
+        except ValueError:
+            raise error from None
+        return table.network, [scale.apply for scale in table.scales]
+    return model, [float] * model.n_inputs
+
+
+def _numbers(options: argparse.Namespace, names: list[str], where: str) -> Mapping[str, float]:
+    """The number that the user gave for each name."""
+    from micrograd_mlp.app.formulas import ExpressionError, parse_assignment
+
+    values = dict(map(parse_assignment, options.values))
+    if len(values) != len(options.values):
+        raise ExpressionError(f"one name has two numbers: {' '.join(options.values)}")
+    if missing := [name for name in names if name not in values]:
+        example = " ".join(f"{name}=1" for name in missing)
+        raise ExpressionError(f"{', '.join(missing)} has no number: add {example}")
+    if unused := [name for name in values if name not in names]:
+        raise ExpressionError(f"{', '.join(unused)} does not occur in {where}")
+    return values
+
+
+def _write_pictures(result: Value, options: argparse.Namespace) -> None:
+    paths = list(filter(None, (options.draw, options.svg, options.png)))
+    if paths or options.steps:
+        print()
+    if paths:
+        from micrograd_mlp import draw
+
+        drawing = draw(result, local=options.local, collapse=options.collapse)
+        if options.draw:
+            drawing.save(options.draw)
+        if options.svg:
+            write_atomically(options.svg, drawing.svg())
+        if options.png:
+            write_atomically(options.png, drawing.png())
+    for path in paths:
+        print(f"drawing: {path}")
+    if options.steps:
+        from micrograd_mlp import step_through
+
+        step_through(result).save(options.steps)
+        print(f"steps:   {options.steps}")
+
+
+# check
+
+
+def _check(options: argparse.Namespace) -> int:
+    from micrograd_mlp.checks.gradcheck import gradcheck
+
+    expression, leaves = _formula(options)
+    report = gradcheck(
+        lambda *_: expression(leaves), list(leaves.values()), order=options.order, raise_exception=False
+    )
+    print(report)
+    n = len(report.rows)
+    print(f"\n{n} of {n} passed" if report else f"\n{len(report.failures)} of {n} did not pass")
+    return 0 if report else 1
