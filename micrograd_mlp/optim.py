@@ -11,15 +11,15 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from micrograd_mlp._require import as_float
+from micrograd_mlp._require import as_float, require_count, require_number
 from micrograd_mlp.engine.value import Value
 
 
 class Setting:
     """A hyperparameter of an optimizer: a finite number that is checked whenever it is set."""
 
-    def __init__(self, allowed: Callable[[float], bool], text: str) -> None:
-        self.allowed, self.text = allowed, text
+    def __init__(self, **limits: float) -> None:
+        self.limits = limits
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -29,25 +29,15 @@ class Setting:
         return number
 
     def __set__(self, optimizer: Any, number: Any) -> None:
-        optimizer.__dict__[self.name] = self.check(number)
-
-    def check(self, number: Any) -> float:
-        """The number as a float, if it is allowed."""
-        try:
-            number = as_float(number)
-        except TypeError as error:
-            raise TypeError(f"{self.name}: {error}") from None
-        if not (math.isfinite(number) and self.allowed(number)):
-            raise ValueError(f"{self.name} must be {self.text}, got {number!r}")
-        return float(number)
+        optimizer.__dict__[self.name] = require_number(self.name, number, **self.limits)
 
 
 def _factor() -> Setting:
-    return Setting(lambda factor: 0.0 <= factor < 1.0, "from 0 to below 1")
+    return Setting(least=0, below=1)
 
 
 def _epsilon() -> Setting:
-    return Setting(lambda eps: eps > 0.0, "above 0")
+    return Setting(above=0)
 
 
 class Optimizer:
@@ -72,7 +62,7 @@ class Optimizer:
     state_names: ClassVar[tuple[str, ...]] = ()
     hyperparameter_names: ClassVar[tuple[str, ...]] = ("lr",)
     rule: ClassVar[Callable[..., tuple[Any, ...]]]
-    lr = Setting(lambda lr: lr >= 0.0, "0 or more")
+    lr = Setting(least=0)
 
     def __init__(self, params: Iterable[Value], lr: float) -> None:
         self.params = list(params)
@@ -127,15 +117,13 @@ class Optimizer:
                 changed then.
         """
         try:
-            name, t = d["optimizer"], d["t"]
+            name, t = d["optimizer"], require_count("t", d["t"])
             settings = {key: as_float(d["hyperparameters"][key]) for key in self.hyperparameter_names}
             state = {key: [as_float(x) for x in d["state"][key]] for key in self.state_names}
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is not the state of an optimizer: {error}") from None
         if name != type(self).__name__:
             raise ValueError(f"this is the state of {name}, not of {type(self).__name__}")
-        if not isinstance(t, int) or t < 0:
-            raise ValueError(f"the number of steps t must be 0 or more, got {t!r:.60}")
         for key, numbers in state.items():
             if len(numbers) != len(self.params):
                 raise ValueError(f"{key} has {len(numbers)} numbers for {len(self.params)} parameters")
@@ -309,8 +297,7 @@ def clip_grad_norm(params: Iterable[Value], max_norm: float) -> float:
     (10.0, 1.0)
     """
     params = list(params)
-    if not max_norm > 0.0:
-        raise ValueError(f"max_norm must be above 0, got {max_norm!r}")
+    max_norm = require_number("max_norm", max_norm, above=0)
     norm = math.hypot(*[p.grad for p in params])
     if not math.isfinite(norm):
         raise ValueError(f"the norm of the gradients is {norm!r}: there is nothing to scale it to")

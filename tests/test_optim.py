@@ -182,7 +182,7 @@ class TestState:
             (lambda d: d.update(optimizer="SGD"), "the state of SGD, not of Adam"),
             (lambda d: d.update(optimizer="AdaGrad"), "the state of AdaGrad, not of Adam"),
             (lambda d: d.update(t=-1), "t must be 0 or more"),
-            (lambda d: d.update(t=1.5), "t must be 0 or more"),
+            (lambda d: d.update(t=1.5), "t must be an int, got 1.5"),
             (lambda d: d["state"].update(m=[0.0, 0.0]), "m has 2 numbers for 1 parameters"),
             (lambda d: d["state"].update(m=[]), "m has 0 numbers for 1 parameters"),
             (lambda d: d["state"].update(m=["0"]), "not the state of an optimizer"),
@@ -250,7 +250,7 @@ class TestBadInput:
         ],
     )
     def test_settings_out_of_range(self, make):
-        with pytest.raises(ValueError, match=r"must be (from 0 to below 1|above 0), got"):
+        with pytest.raises(ValueError, match=r"must be (0 or more and below 1|above 0), got"):
             make([Value(0.0)])
 
     def test_parameters_that_are_none(self):

@@ -8,13 +8,13 @@ anything else.
 from __future__ import annotations
 
 import ast
-import difflib
 import math
 import unicodedata
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from micrograd_mlp._require import nearest
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Constant, Value
@@ -184,8 +184,8 @@ class _Reader:
     def arguments(self, name: str, call: ast.Call, arguments: list[ast.expr]) -> list[ast.expr]:
         """The operands of a call; lists are flattened, as in total([a, b]) and dot([a, b], [c, d])."""
         if name not in TABLE:
-            near = difflib.get_close_matches(name, TABLE, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(TABLE)}"
+            similar = nearest(name, TABLE)
+            hint = f"did you mean {similar}?" if similar else f"there are {', '.join(TABLE)}"
             raise self.error(f"there is no function {name!r:.40}; {hint}", call)
         op = TABLE[name]
         if op.arity is not None:

@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from micrograd_mlp._require import require_choice, require_count, require_number
 from micrograd_mlp.checks.complex_step import CONTINUATIONS, imaginary_slope
 from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.op import Op
@@ -169,13 +170,10 @@ def gradcheck(
       label  analytic  numerical  error  ulps  estimate  verdict
       x             1          1      0     0     2e-16  ok
     """
-    if order not in (1, 2):
-        raise ValueError(f"order is 1 or 2, got {order!r}")
-    if method not in RTOL:
-        raise ValueError(f"method is 'richardson' or 'complex-step', got {method!r}")
-    rtol = RTOL[method] if rtol is None else rtol
-    if not (0.0 <= atol < math.inf and 0.0 <= rtol < math.inf):
-        raise ValueError(f"atol and rtol are finite and not negative, got {atol!r} and {rtol!r}")
+    order = require_count("order", order, least=1, most=2)
+    require_choice("method", method, RTOL)
+    atol = require_number("atol", atol, least=0)
+    rtol = RTOL[method] if rtol is None else require_number("rtol", rtol, least=0)
     if not isinstance(inputs, Sequence) or isinstance(inputs, str) or not inputs:
         raise ValueError(f"inputs is a list of at least one Value or number, got {inputs!r:.60}")
     leaves = [x if isinstance(x, Value) else Value(x) for x in inputs]

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import inspect
-import operator
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograd_mlp._require import random_generator
+from micrograd_mlp._require import random_generator, require_count
 from micrograd_mlp.compiled.loop import Loop
 from micrograd_mlp.compiled.machine import Machine
 from micrograd_mlp.engine.value import Value
@@ -185,16 +184,15 @@ class Program:
         """
         if (steps is None) == (epochs is None):
             raise ValueError("give either steps or epochs")
-        _require_count("steps", steps, 0)
-        _require_count("epochs", epochs, 0)
-        _require_count("batch_size", batch_size, 1)
+        count = require_count("steps", steps) if epochs is None else require_count("epochs", epochs)
+        batch_size = None if batch_size is None else require_count("batch_size", batch_size, least=1)
         with self._lock:
             machine, x, y = self._prepare(X, Y)
             self._require_loss(machine)
             rng = None if batch_size is None else random_generator(seed)
             loop = Loop(machine, optimizer, self.parameters, x, y, batch_size or len(x), rng)
             in_epoch = 1 if epochs is None else loop.steps_in_epoch
-            return loop.go((steps or 0) + (epochs or 0) * in_epoch, in_epoch, callback)
+            return loop.go(count * in_epoch, in_epoch, callback)
 
     def __str__(self) -> str:
         if not self._machines:
@@ -274,12 +272,3 @@ def _takes(f: Callable[..., Any], n_arguments: int) -> bool:
     except ValueError:  # a builtin without a signature
         return n_arguments > 0
     return True
-
-
-def _require_count(name: str, number: Any, least: int) -> None:
-    if number is None:
-        return
-    if isinstance(number, bool) or not hasattr(number, "__index__"):
-        raise TypeError(f"{name} must be an int, got {number!r:.60}")
-    if operator.index(number) < least:
-        raise ValueError(f"{name} must be at least {least}, got {number}")

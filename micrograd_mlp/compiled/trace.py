@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from micrograd_mlp._require import is_sequence
 from micrograd_mlp.engine import table as ops
 from micrograd_mlp.engine.modes import mode as _mode
 from micrograd_mlp.engine.op import Op
@@ -53,7 +54,7 @@ class Graph:
 
 def placeholders(row: Any, label: str) -> Value | list[Value]:
     """Values with one example's numbers: a list for a row, one Value for a number."""
-    if hasattr(row, "__len__"):
+    if is_sequence(row):
         return [Value(number, f"{label}[{k}]") for k, number in enumerate(row, start=1)]
     return Value(row, label)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
+from micrograd_mlp._require import require_kind
 from micrograd_mlp.engine.modes import modes
 from micrograd_mlp.engine.value import Value, constant, describe
 
@@ -68,8 +69,7 @@ def hessian(output: Value, inputs: Sequence[Value]) -> list[list[float]]:
 
 
 def _require_values(output: Any, inputs: Any) -> None:
-    if not isinstance(output, Value):
-        raise TypeError(f"output must be a Value, got {output!r:.60}")
+    require_kind("output", output, Value)
     if isinstance(inputs, Value) or not all(isinstance(x, Value) for x in inputs):
         raise TypeError(f"inputs must be a list of Values, got {inputs!r:.60}")
 

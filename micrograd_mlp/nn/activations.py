@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from micrograd_mlp._require import require_choice
 from micrograd_mlp.engine import table as ops
 from micrograd_mlp.engine.value import Value
 
@@ -29,9 +30,7 @@ def activation_function(sigma: Activation) -> Callable[[Any], Any]:
     """
     if callable(sigma):
         return sigma
-    if sigma not in ACTIVATIONS:
-        known = ", ".join(ACTIVATIONS)
-        raise ValueError(f"unknown activation {sigma!r}; there are {known}, or a function of your own")
+    require_choice("activation", sigma, ACTIVATIONS, other="a function of your own")
     return ACTIVATIONS[sigma]
 
 

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from micrograd_mlp._require import require_choice
+
 if TYPE_CHECKING:
     import random
 
@@ -75,7 +77,5 @@ def initializer(name: str | Initializer, activation: object) -> Initializer:
         return name
     if name == "auto":
         return he_normal if activation in ("relu", "leaky_relu") else xavier_normal
-    if name not in INITIALIZERS:
-        known = ", ".join(["auto", *INITIALIZERS])
-        raise ValueError(f"unknown initializer {name!r}; there are {known}, or a function of your own")
+    require_choice("init", name, ["auto", *INITIALIZERS], other="a function of your own")
     return INITIALIZERS[name]

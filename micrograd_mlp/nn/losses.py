@@ -11,6 +11,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from micrograd_mlp._require import is_sequence
 from micrograd_mlp.engine.table import dot, equal, logsumexp, relu, softplus, total, xlog1py, xlogy
 from micrograd_mlp.engine.value import Value, number_of
 
@@ -28,7 +29,7 @@ def squared_error(y_hat: Any, y: Any) -> Any:
     >>> y_hat.grad
     2.0
     """
-    if not hasattr(y_hat, "__len__") and not hasattr(y, "__len__"):
+    if not is_sequence(y_hat) and not is_sequence(y):
         return 0.5 * (y_hat - y) ** 2
     outputs, targets = _as_list(y_hat), _as_list(y)
     if len(outputs) != len(targets):
@@ -85,7 +86,7 @@ def cross_entropy(logits: Sequence[Any], target: Any) -> Any:
     [0.5, -0.5]
     """
     logits = _as_list(logits)
-    if hasattr(target, "__len__"):
+    if is_sequence(target):
         probabilities = list(target)
         _require_distribution(probabilities, len(logits))
         return logsumexp(logits) - dot(probabilities, logits)
@@ -137,7 +138,7 @@ def l2(parameters: Iterable[Any]) -> Any:
 
 def _as_list(x: Any) -> list[Any]:
     """One output or several: a model with one output returns it bare."""
-    return list(x) if hasattr(x, "__len__") else [x]
+    return list(x) if is_sequence(x) else [x]
 
 
 def _require(loss: str, what: str, seen: Any, holds: bool, expected: str) -> None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from micrograd_mlp._require import as_float, random_generator
+from micrograd_mlp._require import as_float, is_sequence, random_generator, require_count
 from micrograd_mlp.engine.table import dot
 from micrograd_mlp.engine.value import Parameter, Value
 from micrograd_mlp.files import write_atomically
@@ -99,7 +99,7 @@ class Neuron(Module):
         index: int = 1,
         n_outputs: int = 1,
     ) -> None:
-        _require_size("n_inputs", n_inputs)
+        n_inputs = require_count("n_inputs", n_inputs, least=1)
         self.activation = activation
         self.sigma = activation_function(activation)
         draw, rng = initializer(init, activation), random_generator(seed)
@@ -154,7 +154,7 @@ class Layer(Module):
         *,
         layer: int = 1,
     ) -> None:
-        _require_size("n_outputs", n_outputs)
+        n_outputs = require_count("n_outputs", n_outputs, least=1)
         rng = random_generator(seed)
         self.neurons = [
             Neuron(n_inputs, activation, init, rng, layer=layer, index=j, n_outputs=n_outputs)
@@ -208,7 +208,7 @@ class MLP(Module):
         init: str | Initializer = "auto",
         seed: int | random.Random | None = None,
     ) -> None:
-        sizes = list(layer_sizes) if hasattr(layer_sizes, "__len__") else None
+        sizes = list(layer_sizes) if is_sequence(layer_sizes) else None
         if not sizes:
             raise ValueError(
                 f"layer_sizes must list at least one layer, such as [16, 1], got {layer_sizes!r}"
@@ -240,8 +240,8 @@ class MLP(Module):
         Raises:
             ValueError: x has another length.
         """
-        if not hasattr(x, "__len__") or len(x) != self.n_inputs:
-            seen = f"{len(x)}" if hasattr(x, "__len__") else repr(x)
+        if not is_sequence(x) or len(x) != self.n_inputs:
+            seen = f"{len(x)}" if is_sequence(x) else f"{x!r:.60}"
             raise ValueError(f"the model takes {self.n_inputs} inputs for an example, got {seen}")
         a = [x_k if isinstance(x_k, Value) else Value(x_k, f"x[{k}]") for k, x_k in enumerate(x, start=1)]
         for layer in self.layers:
@@ -336,7 +336,7 @@ class MLP(Module):
         _require_fields("parameters", parameters)
         sizes = [config["n_inputs"], *_list_of(int, "layer_sizes", config["layer_sizes"])]
         for size in sizes:
-            _require_size("a size", size)
+            require_count("a size", size, least=1)
         n_parameters = sum((d + 1) * n for d, n in itertools.pairwise(sizes))
         if n_parameters != len(parameters):  # before anything of that size is built
             raise ValueError(f"sizes {sizes} have {n_parameters} parameters, the file has {len(parameters)}")
@@ -355,13 +355,6 @@ def _some(names: set[str]) -> str:
     """A few of the names, for an error message."""
     shown = ", ".join(sorted(names)[:3])
     return f"{len(names)} ({shown}{', …' if len(names) > 3 else ''})" if names else "none"
-
-
-def _require_size(what: str, size: Any) -> None:
-    if not isinstance(size, int) or isinstance(size, bool):
-        raise TypeError(f"{what} must be an int, got {size!r:.60}")
-    if size < 1:
-        raise ValueError(f"{what} must be 1 or more, got {size}")
 
 
 def _require_fields(what: str, content: Any, expected: set[str] | None = None) -> None:

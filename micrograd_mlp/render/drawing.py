@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+from micrograd_mlp._require import require_choice, require_count, require_kind
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render import graphviz_backend
@@ -114,8 +115,15 @@ def draw(
     >>> draw(z, local=True)
     <Drawing: 2 edges; .svg() .png() .save(path) .source>
     """
-    _check(value, highlight, rankdir=rankdir, group_by=group_by, collapse=collapse)
-    _check_sizes(max_nodes=(max_nodes, 1), depth=(depth, 0), digits=(digits, 1))
+    require_kind("value", value, Value)
+    if highlight is not None:
+        require_kind("highlight", highlight, Value)
+    require_choice("rankdir", rankdir, ["LR", "TB"])
+    require_choice("group_by", group_by, ["neuron", "layer", None])
+    require_choice("collapse", collapse, ["neuron", "layer", None])
+    max_nodes = require_count("max_nodes", max_nodes, least=1)
+    depth = None if depth is None else require_count("depth", depth)
+    digits = require_count("digits", digits, least=1)
     order = value.topological_order()
     on_path = set() if highlight is None else paths_from(highlight, order)
     graph = FoldedGraph(find_groups(order, collapse))
@@ -123,32 +131,3 @@ def draw(
     hidden = len(order) - sum(len(nodes_of(box)) for box in shown)
     frames = [] if collapse in ("layer", group_by) else find_groups(order, group_by)
     return Drawing(write_dot(graph, shown, hidden, frames, on_path, rankdir, local, digits))
-
-
-_KNOWN = {
-    "rankdir": ("LR", "TB"),
-    "group_by": ("neuron", "layer", None),
-    "collapse": ("neuron", "layer", None),
-}
-
-
-def _check(value: Any, highlight: Any, **options: Any) -> None:
-    if not isinstance(value, Value):
-        hint = ": draw one of them, or the loss" if isinstance(value, list | tuple) else ""
-        raise TypeError(f"draw shows the graph of one Value, got {value!r:.60}{hint}")
-    if not isinstance(highlight, Value | None):
-        raise TypeError(f"highlight is a node of the graph, got {highlight!r:.60}")
-    for name, given in options.items():
-        if given not in _KNOWN[name]:
-            known = " or ".join(map(repr, _KNOWN[name]))
-            raise ValueError(f"{name} must be {known}, got {given!r:.60}")
-
-
-def _check_sizes(**sizes: tuple[Any, int]) -> None:
-    for name, (given, least) in sizes.items():
-        if given is None and name == "depth":
-            continue
-        if not isinstance(given, int) or isinstance(given, bool):
-            raise TypeError(f"{name} must be an int, got {given!r:.60}")
-        if given < least:
-            raise ValueError(f"{name} must be {least} or more, got {given}")

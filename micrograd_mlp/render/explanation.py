@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Value
@@ -63,11 +64,9 @@ def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:
     Sum over paths:   -2.0
     Backpropagation:  -2.0, the same
     """
-    for name, node in (("output", output), ("wrt", wrt)):
-        if not isinstance(node, Value):
-            raise TypeError(f"explain: {name} must be one Value, got {node!r:.60}")
-    if not isinstance(max_paths, int) or max_paths < 1:
-        raise ValueError(f"explain: max_paths must be an integer of at least 1, got {max_paths!r:.60}")
+    require_kind("output", output, Value)
+    require_kind("wrt", wrt, Value)
+    max_paths = require_count("max_paths", max_paths, least=1)
     [gradient] = grad(output, [wrt])
     paths = largest_paths(output, wrt, max_paths)
     return Explanation(output, wrt, gradient, paths.listed, paths.count, paths.remainder)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from micrograd_mlp._require import as_float
+from micrograd_mlp._require import as_float, is_sequence
 from micrograd_mlp.engine.modes import no_grad
 from micrograd_mlp.engine.value import number_of
 
@@ -312,7 +312,7 @@ def _examples(X: Sequence[Sequence[Any]], Y: Sequence[Any]) -> tuple[list[list[f
 
 def _class_scores(output: Any, threshold: float) -> list[float]:
     """One number for each class, the largest being what the model says."""
-    numbers = [number_of(x) for x in output] if hasattr(output, "__len__") else [number_of(output)]
+    numbers = [number_of(x) for x in output] if is_sequence(output) else [number_of(output)]
     return [threshold - numbers[0], numbers[0] - threshold] if len(numbers) == 1 else numbers
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render.notation import ATOM, Term, Text
@@ -55,8 +56,8 @@ def step_through(output: Value, *, max_nodes: int = 500) -> StepThrough:
     >>> print(page.steps[4].text)
     w.grad += ∂f/∂w · f.grad = 2 · 1 = 2
     """
-    if not isinstance(output, Value):
-        raise TypeError(f"step_through shows the graph of one Value, got {output!r:.60}")
+    require_kind("output", output, Value)
+    max_nodes = require_count("max_nodes", max_nodes, least=1)
     order = output.topological_order()
     if len(order) > max_nodes:
         raise ValueError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from typing import NamedTuple
 
+from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.text import columns, kind, number, printable
 
@@ -68,15 +69,12 @@ def tree(
         │   └── x  data=2  grad=0.5
         └── b  data=-1  grad=1
     """
-    if not isinstance(value, Value):
-        raise TypeError(f"tree shows a Value, got {value!r:.60}")
+    require_kind("value", value, Value)
     if width is None:
         width = max(shutil.get_terminal_size().columns, 20)
-    for name, given, least in (("depth", depth, 0), ("width", width, 20), ("digits", digits, 1)):
-        if given is not None and (not isinstance(given, int) or isinstance(given, bool)):
-            raise TypeError(f"{name} must be an int, got {given!r:.60}")
-        if given is not None and given < least:
-            raise ValueError(f"{name} must be {least} or more, got {given}")
+    width = require_count("width", width, least=20)
+    depth = None if depth is None else require_count("depth", depth)
+    digits = require_count("digits", digits, least=1)
 
     letters = _ASCII if ascii else _BOX
     lines = _walk(value, depth, width // 2, letters)

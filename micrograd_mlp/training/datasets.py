@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import TypeVar
 
-from micrograd_mlp._require import as_float, random_generator
+from micrograd_mlp._require import random_generator, require_count, require_number
 
 Rows = list[list[float]]
 Seed = int | random.Random | None
@@ -75,8 +75,7 @@ def circles(
     >>> sorted({(round(math.hypot(*row), 6), k) for row, k in zip(X, y)})
     [(0.5, 1), (1.0, 0)]
     """
-    if not 0.0 < as_float(factor) < 1.0:
-        raise ValueError(f"factor must be above 0 and below 1, got {factor!r}")
+    factor = require_number("factor", factor, above=0, below=1)
 
     def point(k: int, t: float) -> list[float]:
         radius, angle = (1.0, factor)[k], 2.0 * math.pi * t
@@ -107,8 +106,8 @@ def spirals(
     >>> [y.count(k) for k in range(3)]
     [30, 30, 30]
     """
-    _require_count("n_classes", n_classes)
-    turns = as_float(turns)
+    n_classes = require_count("n_classes", n_classes, least=1)
+    turns = require_number("turns", turns)
 
     def point(k: int, t: float) -> list[float]:
         angle = 2.0 * math.pi * (turns * t + k / n_classes)
@@ -172,8 +171,7 @@ def train_test_split(
         raise ValueError(f"X has {len(X)} rows, but y has {len(y)} targets")
     if len(X) < 2:
         raise ValueError(f"a split needs 2 examples or more, got {len(X)}")
-    if not 0.0 < as_float(test_size) < 1.0:
-        raise ValueError(f"test_size must be above 0 and below 1, got {test_size!r}")
+    test_size = require_number("test_size", test_size, above=0, below=1)
     order = list(range(len(X)))
     random_generator(seed).shuffle(order)
     n_test = min(max(round(test_size * len(X)), 1), len(X) - 1)
@@ -193,9 +191,8 @@ def _shape(
 
     On a closed curve t = 1 is the point t = 0 again, and is left out.
     """
-    _require_count("n", n)
-    if not 0.0 <= as_float(noise) < math.inf:
-        raise ValueError(f"noise must be 0 or more, got {noise!r}")
+    n = require_count("n", n, least=1)
+    noise = require_number("noise", noise, least=0)
     rng = random_generator(seed)
     examples: list[tuple[list[float], int]] = []
     for k in range(n_classes):
@@ -205,10 +202,3 @@ def _shape(
         examples += [([x + rng.gauss(0.0, noise) for x in xs], k) for xs in curve]
     rng.shuffle(examples)
     return [x for x, _ in examples], [k for _, k in examples]
-
-
-def _require_count(what: str, count: int) -> None:
-    if not isinstance(count, int) or isinstance(count, bool):
-        raise TypeError(f"{what} must be an int, got {count!r:.60}")
-    if count < 1:
-        raise ValueError(f"{what} must be 1 or more, got {count}")

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from micrograd_mlp._require import as_float, random_generator
+from micrograd_mlp._require import as_float, is_sequence, random_generator, require_count, require_examples
 from micrograd_mlp.engine.modes import no_grad
 from micrograd_mlp.engine.table import total
 from micrograd_mlp.engine.value import number_of
@@ -119,11 +119,11 @@ def fit(
     >>> history.losses[-1] < 0.1, accuracy(model, X, y)
     (True, 1.0)
     """
-    rows, targets = _examples("X", "Y", X, Y)
-    held_out = None if validation is None else _examples("validation X", "validation Y", *validation)
-    _require_count("epochs", epochs, 0)
-    _require_count("batch_size", len(rows) if batch_size is None else batch_size, 1)
-    _require_count("checkpoint_every", checkpoint_every, 1)
+    rows, targets = require_examples(X, Y)
+    held_out = None if validation is None else require_examples(*validation, "validation X", "validation Y")
+    epochs = require_count("epochs", epochs)
+    batch_size = None if batch_size is None else require_count("batch_size", batch_size, least=1)
+    checkpoint_every = require_count("checkpoint_every", checkpoint_every, least=1)
     _require_own_parameters(model, optimizer)
     rng, history = random_generator(seed), History()
     saved = None
@@ -170,12 +170,12 @@ def accuracy(
     >>> accuracy(lambda x: x[0] - 0.5, [[0.0], [1.0], [2.0]], [0, 1, 0])
     0.6666666666666666
     """
-    rows, targets = _examples("X", "Y", X, Y)
+    rows, targets = require_examples(X, Y)
     right = 0
     with no_grad():
         for x, y in zip(rows, targets):
             output = model(x)
-            if hasattr(output, "__len__"):
+            if is_sequence(output):
                 right += max(range(len(output)), key=lambda k: number_of(output[k])) == y
             else:
                 right += (number_of(output) > 0.0) == (y > 0)
@@ -342,44 +342,6 @@ def _batches(n: int, batch_size: int | None, rng: random.Random) -> Iterator[lis
 
 
 # Bad input
-
-
-def _examples(x_name: str, y_name: str, X: Any, Y: Any) -> tuple[Rows, list[Any]]:
-    """Rows of finite floats and their targets, whatever lists or arrays they came in."""
-    if len(X) != len(Y):
-        raise ValueError(f"{x_name} has {len(X)} rows, but {y_name} has {len(Y)} targets")
-    if len(X) == 0:
-        raise ValueError(f"{x_name} is empty: there is nothing to train on")
-    rows = [_row(f"{x_name}[{i}]", row) for i, row in enumerate(X)]
-    targets = [
-        _row(f"{y_name}[{i}]", y) if hasattr(y, "__len__") else _finite(f"{y_name}[{i}]", y)
-        for i, y in enumerate(Y)
-    ]
-    return rows, targets
-
-
-def _row(name: str, row: Any) -> list[float]:
-    if not hasattr(row, "__len__") or isinstance(row, str):
-        raise ValueError(f"{name} must be a row of numbers, got {row!r:.60}")
-    return [float(_finite(f"{name}[{k}]", x)) for k, x in enumerate(row)]
-
-
-def _finite(name: str, x: Any) -> float:
-    """The number; an int stays one, since a class index may be used to look something up."""
-    try:
-        number = as_float(x)
-    except TypeError as error:
-        raise ValueError(f"{name}: {error}") from None
-    if not math.isfinite(number):
-        raise ValueError(f"{name} is {number!r}: training needs finite numbers")
-    return x.__index__() if hasattr(x, "__index__") else number
-
-
-def _require_count(what: str, count: Any, least: int) -> None:
-    if not isinstance(count, int) or isinstance(count, bool):
-        raise TypeError(f"{what} must be an int, got {count!r:.60}")
-    if count < least:
-        raise ValueError(f"{what} must be {least} or more, got {count}")
 
 
 def _require_own_parameters(model: Any, optimizer: Optimizer) -> None:

@@ -402,10 +402,10 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"order": 3}, "order is 1 or 2, got 3"),
-            ({"atol": -1.0}, "atol and rtol"),
-            ({"rtol": math.nan}, "atol and rtol"),
-            ({"method": "cs"}, "method is 'richardson' or 'complex-step', got 'cs'"),
+            ({"order": 3}, "order must be from 1 to 2, got 3"),
+            ({"atol": -1.0}, "atol must be 0 or more, got -1.0"),
+            ({"rtol": math.nan}, "rtol must be 0 or more, got nan"),
+            ({"method": "cs"}, "method must be 'richardson' or 'complex-step', got 'cs'"),
         ],
     )
     def test_options(self, options, message):

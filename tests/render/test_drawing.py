@@ -489,14 +489,14 @@ def test_the_package_is_imported_without_graphviz():
     ("options", "error", "message"),
     [
         ({"rankdir": "RL"}, ValueError, "rankdir must be 'LR' or 'TB', got 'RL'"),
-        ({"group_by": "network"}, ValueError, "group_by must be 'neuron' or 'layer' or None, got 'network'"),
+        ({"group_by": "network"}, ValueError, "group_by must be 'neuron', 'layer' or None, got 'network'"),
         ({"collapse": True}, ValueError, "collapse must be .* got True"),
         ({"max_nodes": 0}, ValueError, "max_nodes must be 1 or more, got 0"),
         ({"max_nodes": None}, TypeError, "max_nodes must be an int, got None"),
         ({"depth": -1}, ValueError, "depth must be 0 or more, got -1"),
         ({"depth": 1.5}, TypeError, "depth must be an int, got 1.5"),
         ({"digits": 0}, ValueError, "digits must be 1 or more, got 0"),
-        ({"highlight": "x"}, TypeError, "highlight is a node of the graph, got 'x'"),
+        ({"highlight": "x"}, TypeError, "highlight must be a Value, got 'x'"),
         ({"highlight": Value(1.0, "other")}, ValueError, "highlight: other is not in this graph"),
     ],
 )
@@ -507,5 +507,5 @@ def test_a_wrong_option_is_an_error_that_says_what_is_right(options, error, mess
 
 @pytest.mark.parametrize("value", [1.0, None, "x", [Value(1.0)]])
 def test_only_a_value_has_a_graph(value):
-    with pytest.raises(TypeError, match="draw shows the graph of one Value, got"):
+    with pytest.raises(TypeError, match="value must be a Value, got"):
         draw(value)

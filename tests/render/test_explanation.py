@@ -381,12 +381,14 @@ def test_brackets_where_they_are_needed(formula, text, latex):
 
 def test_what_cannot_be_explained_is_named():
     x = Value(1.0, "x")
-    with pytest.raises(TypeError, match="output must be one Value, got 3"):
+    with pytest.raises(TypeError, match="output must be a Value, got 3"):
         explain(3.0, x)
-    with pytest.raises(TypeError, match="wrt must be one Value, got \\["):
+    with pytest.raises(TypeError, match="wrt must be a Value, got \\["):
         explain(x * 2.0, [x])
-    with pytest.raises(ValueError, match="max_paths must be an integer of at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_paths must be 1 or more, got 0"):
         explain(x * 2.0, x, max_paths=0)
+    with pytest.raises(TypeError, match="max_paths must be an int, got True"):
+        explain(x * 2.0, x, max_paths=True)
     with no_grad(), pytest.raises(RuntimeError, match="no_grad"):
         explain(x, x)
 

@@ -243,7 +243,7 @@ def test_numbers_that_no_longer_belong_together_are_refused():
 
 
 def test_only_values():
-    with pytest.raises(TypeError, match="one Value, got \\["):
+    with pytest.raises(TypeError, match="output must be a Value, got \\["):
         step_through([Value(1.0)])
 
 

@@ -198,5 +198,5 @@ def test_a_wrong_option_is_an_error(options, error, message):
 
 
 def test_only_a_value_has_a_tree():
-    with pytest.raises(TypeError, match=r"tree shows a Value, got 1\.0"):
+    with pytest.raises(TypeError, match=r"value must be a Value, got 1\.0"):
         tree(1.0)

@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 
+import numpy as np
 import pytest
 
 from micrograd_mlp import (
@@ -354,12 +355,12 @@ def refused(match, error=ValueError, **changes):
 
 
 def test_examples_that_do_not_fit_are_refused():
-    refused("X has 1 rows, but Y has 5 targets", X=[[1.0, 2.0]])
+    refused("X has 1 examples, but Y has 5 targets", X=[[1.0, 2.0]])
     refused("X is empty", X=[], Y=[])
-    refused("validation X has 5 rows, but validation Y has 1", validation=(X, [1.0]))
+    refused("validation X has 5 examples, but validation Y has 1", validation=(X, [1.0]))
     refused(r"the model takes 2 inputs for an example, got 3", X=[[1.0, 2.0, 3.0]] * 5)
-    refused(r"X\[0\] must be a row of numbers, got 1\.0", X=[1.0] * 5)
-    refused(r"X\[1\] must be a row of numbers, got 'ab'", X=[[1.0, 2.0], "ab", *X[2:]])
+    refused(r"X\[0\] must be a list of numbers, got 1\.0", X=[1.0] * 5)
+    refused(r"X\[1\] must be a list of numbers, got 'ab'", X=[[1.0, 2.0], "ab", *X[2:]])
     refused(r"X\[4\]\[1\] is nan", X=[*X[:4], [1.0, math.nan]])
     refused(r"X\[4\]\[0\]: expected a real number, got None", X=[*X[:4], [None, 1.0]])
     refused(r"Y\[2\] is inf", Y=[1.0, 1.0, math.inf, 1.0, 1.0])
@@ -372,9 +373,17 @@ def test_settings_out_of_range_are_refused():
     refused("epochs must be an int, got 2.5", TypeError, epochs=2.5)
     refused("batch_size must be 1 or more, got 0", batch_size=0)
     refused("batch_size must be an int, got '8'", TypeError, batch_size="8")
+    refused("batch_size must be an int, got True", TypeError, batch_size=True)
     refused("checkpoint_every must be 1 or more, got 0", checkpoint_every=0)
     other = small_model()
     refused("adjusts none of the model's parameters", optimizer=SGD(other.parameters(), 0.1))
+
+
+def test_counts_of_numpy_are_counts():
+    model = small_model()
+    optimizer = SGD(model.parameters(), 0.1)
+    history = fit(model, squared_error, X, Y, optimizer, np.int64(2), batch_size=np.int64(2))
+    assert len(history.losses) == 2
 
 
 def test_no_epochs_are_no_training():
