@@ -30,7 +30,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from micrograd_mlp.checks.gradcheck import GradCheckError, GradCheckReport, gradcheck
+from micrograd_mlp.checks import GradCheckError, GradCheckReport, gradcheck
 from micrograd_mlp.engine.differentiate import grad, hessian
 from micrograd_mlp.engine.modes import detect_anomaly, no_grad
 from micrograd_mlp.engine.op import Op, primitive

@@ -81,7 +81,7 @@ def test_is_there(name):
 
 def test_functions_are_functions_even_after_their_modules_were_imported():
     code = (
-        "import inspect, micrograd_mlp.checks.gradcheck, micrograd_mlp.render.drawing\n"
+        "import inspect, micrograd_mlp.checks.check, micrograd_mlp.render.drawing\n"
         "import micrograd_mlp.training.fit\n"
         "from micrograd_mlp import draw, explain, fit, grad, gradcheck, tree\n"
         "assert all(map(inspect.isfunction, (draw, explain, fit, grad, gradcheck, tree)))"

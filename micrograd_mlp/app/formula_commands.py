@@ -193,7 +193,7 @@ def _write_pictures(result: Value, options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from micrograd_mlp.checks.gradcheck import gradcheck
+    from micrograd_mlp.checks import gradcheck
 
     expression, leaves = _formula(options)
     report = gradcheck(

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from micrograd_mlp.app.tables import Table, parse_table
-from micrograd_mlp.checks.gradcheck import gradcheck
+from micrograd_mlp.checks import gradcheck
 from micrograd_mlp.engine.table import sigmoid
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.nn.losses import squared_error

@@ -16,6 +16,11 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 
+from micrograd_mlp.engine.differentiate import grad
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.table import TABLE
+from micrograd_mlp.engine.value import Value
+
 
 def _power(z: complex, w: complex) -> complex:
     if z == 0.0 or (z.real == 0.0 and w.imag == 0.0):
@@ -100,3 +105,48 @@ def imaginary_slope(
         slope = math.nan
     longest = h * max(map(abs, direction))
     return slope, (sys.float_info.min + longest**3) / h
+
+
+def slope_in_graph(output: Value, x: Value) -> tuple[float, float]:
+    """The derivative of the output by x, and how far it and the graph's may be apart by rounding.
+
+    From x to the output, every node adds up how it moves with its operands: ∂v/∂x = Im F(p + ih·∂p/∂x) / h,
+    where F is the operation on complex numbers. The graph's local derivatives have no part in it.
+    """
+    order = output.topological_order()
+    slopes, uncertainty = {x: 1.0}, 0.0
+    for node, adjoint in zip(order, grad(output, order)):
+        if node.op is None:
+            continue
+        direction = [slopes.get(parent, 0.0) for parent in node.parents]
+        if not any(direction):
+            continue
+        numbers = [parent.data for parent in node.parents]
+        slopes[node], underflow = _slope_of(node.op, numbers, direction)
+        # A local derivative is rounded, and so is the node's own value, which it may be written with.
+        partials = node.op.partials(math.nextafter(node.data, math.inf), *numbers)
+        rounding = [
+            abs(t) * (math.ulp(d) + abs(shifted - d))
+            for t, d, shifted in zip(direction, node.local_grads, partials)
+            if t != 0.0
+        ]
+        uncertainty += abs(adjoint) * (sum(rounding) + underflow)
+    return slopes.get(output, 0.0), uncertainty
+
+
+def _slope_of(op: Op, numbers: list[float], direction: list[float]) -> tuple[float, float]:
+    f: Callable[..., complex] = op.forward
+    if op.name in TABLE and f is TABLE[op.name].forward:
+        if op.name not in CONTINUATIONS:
+            raise ValueError(
+                f"the complex step needs analytic operations, and {op.name} is not one: "
+                "use method='richardson', the default"
+            )
+        f = CONTINUATIONS[op.name]
+    try:
+        return imaginary_slope(f, numbers, direction)
+    except TypeError as error:
+        raise ValueError(
+            f"the complex step needs operations on complex numbers, and {op.name} takes none ({error}): "
+            "use method='richardson', the default"
+        ) from None

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import micrograd_mlp
-from micrograd_mlp.checks.gradcheck import gradcheck
+from micrograd_mlp.checks.check import gradcheck
 from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE

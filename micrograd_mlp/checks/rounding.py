@@ -1,0 +1,50 @@
+"""What rounding does to the value of a graph: how uncertain it is, and what it may have swallowed."""
+
+from __future__ import annotations
+
+import math
+
+from micrograd_mlp.engine.differentiate import grad
+from micrograd_mlp.engine.value import Value
+
+LEAST_SLOPE = 1e-8  # smaller slopes, as a part of those nearby or of terms that cancelled, count as zero
+
+
+def rounding(output: Value) -> float:
+    """How uncertain the output is because every node of its graph was rounded, to first order."""
+    nodes = output.topological_order()
+    shares = [adjoint * math.ulp(node.data) for node, adjoint in zip(nodes, grad(output, nodes))]
+    return math.hypot(*[share for share in shares if math.isfinite(share)])
+
+
+def contributions(output: Value) -> dict[Value, float]:
+    """For every node, Σ over its paths to the output of Π|local derivatives|: what may have cancelled."""
+    sums = {output: 1.0}
+    for node in reversed(output.topological_order()):
+        for parent, local_grad in zip(node.parents, node.local_grads):
+            sums[parent] = sums.get(parent, 0.0) + abs(local_grad) * sums[node]
+    return sums
+
+
+def rounded_away(output: Value, x: Value, step: float) -> bool:
+    """Where f is level to the last bit, may that be rounding, as in 1e16 + x, and not f, as in relu(x - 5)?
+
+    The graph is computed again with x one step up and one step down. A node that is the same on both
+    sides though its operands are not has rounded the difference away if, by its local derivatives, it
+    should differ, or if it is so large that it could not. Then it may be off by one unit in its last
+    place: would that show in f?
+    """
+    up, down = {x: x.data + step}, {x: x.data - step}
+    for node in output.topological_order():
+        if node.op is None or up.keys().isdisjoint(node.parents):
+            continue
+        above, below = [
+            node.op.forward(*[side.get(parent, parent.data) for parent in node.parents])
+            for side in (up, down)
+        ]
+        if above == below:
+            differing = [d for p, d in zip(node.parents, node.local_grads) if p in up and up[p] != down[p]]
+            if any(differing) or (differing and math.ulp(above) > LEAST_SLOPE * step):
+                above = math.nextafter(above, math.inf)
+        up[node], down[node] = above, below
+    return output in up and up[output] != down[output]
