@@ -9,29 +9,26 @@ from __future__ import annotations
 import html
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from graphviz import Digraph
 
-from micrograd_mlp.engine.value import Constant, Parameter, Value
-from micrograd_mlp.render.boxes import Box, Edge, FoldedGraph, Group, nodes_of
-from micrograd_mlp.render.text import kind, number, printable
+from micrograd_mlp.engine.value import Constant, Value
+from micrograd_mlp.render.scene import PALETTE, Box, Edge, FoldedGraph, Group, Scene, kind, nodes_of, symbol
+from micrograd_mlp.render.text import number, printable
 
-# Every node has its own light fill and dark text, and lines are mid-grey, so that a drawing without a
-# background can be read on a light page and on a dark one.
 _TEXT, _MUTED, _LINE, _HIGHLIGHT = "#1f2430", "#5b6270", "#808080", "#e8590c"
 _CHIP, _FRAME = "#f3f4f6", "#f6f3fc"
-_STYLES = {  # shape, style, fill, border
-    "input": ("ellipse", "filled", "#d6e8fd", "#2f7de0"),
-    "parameter": ("box", "filled", "#fdebb8", "#c98500"),
-    "constant": ("note", "filled", "#e4e6eb", "#7a8190"),
-    "op": ("box", "filled,rounded", "#dcf3e1", "#2e9e57"),
-    "neuron": ("box", "filled,rounded,bold", "#ebe2fc", "#8257d8"),
-    "layer": ("box", "filled,rounded,bold", "#ebe2fc", "#8257d8"),
-    "parameters": ("box", "filled,bold", "#fdebb8", "#c98500"),
+_SHAPES = {  # shape, style, and the kind whose colours it has
+    "input": ("ellipse", "filled", "input"),
+    "parameter": ("box", "filled", "parameter"),
+    "constant": ("note", "filled", "constant"),
+    "op": ("box", "filled,rounded", "op"),
+    "neuron": ("box", "filled,rounded,bold", "group"),
+    "layer": ("box", "filled,rounded,bold", "group"),
+    "parameters": ("box", "filled,bold", "parameter"),
 }
 _FONT = "Arial"  # measured alike by all renderers, whether it is installed or not
-_SYMBOLS = {"*": "×", "-": "−", "**": "^"}  # what is typed in a program is hard to see alone in a node
 _LABEL_LENGTH = 32  # letters; the rest is cut, and stands in the tooltip
 _TOOLTIP_LENGTH = 2000
 _MANY = 500  # boxes; for more the layout would take long
@@ -39,6 +36,7 @@ _VECTOR_LENGTH = 4  # numbers of a folded layer's z and a; the rest are cut
 
 
 def write_dot(
+    scene: Scene,
     graph: FoldedGraph,
     shown: Mapping[Box, None],
     hidden: int,
@@ -51,6 +49,7 @@ def write_dot(
     """DOT text for a drawing.
 
     Args:
+        scene: names and kinds of the nodes.
         graph: the graph after folding.
         shown: the boxes to draw.
         hidden: how many nodes are in none of them.
@@ -60,7 +59,7 @@ def write_dot(
         local: whether edges carry their local derivatives.
         digits: significant digits.
     """
-    return _Writer(graph, shown, on_path, local, digits).write(hidden, frames, rankdir)
+    return _Writer(scene, graph, shown, on_path, local, digits).write(hidden, frames, rankdir)
 
 
 class _Writer:
@@ -68,12 +67,14 @@ class _Writer:
 
     def __init__(
         self,
+        scene: Scene,
         graph: FoldedGraph,
         shown: Mapping[Box, None],
         on_path: set[Value],
         local: bool,
         digits: int,
     ) -> None:
+        self.scene = scene
         self.on_path = on_path
         self.local = local
         self.digits = digits
@@ -85,11 +86,25 @@ class _Writer:
 
     def write(self, hidden: int, frames: Iterable[Group], rankdir: str) -> str:
         edges = {box: self.sources(box) for box in self.ids}
+        dot = self.new_graph(rankdir, most_edges=max(map(len, edges.values())))
+        framed = self.write_frames(dot, frames)
+        for box in self.ids:
+            if box not in framed:
+                self.write_box(dot, box)
+        if hidden:
+            text = f"{hidden:,} more node{'s' if hidden > 1 else ''}"
+            style = {"style": "dashed,filled,rounded", "fillcolor": _CHIP, "color": _LINE}
+            dot.node("more", text, shape="box", margin="0.15,0.1", tooltip=text, **style)
+        for box, sources in edges.items():
+            self.write_edges(dot, box, sources)
+        return str(dot.source)
+
+    def new_graph(self, rankdir: str, most_edges: int) -> Digraph:
         dot = Digraph(
             graph_attr={
                 "rankdir": rankdir, "bgcolor": "transparent", "pad": "0.2", "nodesep": "0.18",
                 # Many edges into one node need room to spread.
-                "ranksep": f"{min(max(0.45, 0.1 * max(map(len, edges.values()))), 1.6):.2f}",
+                "ranksep": f"{min(max(0.45, 0.1 * most_edges), 1.6):.2f}",
                 "fontname": _FONT, "fontsize": "11", "fontcolor": _TEXT, "tooltip": " ",
             },
             node_attr={"fontname": _FONT, "fontsize": "11", "fontcolor": _TEXT, "margin": "0.08,0.05"},
@@ -99,6 +114,10 @@ class _Writer:
             dot.graph_attr |= {"mclimit": "0.1", "nslimit": "0.5"}  # search less for the finest layout
         if any(isinstance(box, Group) for box in self.ids):
             dot.graph_attr["ordering"] = "in"  # neuron 1 above neuron 2, which all have the same edges
+        return dot
+
+    def write_frames(self, dot: Digraph, frames: Iterable[Group]) -> set[Box]:
+        """Write each frame with the boxes in it, and return these boxes."""
         framed: set[Box] = set()
         for i, frame in enumerate(frames):
             held = {self.graph.box(node) for node in frame.nodes} - framed
@@ -108,24 +127,7 @@ class _Writer:
                 with dot.subgraph(name=f"cluster_{i}", graph_attr=_frame(frame)) as cluster:
                     for box in inside:
                         self.write_box(cluster, box)
-        for box in self.ids:
-            if box not in framed:
-                self.write_box(dot, box)
-        if hidden:
-            text = f"{hidden:,} more node{'s' if hidden > 1 else ''}"
-            style = {"style": "dashed,filled,rounded", "fillcolor": _CHIP, "color": _LINE}
-            dot.node("more", text, shape="box", margin="0.15,0.1", tooltip=text, **style)
-        for box, sources in edges.items():
-            for source, uses in sources.items():
-                if source not in self.ids:
-                    continue
-                # One edge for each use of a parent; one for all of them where something is folded.
-                together = isinstance(source, Group) or isinstance(box, Group)
-                for part in [uses] if together else [[use] for use in uses]:
-                    self.write_edge(dot, source, box, part)
-            if not sources.keys() <= self.ids.keys():
-                dot.edge("more", self.ids[box], style="dashed")
-        return str(dot.source)
+        return framed
 
     def sources(self, box: Box) -> dict[Box, list[Edge]]:
         """The boxes with an edge into this one."""
@@ -135,39 +137,50 @@ class _Writer:
         return found
 
     def write_box(self, dot: Digraph, box: Box) -> None:
-        shape, style, fill, border = _STYLES[box.level if isinstance(box, Group) else kind(box)]
+        shape, style, colours = _SHAPES[box.level if isinstance(box, Group) else kind(box)]
+        fill, border = PALETTE[colours]
         attributes = {"shape": shape, "style": style, "fillcolor": fill, "color": border}
         if not self.on_path.isdisjoint(nodes_of(box)):
             attributes |= {"color": _HIGHLIGHT, "penwidth": "2.5"}
         if isinstance(box, Constant):
             attributes |= {"width": "0.35", "height": "0.3"}
         label = self.group_label(box) if isinstance(box, Group) else self.node_label(box, border)
-        lines = (line for node in nodes_of(box) if node.label or node is box for line in _in_full(node))
+        lines = (line for node in nodes_of(box) if node.label or node is box for line in self.in_full(node))
         dot.node(self.ids[box], label, tooltip=_tooltip(lines), **attributes)
 
     def node_label(self, node: Value, border: str) -> str:
-        """The label, data and gradient; an operation's symbol stands beside them."""
-        if isinstance(node, Constant):  # what lands in a constant's gradient means nothing
-            name = f"{_text(node.label)} = " if node.label else ""
-            return f"<{name}{self.number(node.data)}>"
-        rows = _rows([("data", self.number(node.data)), ("grad", self.number(node.grad))])
-        if node.label:
-            rows = f"{_title(_text(node.label))}{rows}"
+        """The name, data and gradient; an operation's symbol stands beside them."""
+        name, data = _text(self.scene.name(node)), self.number(node.data)
+        if isinstance(node, Constant):
+            return f"<{name} = {data}>" if node.label else f"<{data}>"
+        numbers = [("data", data)]
+        if self.scene.shows_gradient(node):
+            numbers.append(("grad", self.number(node.grad)))
+        rows = _title(name) + _rows(numbers)
         if node.op is not None:
-            symbol = _text(_SYMBOLS.get(node.op.symbol, node.op.symbol) or kind(node))
-            cell = f'<TD ROWSPAN="{3 if node.label else 2}"><FONT POINT-SIZE="16">{symbol}</FONT></TD><VR/>'
-            rows = rows.replace("<TR>", f"<TR>{cell}", 1)
+            sign = f'<FONT POINT-SIZE="16">{_text(symbol(node.op))}</FONT>'
+            rows = rows.replace("<TR>", f'<TR><TD ROWSPAN="{1 + len(numbers)}">{sign}</TD><VR/>', 1)
         return _table(rows, border)
 
     def group_label(self, group: Group) -> str:
         """The numbers that a folded neuron or layer is known by."""
-        rows = [(name, self.vector(numbers)) for name, numbers in _vectors(group)]
-        gradients = [node.grad for node in group.nodes if isinstance(node, Parameter)]
+        rows = [
+            (name, self.vector([getattr(node, attribute) for node in nodes]))
+            for name, attribute, nodes in group.quantities()
+            if attribute == "data" or self.scene.has_gradients
+        ]
+        parameters = group.parameters
         if not group.neurons:
-            rows.append(("numbers", f"{len(gradients):,}"))
-        if gradients:
-            rows.append(("‖grad‖", self.number(math.hypot(*gradients))))
+            rows.append(("numbers", f"{len(parameters):,}"))
+        if parameters and self.scene.has_gradients:
+            rows.append(("‖grad‖", self.number(math.hypot(*[node.grad for node in parameters]))))
         return _table(_title(group.title) + _rows(rows))
+
+    def in_full(self, node: Value) -> list[str]:
+        """What a node is and its numbers to the last digit, for a tooltip."""
+        what = node.op.name if node.op else kind(node)
+        lines = [f"{self.scene.name(node)} ({what})", f"data {node.data!r}"]
+        return [*lines, f"grad {node.grad!r}"] if self.scene.shows_gradient(node) else lines
 
     def vector(self, numbers: Sequence[float]) -> str:
         shown = [self.number(x) for x in numbers[:_VECTOR_LENGTH]]
@@ -175,8 +188,20 @@ class _Writer:
             shown.append(f"… ({len(numbers)})")
         return ", ".join(shown)
 
+    def write_edges(self, dot: Digraph, box: Box, sources: Mapping[Box, list[Edge]]) -> None:
+        for source, uses in sources.items():
+            if source not in self.ids:
+                continue
+            # One edge for each use of a parent; one for all of them where something is folded.
+            together = isinstance(source, Group) or isinstance(box, Group)
+            for edges in [uses] if together else [[use] for use in uses]:
+                self.write_edge(dot, source, box, edges)
+        if not sources.keys() <= self.ids.keys():
+            dot.edge("more", self.ids[box], style="dashed")
+
     def write_edge(self, dot: Digraph, source: Box, box: Box, uses: Sequence[Edge]) -> None:
-        tooltip = _tooltip(f"∂{_name(child)}/∂{_name(parent)} = {local!r}" for parent, child, local in uses)
+        name = self.scene.name
+        tooltip = _tooltip(f"∂{name(child)}/∂{name(parent)} = {local!r}" for parent, child, local in uses)
         attributes = {"tooltip": tooltip}
         parent, _, local_grad = uses[0]
         if self.local and len(uses) == 1 and not isinstance(parent, Constant):
@@ -192,9 +217,9 @@ class _Writer:
 # backslashes would keep the graphviz package's search for quotes busy for seconds.
 
 
-def _text(text: str) -> str:
+def _text(text: str, limit: int = _LABEL_LENGTH) -> str:
     # Graphviz reads \N as a node's name in HTML-like labels too, and \\ as one backslash.
-    return html.escape(printable(text, _LABEL_LENGTH)).replace("\\", r"\\")
+    return html.escape(printable(text, limit)).replace("\\", r"\\")
 
 
 def _tooltip(lines: Iterable[str]) -> str:
@@ -233,50 +258,8 @@ def _rows(rows: Iterable[tuple[str, str]]) -> str:
 def _frame(group: Group) -> dict[str, str]:
     title = f'<TR><TD ALIGN="LEFT"><B>{group.title}</B></TD></TR>'
     if group.neurons:
-        title += f'<TR><TD ALIGN="LEFT"><FONT COLOR="{_MUTED}">{_formula(group)}</FONT></TD></TR>'
-    _, _, _, border = _STYLES[group.level]
+        title += f'<TR><TD ALIGN="LEFT"><FONT COLOR="{_MUTED}">{_text(group.formula(), 200)}</FONT></TD></TR>'
     return {
         "label": _table(title), "labeljust": "l", "style": "filled,rounded",
-        "fillcolor": _FRAME, "color": border, "tooltip": group.title,
+        "fillcolor": _FRAME, "color": PALETTE["group"].border, "tooltip": group.title,
     }  # fmt: skip
-
-
-def _name(node: Value) -> str:
-    return node.label or (node.op.symbol if node.op else kind(node))
-
-
-def _in_full(node: Value) -> list[str]:
-    """What a node is and its numbers to the last digit, for a tooltip."""
-    what = node.op.name if node.op else kind(node)
-    lines = [f"{node.label} ({what})" if node.label else what, f"data {node.data!r}"]
-    return lines if isinstance(node, Constant) else [*lines, f"grad {node.grad!r}"]
-
-
-def _vectors(group: Group) -> Iterator[tuple[str, list[float]]]:
-    """z, a and δ = ∂(output)/∂z by the paper's names."""
-    neurons = group.neurons
-    if not neurons:
-        return
-    where = f"{neurons[0].layer}" + (f"[{neurons[0].index}]" if group.level == "neuron" else "")
-    yield f"z{where}", [neuron.z.data for neuron in neurons]
-    if any(neuron.a is not neuron.z for neuron in neurons):
-        yield f"a{where}", [neuron.a.data for neuron in neurons]
-    yield f"δ{where}", [neuron.z.grad for neuron in neurons]
-
-
-def _formula(group: Group) -> str:
-    """What a neuron (§2.1) or a layer (§3.1) computes."""
-    neuron = group.neurons[0]
-    layer, j = neuron.layer, neuron.index
-    names = {(x.label or "").partition("[")[0] for x in neuron.inputs}
-    x = _text(names.pop()) if len(names) == 1 else ""
-    x = x or ("x" if layer == 1 else f"a{layer - 1}")
-    if group.level == "layer":
-        z, a, weighted_sum = f"z{layer}", f"a{layer}", f"W{layer} {x} + b{layer}"
-    else:
-        z, a = f"z{layer}[{j}]", f"a{layer}[{j}]"
-        weighted_sum = f"Σ W{layer}[{j},k] {x}[k] + b{layer}[{j}]"
-    if neuron.a is neuron.z:
-        return f"{z} = {weighted_sum}"
-    sigma = _text(neuron.a.op.symbol) if neuron.a.op and neuron.z in neuron.a.parents else "σ"
-    return f"{z} = {weighted_sum}, {a} = {sigma}({z})"

@@ -1,7 +1,7 @@
 """`draw`: a computation graph as a picture, with every number that backpropagation computes (§6, §7).
 
-A drawing is made in three steps: which nodes share a box and which boxes are shown (`boxes`), what they
-look like in DOT, the language of Graphviz (`dot`), and the picture from that (`graphviz_backend`).
+A drawing is made in three steps: which boxes of the scene are shown (here), what they look like in DOT, the
+language of Graphviz (`dot`), and the picture from that (`graphviz_backend`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from micrograd_mlp._require import require_choice, require_count, require_kind
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render import graphviz_backend
-from micrograd_mlp.render.boxes import FoldedGraph, Level, find_groups, nearest, nodes_of, paths_from
 from micrograd_mlp.render.dot import write_dot
+from micrograd_mlp.render.scene import Box, FoldedGraph, Level, Scene, nodes_of
+from micrograd_mlp.render.text import printable
 
 
 class Drawing:
@@ -90,7 +91,8 @@ def draw(
     """Draw the graph that `value` was computed from.
 
     Inputs are ellipses, parameters boxes, constants notes, operations rounded boxes with their
-    symbol. Every node shows its data and its gradient; a tooltip gives both in full.
+    symbol. Every node shows its name, its data and, once `backward()` has filled it, its gradient; a tooltip
+    gives the numbers in full.
 
     Args:
         value: the output of the graph.
@@ -98,7 +100,7 @@ def draw(
         rankdir: "LR" runs from left to right, "TB" from top to bottom.
         group_by: frame the nodes of every neuron or layer, found by the names that `nn` gives.
         collapse: fold every neuron or layer into one box with z, a, δ = ∂(output)/∂z and the norm of
-            its parameters' gradient. Parameters that several examples share get a box of their own.
+            its parameters' gradient. Parameters that several examples share get one box together.
         highlight: a node of the graph: every path from it to the output stands out.
         max_nodes: show at most so many nodes or boxes, those nearest to the output, and one that says
             how many more there are.
@@ -124,10 +126,56 @@ def draw(
     max_nodes = require_count("max_nodes", max_nodes, least=1)
     depth = None if depth is None else require_count("depth", depth)
     digits = require_count("digits", digits, least=1)
-    order = value.topological_order()
-    on_path = set() if highlight is None else paths_from(highlight, order)
-    graph = FoldedGraph(find_groups(order, collapse))
-    shown = nearest(graph, value, on_path, max_nodes, depth)
-    hidden = len(order) - sum(len(nodes_of(box)) for box in shown)
-    frames = [] if collapse in ("layer", group_by) else find_groups(order, group_by)
-    return Drawing(write_dot(graph, shown, hidden, frames, on_path, rankdir, local, digits))
+    scene = Scene(value)
+    on_path = set() if highlight is None else _paths_from(highlight, scene)
+    graph = FoldedGraph(scene.groups(collapse))
+    shown = _nearest(graph, value, on_path, max_nodes, depth)
+    hidden = len(scene.order) - sum(len(nodes_of(box)) for box in shown)
+    frames = [] if collapse in ("layer", group_by) else scene.groups(group_by)
+    return Drawing(write_dot(scene, graph, shown, hidden, frames, on_path, rankdir, local, digits))
+
+
+def _paths_from(start: Value, scene: Scene) -> set[Value]:
+    """The nodes on all paths from `start` to the output.
+
+    Raises:
+        ValueError: there is no such path.
+    """
+    on_path = {start}
+    for node in scene.order:
+        if not on_path.isdisjoint(node.parents):
+            on_path.add(node)
+    if scene.output not in on_path:
+        name = printable(start.label or repr(start), 40)
+        raise ValueError(f"highlight: {name} is not in this graph, so no path leads from it to the output")
+    return on_path
+
+
+def _nearest(
+    graph: FoldedGraph, output: Value, first: set[Value], max_boxes: int, depth: int | None
+) -> dict[Box, None]:
+    """At most `max_boxes` boxes by their distance from the output, in that order.
+
+    Args:
+        graph: the graph after folding.
+        output: where the walk begins.
+        first: nodes whose boxes come before all others.
+        max_boxes: how many boxes are taken.
+        depth: the largest distance, or None.
+    """
+    taken: dict[Box, None] = {}  # a set that keeps the order
+    for allowed in (first, None) if first else (None,):
+        frontier = [graph.box(output)]
+        reached = set(frontier)
+        distance = 0
+        while frontier and len(taken) < max_boxes and (depth is None or distance <= depth):
+            taken.update(dict.fromkeys(frontier[: max_boxes - len(taken)]))
+            following: list[Box] = []
+            for box in frontier:
+                for source, (parent, _, _) in graph.edges_into(box):
+                    if source not in reached and (allowed is None or parent in allowed):
+                        reached.add(source)
+                        following.append(source)
+            frontier = following
+            distance += 1
+    return taken

@@ -22,6 +22,7 @@ from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.render.notation import ATOM, Latex, Term, Text
 from micrograd_mlp.render.paths import Path, exact_sum, largest_paths
+from micrograd_mlp.render.scene import Name, Scene
 
 
 def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:
@@ -224,21 +225,20 @@ _PRE_ACTIVATION = re.compile(r"z(\d+)(?:\[(\d+)\])?")
 class _Writer:
     """The names and formulas of one explanation in one notation.
 
-    A node with a label goes by its label. A node without one that is used once is part of the formula
-    it is used in, as ŷ - y is in ½(ŷ - y)². Any other gets a short name, which is defined at the end.
+    A node without a label that is used once is part of the formula it is used in, as ŷ - y is in ½(ŷ - y)².
+    Any other goes by its name in the scene; if that is not a label, it is defined at the end.
     """
 
     def __init__(self, explanation: Explanation, notation: Text) -> None:
         self.notation = notation
         self._explained = explanation
         self._output, self._wrt = explanation.output, explanation.wrt
-        order = self._output.topological_order()
-        self._children = _children_towards(self._wrt, order)
+        self._scene = Scene(self._output)
+        self._children = _children_towards(self._wrt, self._scene.order)
         self._heads = self._find_heads()
         self._steps = self._find_steps()
-        self._names = self._find_names({node.label for node in order})
+        self._named = self._find_named()
         self._written: dict[Value, str] = {}  # the names that occur in what was written so far
-        self._occurrences: Counter[str] = Counter()
         self._partials: dict[Value, tuple[Any, ...]] = {}
         self.derivative = notation.derivative(self._name(self._output), self._name(self._wrt))
 
@@ -285,7 +285,7 @@ class _Writer:
         return [
             [name, formula.text, self.number(node.data)]
             for node, name in list(self._written.items())
-            if node in self._names and node.op is not None
+            if not node.label and node.op is not None
             for formula in [self._operation(node, 0)]
             if formula.number is None  # that would say nothing
         ]
@@ -329,28 +329,19 @@ class _Writer:
             paths.append(steps)
         return paths
 
-    def _find_names(self, labels: set[str | None]) -> dict[Value, str]:
-        """Short names for the nodes without a label that need one."""
-        mentioned = {node for steps in self._steps for step in steps for node in (step.start, step.end)}
-        free = (name for name in map("v{}".format, itertools.count(1)) if name not in labels)
-        names: dict[Value, str] = {}
-        for node in [self._output, self._wrt, *self._children]:
-            if node.label or node in names:
-                continue
-            if node is self._output or node is self._wrt:
-                usual = "f" if node is self._output else "x"
-                names[node] = usual if usual not in labels else next(free)
-            elif node in mentioned or self._heads[node] is node:
-                names[node] = next(free)
-        return names
+    def _find_named(self) -> set[Value]:
+        """The nodes that go by their names: with a label, at the end of a step, or used more than once."""
+        ends = {node for steps in self._steps for step in steps for node in (step.start, step.end)}
+        heads = {node for node, head in self._heads.items() if head is node}
+        return {self._output, self._wrt, *ends, *heads}
 
     def _name(self, node: Value) -> str:
         if node not in self._written:
-            name = node.label or self._names[node]
-            self._occurrences[name] += 1
-            written = self.notation.label(name)
-            if self._occurrences[name] > 1:
-                written = self.notation.repeated(written, self._occurrences[name])
+            # A node to which no path leads need not be in the scene.
+            name = self._scene.names.get(node) or Name(node.label or "x")
+            written = self.notation.label(name.label)
+            if name.occurrence > 1:
+                written = self.notation.repeated(written, name.occurrence)
             self._written[node] = written
         return self._written[node]
 
@@ -380,8 +371,8 @@ class _Writer:
         return self._formula(partial, 0)
 
     def _formula(self, node: Value, depth: int) -> Term:
-        """A name or a number; for a node that has no name, its operation."""
-        if node.label or node in self._names:
+        """A name or a number; for a node that does not go by its name, its operation."""
+        if node.label or node in self._named:
             return Term(self._name(node), ATOM)
         if node.op is None or depth == _SHOWN_DEPTH:
             return self.notation.number(node.data)

@@ -16,6 +16,8 @@ HOW_TO_INSTALL = (
     "(`apt install graphviz`, `brew install graphviz`, https://graphviz.org/download)"
 )
 
+_TIME_LIMIT = 120  # seconds: a graph of 1,500 boxes takes about one
+
 
 def system_dot() -> str | None:
     """The path of Debian's, Homebrew's … `dot`, or None."""
@@ -45,7 +47,7 @@ def render(source: str, file_format: str) -> bytes:
 
     Raises:
         ImportError: no program for this format is installed; the message says how to get one.
-        RuntimeError: the program failed; the message is its own.
+        RuntimeError: the program failed, or took longer than two minutes.
     """
     # The wheel's program writes no PDF.
     program = system_dot() or (packaged_dot() if file_format != "pdf" else None)
@@ -63,7 +65,15 @@ def render(source: str, file_format: str) -> bytes:
     command = [program, "-Kdot", f"-T{file_format}", "-q"]
     if file_format == "png":
         command.append("-Gsize=40,40")  # inches: a huge drawing is made smaller, not painted for minutes
-    done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)
+    try:
+        done = subprocess.run(
+            command, input=source.encode(), capture_output=True, check=False, timeout=_TIME_LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(
+            f"{program} did not draw the graph within {_TIME_LIMIT} seconds: draw fewer nodes, with "
+            'draw(value, max_nodes=...), depth=... or collapse="layer"'
+        ) from None
     if done.returncode or not done.stdout:
         raise RuntimeError(
             f"{program} could not draw the graph: {done.stderr.decode(errors='replace')[:500]}"

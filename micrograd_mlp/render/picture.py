@@ -13,7 +13,8 @@ from pathlib import Path
 
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.render.layout import Layout, lay_out
-from micrograd_mlp.render.text import columns, kind, number
+from micrograd_mlp.render.scene import kind
+from micrograd_mlp.render.text import columns, number
 
 _BOX, _GAP, _MARGIN = 112, 54, 12  # the width of a box, the space between columns, around everything
 _HEIGHTS = {"input": 60, "parameter": 60, "op": 60, "constant": 42}

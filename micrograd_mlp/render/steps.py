@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import html
-import itertools
 import json
 import os
 import uuid
@@ -24,7 +23,8 @@ from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render.notation import ATOM, Term, Text
 from micrograd_mlp.render.picture import Shown, picture
-from micrograd_mlp.render.text import kind, number, printable
+from micrograd_mlp.render.scene import Scene, kind
+from micrograd_mlp.render.text import number
 
 
 def step_through(output: Value, *, max_nodes: int = 500) -> StepThrough:
@@ -114,7 +114,8 @@ class StepThrough:
 
     def __init__(self, order: list[Value]) -> None:
         self._order = order
-        self._names = _names(order)
+        scene = Scene(order[-1])
+        self._names = {node: scene.name(node) for node in order}
         self.steps = [*_forward(order, self._names), *_backward(order, self._names)]
         self._grads = {step.node: step.grad for step in self.steps if step.grad is not None}
 
@@ -194,24 +195,6 @@ class StepThrough:
 
 def _read(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _names(order: list[Value]) -> dict[Value, str]:
-    """Each node's label; f for an output without one, a constant's number, and v1, v2, … for the rest."""
-    labels = {node.label for node in order}
-    short = (name for name in map("v{}".format, itertools.count(1)) if name not in labels)
-    uses: Counter[str] = Counter()
-    names: dict[Value, str] = {}
-    for node in order:
-        if node.label:
-            name = printable(node.label)
-            uses[name] += 1
-            names[node] = name if uses[name] == 1 else f"{name}#{uses[name]}"
-        elif isinstance(node, Constant):
-            names[node] = number(node.data, 6)
-        else:
-            names[node] = "f" if node is order[-1] and "f" not in labels else next(short)
-    return names
 
 
 def _forward(order: list[Value], names: dict[Value, str]) -> Iterator[Step]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import unicodedata
 
-from micrograd_mlp.engine.value import Constant, Parameter, Value
-
 
 def number(x: float, digits: int = 4) -> str:
     """A number to `digits` significant digits; a whole number of up to seven digits in full.
@@ -48,16 +46,3 @@ def columns(text: str) -> int:
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
     )
-
-
-def kind(node: Value) -> str:
-    """What a node is: "op", "parameter", "constant", or a plain leaf, "input".
-
-    >>> kind(Value(1.0)), kind(Value(1.0) * 2)
-    ('input', 'op')
-    """
-    if node.op is not None:
-        return "op"
-    if isinstance(node, Parameter):
-        return "parameter"
-    return "constant" if isinstance(node, Constant) else "input"

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.value import Constant, Value
-from micrograd_mlp.render.text import columns, kind, number, printable
+from micrograd_mlp.render.scene import Scene, symbol
+from micrograd_mlp.render.text import columns, number, printable
 
 
 class _Line(NamedTuple):
@@ -42,13 +43,13 @@ def tree(
 ) -> str:
     """The graph below `value` as text: a line for each node, its parents indented below it.
 
-    A node that is used several times is printed with what is below it where it is met first, and
-    marked #1, #2, …; after that it is only referred to.
+    Every node has the name that `draw` and `explain` give it too: its label, or f for the output, a
+    constant's number, and v1, v2, … for all others. An operation that is used several times is printed
+    with its parents where it is met first. Gradients are shown once `backward()` has filled them.
 
     Args:
         value: the output of the graph.
-        depth: how many levels below the output are shown; None shows all. Only these are visited, so
-            that the top of a million nodes prints at once.
+        depth: how many levels below the output are shown; None shows all.
         width: columns of a line; None is the terminal's width. Too long a label is cut.
         ascii: use ASCII letters alone.
         digits: significant digits of the numbers.
@@ -63,8 +64,8 @@ def tree(
     >>> a.backward()
     >>> print(tree(a))
     a = tanh  data=0  grad=1
-    └── +  data=0  grad=1
-        ├── *  data=1  grad=1
+    └── v2 = +  data=0  grad=1
+        ├── v1 = ×  data=1  grad=1
         │   ├── w  data=0.5  grad=2
         │   └── x  data=2  grad=0.5
         └── b  data=-1  grad=1
@@ -77,13 +78,9 @@ def tree(
     digits = require_count("digits", digits, least=1)
 
     letters = _ASCII if ascii else _BOX
+    scene = Scene(value)
     lines = _walk(value, depth, width // 2, letters)
-    marks: dict[Value, int] = {}
-    again = {line.node for line in lines if line.kept_back == "again"}
-    for line in lines:
-        if line.node in again and not line.kept_back:
-            marks.setdefault(line.node, len(marks) + 1)
-    return "\n".join(_text(line, marks.get(line.node), width, letters, digits) for line in lines)
+    return "\n".join(_text(scene, line, width, letters, digits) for line in lines)
 
 
 def _walk(output: Value, depth: int | None, widest: int, letters: _Letters) -> list[_Line]:
@@ -93,7 +90,11 @@ def _walk(output: Value, depth: int | None, widest: int, letters: _Letters) -> l
     stack = [(output, 0, "", "")]  # node, depth, its own indentation, that of the lines below it
     while stack:
         node, level, indent, below = stack.pop()
-        kept_back = "again" if node in opened else "deeper" if level == depth and node.parents else ""
+        kept_back = ""
+        if node.parents and node in opened:
+            kept_back = "again"
+        elif node.parents and level == depth:
+            kept_back = "deeper"
         lines.append(_Line(node, level, indent, kept_back))
         if kept_back:
             continue
@@ -108,24 +109,21 @@ def _walk(output: Value, depth: int | None, widest: int, letters: _Letters) -> l
     return lines
 
 
-def _text(line: _Line, mark: int | None, width: int, letters: _Letters, digits: int) -> str:
+def _text(scene: Scene, line: _Line, width: int, letters: _Letters, digits: int) -> str:
     node = line.node
     in_ascii = letters is _ASCII
-    operation = "" if node.op is None else node.op.name if in_ascii else node.op.symbol
-    name = node.label or operation or kind(node)
     if line.kept_back == "again":
-        tail = f"  (see #{mark})"
+        tail = "  (see above)"
+    elif isinstance(node, Constant):
+        tail = f" = {number(node.data, digits)}" if node.label else ""
     else:
-        tail = f" = {operation}" if node.label and operation else ""
+        tail = "" if node.op is None else f" = {node.op.name if in_ascii else symbol(node.op)}"
         tail += f"  data={number(node.data, digits)}"
-        if not isinstance(node, Constant):  # what lands in a constant's gradient means nothing
-            tail += f"  grad={number(node.grad, digits)}"
-        if mark and not line.kept_back:
-            tail += f"  #{mark}"
-        if line.kept_back == "deeper":
-            n = len(node.parents)
-            tail += f"  {letters.ellipsis} {n} parent{'s' if n > 1 else ''}"
-    name, tail = _harmless(name, in_ascii), _harmless(tail, in_ascii)
+        tail += f"  grad={number(node.grad, digits)}" if scene.shows_gradient(node) else ""
+    if line.kept_back == "deeper":
+        n = len(node.parents)
+        tail += f"  {letters.ellipsis} {n} parent{'s' if n > 1 else ''}"
+    name, tail = _harmless(scene.name(node), in_ascii), _harmless(tail, in_ascii)
     space = width - len(line.indent)
     return line.indent + _cut(_cut(name, max(space - columns(tail), 8), letters) + tail, space, letters)
 

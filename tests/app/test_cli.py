@@ -151,9 +151,9 @@ def test_graph_prints_the_tree_with_data_and_gradients(run):
     status, out, err = run("graph", "tanh(w*x + b)", "w=0.5", "x=2", "b=-1")
     assert (status, err) == (0, "")
     assert out.splitlines() == [
-        "tanh  data=0  grad=1",
-        "└── +  data=0  grad=1",
-        "    ├── *  data=1  grad=1",
+        "f = tanh  data=0  grad=1",
+        "└── v2 = +  data=0  grad=1",
+        "    ├── v1 = ×  data=1  grad=1",
         "    │   ├── w  data=0.5  grad=2",
         "    │   └── x  data=2  grad=0.5",
         "    └── b  data=-1  grad=1",

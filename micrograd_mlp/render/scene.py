@@ -1,0 +1,265 @@
+"""What a graph looks like, decided once for every view: names, symbols, kinds, groups and colours.
+
+`draw`, `tree`, `explain`, `explore` and `step_through` show the same scene, so that a node that one of them
+calls v3 is v3 in all of them. Groups follow the paper's neurons (§2.1) and layers (§3.1).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.value import Constant, Parameter, Value
+from micrograd_mlp.render.neurons import Neuron, find_layers
+from micrograd_mlp.render.text import number, printable
+
+Level = Literal["neuron", "layer"]
+
+
+class Colours(NamedTuple):
+    """The fill and the border of one kind of box."""
+
+    fill: str
+    border: str
+
+
+# Every fill is light and every text dark, so that a picture without a background can be read on a light
+# page and on a dark one. The page of `explore` has darker fills of the same hues for a dark theme.
+PALETTE = {
+    "input": Colours("#d6e8fd", "#2f7de0"),
+    "parameter": Colours("#fdebb8", "#c98500"),
+    "constant": Colours("#e4e6eb", "#7a8190"),
+    "op": Colours("#dcf3e1", "#2e9e57"),
+    "group": Colours("#ebe2fc", "#8257d8"),
+}
+
+# What is typed in a program is hard to see when it stands alone in a box.
+_SYMBOLS = {"*": "×", "-": "−", "**": "^"}
+
+
+def symbol(op: Op) -> str:
+    """The sign that stands for an operation in a picture.
+
+    >>> from micrograd_mlp.engine.table import TABLE
+    >>> symbol(TABLE["mul"]), symbol(TABLE["sigmoid"])
+    ('×', 'σ')
+    """
+    return _SYMBOLS.get(op.symbol) or printable(op.symbol) or "op"
+
+
+def kind(node: Value) -> str:
+    """What a node is: "op", "parameter", "constant", or a plain leaf, "input".
+
+    >>> kind(Value(1.0)), kind(Value(1.0) * 2)
+    ('input', 'op')
+    """
+    if node.op is not None:
+        return "op"
+    if isinstance(node, Parameter):
+        return "parameter"
+    return "constant" if isinstance(node, Constant) else "input"
+
+
+class Name(NamedTuple):
+    """The name of a node: a label, and which of the nodes with this label it is."""
+
+    label: str
+    occurrence: int = 1
+
+    def __str__(self) -> str:
+        """The name on one line.
+
+        >>> str(Name("W1[2,1]")), str(Name("x", 2))
+        ('W1[2,1]', 'x#2')
+        """
+        label = printable(self.label)
+        return label if self.occurrence == 1 else f"{label}#{self.occurrence}"
+
+
+class Scene:
+    """A graph as every view shows it.
+
+    Attributes:
+        output: the end of the graph.
+        order: all nodes, parents before children.
+        names: the one name of every node.
+        has_gradients: whether `backward()` has filled any gradient; before that, views show none.
+    """
+
+    def __init__(self, output: Value) -> None:
+        self.output = output
+        self.order = output.topological_order()
+        self.names = _name_nodes(self.order)
+        self.has_gradients = any(node.grad for node in self.order)
+
+    def name(self, node: Value) -> str:
+        """The name of a node, as text."""
+        return str(self.names[node])
+
+    def shows_gradient(self, node: Value) -> bool:
+        """Whether a view shows the node's gradient; what lands in a constant's gradient means nothing."""
+        return self.has_gradients and not isinstance(node, Constant)
+
+    def groups(self, level: Level | None) -> list[Group]:
+        """The neurons or the layers of the graph, and the parameters that several of them share.
+
+        Args:
+            level: what makes a group; None finds none.
+        """
+        return find_groups(self.order, level)
+
+
+def _name_nodes(order: Sequence[Value]) -> dict[Value, Name]:
+    """Each node's label; a constant's number; f for the output; v1, v2, … in topological order for others."""
+    labels = {node.label for node in order if node.label}
+    free = (name for name in map("v{}".format, itertools.count(1)) if name not in labels)
+    names: dict[Value, Name] = {}
+    for node in order:
+        if node.label:
+            continue
+        if isinstance(node, Constant):
+            names[node] = Name(number(node.data, 6))
+        elif node is order[-1] and "f" not in labels:
+            names[node] = Name("f")
+        else:
+            names[node] = Name(next(free))
+    occurrences: Counter[str] = Counter()
+    for node in reversed(order):  # which has first operands first, and so example 1 before example 2
+        if node.label:
+            occurrences[node.label] += 1
+            names[node] = Name(node.label, occurrences[node.label])
+    return names
+
+
+class Group:
+    """Nodes that are framed together, or folded into one box.
+
+    Attributes:
+        level: "neuron", "layer", or "parameters" for those that several neurons or layers share.
+        name: "neuron 2 of layer 1", "layer 1", "parameters of layer 1".
+        title: the name, and which example it belongs to where there are several.
+        nodes: what it holds.
+        neurons: the neurons in it.
+    """
+
+    def __init__(
+        self,
+        level: str,
+        name: str,
+        nodes: list[Value],
+        neurons: Sequence[Neuron] = (),
+        example: int | None = None,
+    ) -> None:
+        self.level = level
+        self.name = name
+        self.title = name if example is None else f"{name}, example {example}"
+        self.nodes = nodes
+        self.neurons = neurons
+
+    @property
+    def parameters(self) -> list[Value]:
+        """The parameters that it holds."""
+        return [node for node in self.nodes if isinstance(node, Parameter)]
+
+    def quantities(self) -> list[tuple[str, str, list[Value]]]:
+        """The rows of a folded box: z, a and δ = ∂(output)/∂z by the paper's names (§6.2).
+
+        Each row is a name, which attribute it shows ("data" or "grad"), and of which nodes.
+        """
+        if not self.neurons:
+            return []
+        first = self.neurons[0]
+        where = f"{first.layer}" + (f"[{first.index}]" if self.level == "neuron" else "")
+        z, a = [neuron.z for neuron in self.neurons], [neuron.a for neuron in self.neurons]
+        activation = [] if a == z else [(f"a{where}", "data", a)]
+        return [(f"z{where}", "data", z), *activation, (f"δ{where}", "grad", z)]
+
+    def formula(self) -> str:
+        """What a neuron (§2.1) or a layer (§3.1) computes; nothing for shared parameters."""
+        if not self.neurons:
+            return ""
+        neuron = self.neurons[0]
+        layer, j = neuron.layer, neuron.index
+        letters = {(x.label or "").partition("[")[0] for x in neuron.inputs}
+        x = printable(letters.pop(), 32) if len(letters) == 1 else ""
+        x = x or ("x" if layer == 1 else f"a{layer - 1}")
+        if self.level == "layer":
+            z, a, weighted_sum = f"z{layer}", f"a{layer}", f"W{layer} {x} + b{layer}"
+        else:
+            z, a = f"z{layer}[{j}]", f"a{layer}[{j}]"
+            weighted_sum = f"Σ W{layer}[{j},k] {x}[k] + b{layer}[{j}]"
+        if neuron.a is neuron.z:
+            return f"{z} = {weighted_sum}"
+        sigma = symbol(neuron.a.op) if neuron.a.op and neuron.z in neuron.a.parents else "σ"
+        return f"{z} = {weighted_sum}, {a} = {sigma}({z})"
+
+
+def find_groups(order: Sequence[Value], level: Level | None) -> list[Group]:
+    """The neurons or the layers of a graph, and the parameters that several of them share.
+
+    Args:
+        order: the graph in topological order.
+        level: what makes a group; None finds none.
+    """
+    if level is None:
+        return []
+    layers = find_layers(order)
+    several = any(layer.example > 1 for layer in layers)
+    groups = []
+    for layer in layers:
+        neurons = list(layer.neurons.values())
+        for members in [neurons] if level == "layer" else [[neuron] for neuron in neurons]:
+            name = f"layer {layer.number}"
+            if level == "neuron":
+                name = f"neuron {members[0].index} of {name}"
+            nodes = [node for neuron in members for node in neuron.nodes]
+            groups.append(Group(level, name, nodes, members, example=layer.example if several else None))
+    return groups + _shared_parameters(groups)
+
+
+def _shared_parameters(groups: Iterable[Group]) -> list[Group]:
+    """A group for the parameters that the same examples of one neuron or layer share."""
+    users: dict[Parameter, list[Group]] = defaultdict(list)
+    for group in groups:
+        for neuron in group.neurons:
+            for parameter in neuron.parameters:
+                users[parameter].append(group)
+    shared: dict[tuple[Group, ...], list[Value]] = defaultdict(list)
+    for parameter, sharing in users.items():
+        if len(sharing) > 1:
+            shared[tuple(sharing)].append(parameter)
+    return [
+        Group("parameters", f"parameters of {members[0].name}", parameters)
+        for members, parameters in shared.items()
+    ]
+
+
+Box = Value | Group
+Edge = tuple[Value, Value, float]  # parent, child, ∂child/∂parent
+
+
+class FoldedGraph:
+    """A graph whose nodes are boxes: single nodes, and groups that are folded into one."""
+
+    def __init__(self, folded: Iterable[Group]) -> None:
+        self._group_of = {node: group for group in folded for node in group.nodes}
+
+    def box(self, node: Value) -> Box:
+        """The box that the node is in."""
+        return self._group_of.get(node, node)
+
+    def edges_into(self, box: Box) -> Iterator[tuple[Box, Edge]]:
+        """Every edge from another box, with that box."""
+        for node in nodes_of(box):
+            for parent, local_grad in zip(node.parents, node.local_grads):
+                source = self.box(parent)
+                if source is not box:
+                    yield source, (parent, node, local_grad)
+
+
+def nodes_of(box: Box) -> list[Value]:
+    """The nodes in a box."""
+    return box.nodes if isinstance(box, Group) else [box]

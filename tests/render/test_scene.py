@@ -1,0 +1,90 @@
+"""One scene for all views: a node has one name in `draw`, `tree`, `explain` and `step_through`."""
+
+import pytest
+
+from micrograd_mlp import MLP, Constant, Op, Value, draw, explain, mean, squared_error, step_through, tree
+from micrograd_mlp.engine.table import TABLE
+from micrograd_mlp.render.scene import PALETTE, Scene, kind, symbol
+
+
+def unlabelled():
+    x = Value(3.0)
+    square = x * x
+    return square, (square + x).tanh()
+
+
+def test_labels_numbers_and_short_names():
+    x, other = Value(1.0, "x"), Value(2.0, "x")
+    output = (x * other) * 3.0 + Value(4.0)
+    scene = Scene(output)
+    names = {scene.name(node): node for node in scene.order}
+    assert names["x"] is x
+    assert names["x#2"] is other
+    assert isinstance(names["3"], Constant)
+    assert names["f"] is output
+    assert names.keys() == {"x", "x#2", "3", "f", "v1", "v2", "v3"}
+
+
+def test_short_names_keep_off_the_labels():
+    scene = Scene(Value(1.0, "v1") * Value(2.0, "f") * 3.0)
+    assert [scene.name(node) for node in scene.order if not node.label] == ["3", "v2", "v3"]
+
+
+def test_the_first_example_of_a_batch_has_the_plain_labels():
+    model = MLP(1, [1], seed=0)
+    loss = mean([squared_error(model([x]), 0.0) for x in (1.0, 2.0, 3.0)])
+    scene = Scene(loss)
+    assert {scene.name(node): node.data for node in scene.order if node.label == "x[1]"} == {
+        "x[1]": 1.0,
+        "x[1]#2": 2.0,
+        "x[1]#3": 3.0,
+    }
+
+
+def test_every_view_gives_a_node_the_same_name():
+    square, output = unlabelled()
+    name = Scene(output).name(square)
+    assert f"├── {name} = ×" in tree(output)
+    assert f"<B>{name}</B>" in draw(output).source
+    assert str(explain(output, square)).startswith(f"∂f/∂{name} = ")
+    assert f"{name} = v1 · v1 = 3 · 3 = 9" in [step.text for step in step_through(output).steps]
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE.values() if op.arity in (1, 2)], ids=lambda op: op.name)
+def test_every_view_gives_an_operation_the_same_symbol(op):
+    output = op(*[Value(0.5, f"x{i}") for i in range(op.arity)])
+    assert f"f = {symbol(op)}  data=" in tree(output, width=80)
+    assert f'<FONT POINT-SIZE="16">{symbol(op)}</FONT>' in draw(output).source
+
+
+def test_a_symbol_is_printable_and_never_empty():
+    assert symbol(Op("bell", float, lambda out, x: (1.0,), symbol="\a\u202e")) == r"\x07\u202e"
+    assert symbol(Op("", float, lambda out, x: (1.0,))) == "op"
+
+
+def test_every_kind_has_its_colours():
+    nodes = Scene(MLP(1, [1], seed=0)([1.0]) * 2.0).order
+    assert {kind(node) for node in nodes} == {"input", "parameter", "constant", "op"}
+    assert PALETTE.keys() == {"input", "parameter", "constant", "op", "group"}
+    assert len({colours.fill for colours in PALETTE.values()}) == len(PALETTE)
+
+
+# Views show no gradient before `backward()`: a 0 that nobody computed would be a lie
+
+
+def test_before_backward_no_view_shows_a_gradient():
+    model = MLP(2, [2, 1], activation="tanh", seed=0)
+    loss = squared_error(model([1.0, 2.0]), 0.0)
+    for collapse in (None, "neuron", "layer"):
+        for hidden in ("grad", "δ"):
+            assert hidden not in draw(loss, collapse=collapse).source
+    loss.backward()
+    assert ">grad<" in draw(loss).source
+    assert ">δ1<" in draw(loss, collapse="layer").source
+
+
+def test_a_gradient_of_zero_is_shown_where_another_one_is_not_zero():
+    x, unused = Value(2.0, "x"), Value(1.0, "unused")
+    y = x + unused * 0.0
+    y.backward()
+    assert "unused  data=1  grad=0" in tree(y)
