@@ -44,11 +44,10 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
 from typing import Any
 
 from micrograd_mlp.files import write_atomically
-from micrograd_mlp.nn.activations import ACTIVATIONS, Activation
+from micrograd_mlp.nn.activations import ACTIVATIONS, Activation, Sigma, find_activation
 from micrograd_mlp.nn.modules import MLP
 from micrograd_mlp.optim import SGD, Adam, Momentum, Optimizer, RMSProp
 
@@ -86,18 +85,14 @@ def to_torch(model: MLP) -> Any:
             linear.weight.copy_(_tensor(torch, [[w.data for w in n.w] for n in layer.neurons]))
             linear.bias.copy_(_tensor(torch, [n.b.data for n in layer.neurons]))
         modules.append(linear)
-        name = _activation_name(activation)
-        if name != "linear":
-            modules.append(_torch_activation(torch, name))
+        twin = _torch_activation(torch, _record_of(activation))
+        if not isinstance(twin, torch.nn.Identity):
+            modules.append(twin)
     return torch.nn.Sequential(*modules)
 
 
-def _torch_activation(torch: Any, name: str) -> Any:
-    if name == "softplus":
-        return torch.nn.Softplus(threshold=40)  # its default cuts off at 20, an error of 2e-9
-    if name == "leaky_relu":
-        return torch.nn.LeakyReLU(0.01)
-    return {"sigmoid": torch.nn.Sigmoid, "tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[name]()
+def _torch_activation(torch: Any, record: Activation) -> Any:
+    return getattr(torch.nn, record.torch or "")(**record.torch_arguments)
 
 
 def from_torch(network: Any) -> MLP:
@@ -149,17 +144,15 @@ def from_torch(network: Any) -> MLP:
 
 
 def _name_of_torch_activation(torch: Any, position: int, module: Any) -> str:
-    nn = torch.nn
-    plain = {nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", nn.ReLU: "relu", nn.Identity: "linear"}
-    if type(module) in plain:
-        return plain[type(module)]
-    if type(module) is nn.LeakyReLU and module.negative_slope == 0.01:
-        return "leaky_relu"
-    if type(module) is nn.Softplus and module.beta == 1 and module.threshold >= 20:
-        return "softplus"
+    for record in ACTIVATIONS.values():
+        twin = _torch_activation(torch, record)
+        settings = {*getattr(twin, "__constants__", ())} - {"inplace", "threshold"}
+        same = type(module) is type(twin) and all(getattr(module, x) == getattr(twin, x) for x in settings)
+        if same and getattr(module, "threshold", 20) >= 20:  # Softplus is within 2e-9 from 20 on
+            return record.name
+    known = ", ".join(str(_torch_activation(torch, record)) for record in ACTIVATIONS.values())
     raise ValueError(
-        f"module {position}, {module}, has no counterpart in an MLP; there are Linear, Sigmoid, Tanh, ReLU, "
-        "LeakyReLU(0.01), Softplus() and Identity"
+        f"module {position}, {module}, has no counterpart in an MLP; there are Linear and {known}"
     )
 
 
@@ -276,7 +269,7 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
     onnx = _package("onnx", "onnx")
     helper, double = onnx.helper, onnx.TensorProto.DOUBLE
     nodes: list[Any] = []
-    numbers = [helper.make_tensor(name, double, [], [value]) for name, value in _ONNX_NUMBERS.items()]
+    numbers = [helper.make_tensor(number, double, [], [float(number)]) for number in _ONNX_NUMBERS]
     a = "x"
     for layer_number, (layer, activation) in enumerate(zip(model.layers, model.activations), start=1):
         W, b, z = f"W{layer_number}", f"b{layer_number}", f"z{layer_number}"
@@ -285,7 +278,9 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
         numbers.append(helper.make_tensor(b, double, shape[:1], [n.b.data for n in layer.neurons]))
         nodes.append(helper.make_node("Gemm", [a, W, b], [z], transB=1))
         a = "y" if layer is model.layers[-1] else f"a{layer_number}"
-        for op, inputs, output in _onnx_activation(_activation_name(activation), z, a):
+        for op, operands, result in _record_of(activation).onnx:
+            names = {"z": z, "a": a} | {name: name for name in _ONNX_NUMBERS}
+            *inputs, output = [names.get(x, f"{a}_{x}") for x in (*operands, result)]
             nodes.append(helper.make_node(op, inputs, [output]))
     graph = helper.make_graph(
         nodes,
@@ -302,39 +297,20 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
     write_atomically(path, file.SerializeToString())
 
 
-_ONNX_NUMBERS = {"zero": 0.0, "one": 1.0, "slope": 0.01}
+_ONNX_NUMBERS = sorted(
+    {x for record in ACTIVATIONS.values() for _, inputs, _ in record.onnx for x in inputs if x[0].isdigit()}
+)
 
 
-def _onnx_activation(name: str, z: str, a: str) -> Iterator[tuple[str, list[str], str]]:
-    """The nodes (op, inputs, output) for a = σ(z).
-
-    ONNX has LeakyRelu, with its slope in single precision, and Softplus, which onnxruntime lacks in
-    double; so these two are composed.
-    """
-    if name == "leaky_relu":
-        yield "Mul", [z, "slope"], f"{a}_scaled"
-        yield "Max", [z, f"{a}_scaled"], a
-    elif name == "softplus":  # max(z, 0) + log(1 + e^-|z|)
-        yield "Abs", [z], f"{a}_size"
-        yield "Neg", [f"{a}_size"], f"{a}_negative"
-        yield "Exp", [f"{a}_negative"], f"{a}_exp"
-        yield "Add", [f"{a}_exp", "one"], f"{a}_sum"
-        yield "Log", [f"{a}_sum"], f"{a}_log"
-        yield "Max", [z, "zero"], f"{a}_positive"
-        yield "Add", [f"{a}_positive", f"{a}_log"], a
-    else:
-        yield {"linear": "Identity", "sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}[name], [z], a
-
-
-def _activation_name(activation: Activation) -> str:
-    for name, function in ACTIVATIONS.items():
-        if activation is function or activation == name:
-            return name
-    name = getattr(activation, "__name__", repr(activation))
-    raise ValueError(
-        f"the activation {name} is a function of your own, which can't be translated; "
-        f"there are {', '.join(ACTIVATIONS)}"
-    )
+def _record_of(activation: Sigma) -> Activation:
+    """The activation's record, if it can be translated."""
+    record = find_activation(activation)
+    if record.torch is None:
+        raise ValueError(
+            f"the activation {record.name} is a function of your own, which can't be translated; "
+            f"there are {', '.join(ACTIVATIONS)}"
+        )
+    return record
 
 
 def _package(name: str, extra: str) -> Any:

@@ -1,39 +1,96 @@
-"""Activation functions by name: what σ may be in a network (§8)."""
+"""Activations: what σ may be in a network (§8). Everything known about one of them stands in its record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from micrograd_mlp._require import require_choice
 from micrograd_mlp.engine import table as ops
 from micrograd_mlp.engine.value import Value
 
-Activation = str | Callable[[Value], Value]
-
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "linear": lambda z: z,
-    "sigmoid": ops.sigmoid,
-    "tanh": ops.tanh,
-    "relu": ops.relu,
-    "leaky_relu": ops.leaky_relu,
-    "softplus": ops.softplus,
-}
-"""σ by name. Any other function of a Value can stand in a network's place for a name too."""
+Sigma = str | Callable[[Value], Value]
+"""How a user names an activation: by its name in `ACTIVATIONS`, or as a function of one Value."""
 
 
-def activation_function(sigma: Activation) -> Callable[[Any], Any]:
-    """The function of that name, or the function itself.
+@dataclass(frozen=True)
+class Activation:
+    """An activation function σ with its counterparts elsewhere.
+
+    Attributes:
+        name: what a user writes, `activation="tanh"`.
+        function: σ, for a Value or a float.
+        initializer: the name of the initializer that `init="auto"` takes for the layer (§9).
+        torch: the name of its class in `torch.nn`; None if PyTorch has no such class.
+        torch_arguments: the arguments with which the class computes this σ.
+        onnx: the ONNX nodes (operator, inputs, output) that compute "a" from "z". Inputs and outputs are
+            "z", "a", constants written as numbers, and names of intermediate results.
+    """
+
+    name: str
+    function: Callable[[Any], Any]
+    initializer: str = "xavier_normal"
+    torch: str | None = None
+    torch_arguments: Mapping[str, float] = field(default_factory=dict)
+    onnx: tuple[tuple[str, tuple[str, ...], str], ...] = ()
+
+    def __call__(self, z: Any) -> Any:
+        """σ(z)."""
+        return self.function(z)
+
+
+_RECORDS = [
+    Activation("linear", lambda z: z, torch="Identity", onnx=(("Identity", ("z",), "a"),)),
+    Activation("sigmoid", ops.sigmoid, torch="Sigmoid", onnx=(("Sigmoid", ("z",), "a"),)),
+    Activation("tanh", ops.tanh, torch="Tanh", onnx=(("Tanh", ("z",), "a"),)),
+    Activation("relu", ops.relu, initializer="he_normal", torch="ReLU", onnx=(("Relu", ("z",), "a"),)),
+    Activation(
+        "leaky_relu",
+        ops.leaky_relu,
+        initializer="he_normal",
+        torch="LeakyReLU",
+        torch_arguments={"negative_slope": 0.01},
+        # LeakyRelu itself has a slope in single precision.
+        onnx=(("Mul", ("z", "0.01"), "scaled"), ("Max", ("z", "scaled"), "a")),
+    ),
+    Activation(
+        "softplus",
+        ops.softplus,
+        torch="Softplus",
+        torch_arguments={"threshold": 40.0},  # the default of 20 is wrong by 2e-9 above 20
+        onnx=(  # max(z, 0) + log(1 + e^-|z|), because onnxruntime has no Softplus in double precision
+            ("Abs", ("z",), "size"),
+            ("Neg", ("size",), "negative"),
+            ("Exp", ("negative",), "exp"),
+            ("Add", ("exp", "1"), "sum"),
+            ("Log", ("sum",), "log"),
+            ("Max", ("z", "0"), "positive"),
+            ("Add", ("positive", "log"), "a"),
+        ),
+    ),
+]
+
+ACTIVATIONS: dict[str, Activation] = {record.name: record for record in _RECORDS}
+"""The records by name."""
+
+
+def find_activation(sigma: Sigma) -> Activation:
+    """The record of that name or with that function; a function of the user's own gets a new record.
 
     Raises:
         ValueError: there is no activation of that name.
+
+    >>> find_activation("tanh").initializer, find_activation(ops.relu).name
+    ('xavier_normal', 'relu')
     """
     if callable(sigma):
-        return sigma
+        known = [record for record in _RECORDS if sigma in (record, record.function)]
+        return known[0] if known else Activation(getattr(sigma, "__name__", repr(sigma)), sigma)
+    if sigma == "softmax":
+        raise ValueError(
+            "softmax is no activation, because it takes all outputs of a layer at once: leave the last layer "
+            "linear and use cross_entropy, which contains the softmax"
+        )
     require_choice("activation", sigma, ACTIVATIONS, other="a function of your own")
     return ACTIVATIONS[sigma]
-
-
-def activation_name(sigma: Activation) -> str:
-    """The name that stands for an activation in a `repr` and in error messages."""
-    return repr(sigma) if isinstance(sigma, str) else getattr(sigma, "__name__", repr(sigma))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from micrograd_mlp._require import require_choice
+from micrograd_mlp.nn.activations import Sigma, find_activation
 
 if TYPE_CHECKING:
     import random
@@ -64,11 +65,11 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 
 
-def initializer(name: str | Initializer, activation: object) -> Initializer:
-    """The initializer of that name; "auto" is He for the ReLU family, Xavier for everything else.
+def initializer(name: str | Initializer, activation: Sigma) -> Initializer:
+    """The initializer of that name; "auto" is the one that suits the activation.
 
     Raises:
-        ValueError: there is no such initializer.
+        ValueError: there is no initializer of that name.
 
     >>> initializer("auto", "relu").__name__, initializer("auto", "tanh").__name__
     ('he_normal', 'xavier_normal')
@@ -76,6 +77,6 @@ def initializer(name: str | Initializer, activation: object) -> Initializer:
     if callable(name):
         return name
     if name == "auto":
-        return he_normal if activation in ("relu", "leaky_relu") else xavier_normal
+        return INITIALIZERS[find_activation(activation).initializer]
     require_choice("init", name, ["auto", *INITIALIZERS], other="a function of your own")
     return INITIALIZERS[name]

@@ -15,7 +15,7 @@ from micrograd_mlp._require import as_float, is_sequence, random_generator, requ
 from micrograd_mlp.engine.table import dot
 from micrograd_mlp.engine.value import Parameter, Value
 from micrograd_mlp.files import write_atomically
-from micrograd_mlp.nn.activations import Activation, activation_function, activation_name
+from micrograd_mlp.nn.activations import Sigma, find_activation
 from micrograd_mlp.nn.initializers import Initializer, initializer
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Neuron(Module):
     def __init__(
         self,
         n_inputs: int,
-        activation: Activation = "relu",
+        activation: Sigma = "relu",
         init: str | Initializer = "auto",
         seed: int | random.Random | None = None,
         *,
@@ -101,7 +101,7 @@ class Neuron(Module):
     ) -> None:
         n_inputs = require_count("n_inputs", n_inputs, least=1)
         self.activation = activation
-        self.sigma = activation_function(activation)
+        self.sigma = find_activation(activation).function
         draw, rng = initializer(init, activation), random_generator(seed)
         self.w = [
             Parameter(draw(n_inputs, n_outputs, rng), f"W{layer}[{index},{k}]")
@@ -125,7 +125,7 @@ class Neuron(Module):
         return zip(self._names, (*self.w, self.b))
 
     def __repr__(self) -> str:
-        return f"Neuron({len(self.w)}, activation={activation_name(self.activation)})"
+        return f"Neuron({len(self.w)}, activation={_shown(self.activation)})"
 
 
 class Layer(Module):
@@ -148,7 +148,7 @@ class Layer(Module):
         self,
         n_inputs: int,
         n_outputs: int,
-        activation: Activation = "relu",
+        activation: Sigma = "relu",
         init: str | Initializer = "auto",
         seed: int | random.Random | None = None,
         *,
@@ -172,7 +172,7 @@ class Layer(Module):
 
     def __repr__(self) -> str:
         first = self.neurons[0]
-        return f"Layer({len(first.w)}, {len(self.neurons)}, activation={activation_name(first.activation)})"
+        return f"Layer({len(first.w)}, {len(self.neurons)}, activation={_shown(first.activation)})"
 
 
 class MLP(Module):
@@ -203,8 +203,8 @@ class MLP(Module):
         self,
         n_inputs: int,
         layer_sizes: Sequence[int],
-        activation: Activation | Sequence[Activation] = "relu",
-        output_activation: Activation | None = None,
+        activation: Sigma | Sequence[Sigma] = "relu",
+        output_activation: Sigma | None = None,
         init: str | Initializer = "auto",
         seed: int | random.Random | None = None,
     ) -> None:
@@ -222,7 +222,7 @@ class MLP(Module):
             raise ValueError(f"{len(hidden)} activations for {n_hidden} hidden layers: give one for each")
         rng = random_generator(seed)
         self.n_inputs = n_inputs
-        self.activations: list[Activation] = [*hidden, output_activation or "linear"]
+        self.activations: list[Sigma] = [*hidden, output_activation or "linear"]
         self.layers = [
             Layer(d, n, sigma, init, rng, layer=number)
             for number, (d, n, sigma) in enumerate(zip([n_inputs, *sizes], sizes, self.activations), start=1)
@@ -255,7 +255,7 @@ class MLP(Module):
 
     def __repr__(self) -> str:
         sizes = [len(layer.neurons) for layer in self.layers]
-        sigmas = ", ".join(activation_name(sigma) for sigma in self.activations)
+        sigmas = ", ".join(_shown(sigma) for sigma in self.activations)
         return f"MLP({self.n_inputs}, {sizes}, activations=[{sigmas}])"
 
     def config(self) -> dict[str, Any]:
@@ -267,7 +267,7 @@ class MLP(Module):
         for sigma in self.activations:
             if not isinstance(sigma, str):
                 raise ValueError(
-                    f"the activation {activation_name(sigma)} is a function, which a file can't hold: save "
+                    f"the activation {_shown(sigma)} is a function, which a file can't hold: save "
                     "state_dict() instead, and build the MLP in your program"
                 )
         return {
@@ -342,13 +342,18 @@ class MLP(Module):
             raise ValueError(f"sizes {sizes} have {n_parameters} parameters, the file has {len(parameters)}")
         names = [*_list_of(str, "activation", config["activation"]), config["output_activation"]]
         for name in names:
-            activation_function(name if isinstance(name, str) else repr(name))
+            find_activation(name if isinstance(name, str) else repr(name))
         model = cls(**config, seed=0)
         model.load_state_dict(parameters)
         return model
 
 
 FORMAT = "micrograd_mlp model"
+
+
+def _shown(sigma: Sigma) -> str:
+    """How a `repr` and an error show an activation: a name in quotes, or a function's own name."""
+    return repr(sigma) if isinstance(sigma, str) else find_activation(sigma).name
 
 
 def _some(names: set[str]) -> str:
