@@ -1,12 +1,13 @@
-"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: `dev` while working and `ci` for a full run, both the
-same every time; `explore` draws anew and much more, for finding what the others have not seen.
+"""Hypothesis profiles, and which doctests are collected.
 
-Doctests of modules that stand on an extra are skipped where the extra is not installed.
+The profiles are chosen by HYPOTHESIS_PROFILE: `dev` while working and `ci` for a full run, both the same
+every time; `explore` draws anew and much more, for finding what the others have not seen.
 """
 
 import importlib.util
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,19 +19,40 @@ settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
-DOCTESTS_NEED = {
-    "micrograd_mlp.render.plots": ["matplotlib"],
-    "micrograd_mlp.export": ["onnx", "torch"],
-    "micrograd_mlp.export.torch": ["onnx", "torch"],
+PACKAGE = Path(__file__).parents[1] / "micrograd_mlp"
+DOCTESTS_NEED = {  # a file or folder of the package -> what its examples need beyond the extra `test`
+    "compiled": ["numba"],
+    "export": ["onnx", "torch"],
 }
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if isinstance(item, pytest.DoctestItem):
-            for package in DOCTESTS_NEED.get(item.dtest.globs["__name__"], ()):
-                if importlib.util.find_spec(package) is None:
-                    item.add_marker(pytest.mark.skip(f"its examples need {package}"))
+class Doctests:
+    """Collects doctests from the package alone, and there only those whose extras are installed.
+
+    The rest is imported in earnest. `--doctest-ignore-import-errors` would do without this class, but a test
+    file with a wrong import would then be left out without a word, with all its tests.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(self, file_path):
+        collectors = yield
+        if not file_path.is_relative_to(PACKAGE):
+            return [collector for collector in collectors if type(collector) is pytest.Module]
+        return collectors if all(map(importlib.util.find_spec, needs(file_path))) else []
+
+
+def needs(file_path):
+    return [
+        package
+        for place, packages in DOCTESTS_NEED.items()
+        if file_path.is_relative_to(PACKAGE / place)
+        for package in packages
+    ]
+
+
+def pytest_configure(config):
+    # Registered, since a hook that stands in this file would not reach the files of the package.
+    config.pluginmanager.register(Doctests())
 
 
 # A run in the background of a shell starts with Ctrl-C ignored, and there are tests that send it.

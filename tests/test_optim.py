@@ -1,4 +1,4 @@
-"""The optimizers of §10, step by step against the paper's recurrences, and state that resumes."""
+"""The optimizers of §10 beyond their recurrences, which tests/paper tests: limits, saved state, bad input."""
 
 import json
 import math
@@ -36,47 +36,6 @@ def close(numbers):
 
 
 class TestRules:
-    @given(gradients)
-    def test_sgd(self, gs):
-        theta, path = 1.0, []
-        for g in gs:
-            theta = theta - 0.1 * g
-            path.append(theta)
-        assert run(SGD([Value(1.0)], lr=0.1), gs) == path
-
-    @given(gradients)
-    def test_momentum_velocity_holds_the_learning_rate_and_points_downhill(self, gs):
-        theta, v, path = 1.0, 0.0, []
-        for g in gs:
-            v = 0.7 * v - 0.1 * g
-            theta = theta + v
-            path.append(theta)
-        optimizer = Momentum([Value(1.0)], lr=0.1, momentum=0.7)
-        assert run(optimizer, gs) == close(path)
-        assert optimizer.state["v"] == close([v])
-
-    @given(gradients)
-    def test_rmsprop_epsilon_stands_outside_the_root(self, gs):
-        theta, s, path = 1.0, 0.0, []
-        for g in gs:
-            s = 0.6 * s + (1 - 0.6) * g**2
-            theta = theta - 0.1 / (math.sqrt(s) + 1e-3) * g
-            path.append(theta)
-        assert run(RMSProp([Value(1.0)], lr=0.1, rho=0.6, eps=1e-3), gs) == close(path)
-
-    @given(gradients)
-    def test_adam_corrects_both_averages(self, gs):
-        theta, m, v, path = 1.0, 0.0, 0.0, []
-        for t, g in enumerate(gs):
-            m = 0.8 * m + (1 - 0.8) * g
-            v = 0.95 * v + (1 - 0.95) * g**2
-            m_hat, v_hat = m / (1 - 0.8 ** (t + 1)), v / (1 - 0.95 ** (t + 1))
-            theta = theta - 0.1 * m_hat / (math.sqrt(v_hat) + 1e-3)
-            path.append(theta)
-        optimizer = Adam([Value(1.0)], lr=0.1, betas=(0.8, 0.95), eps=1e-3)
-        assert run(optimizer, gs) == close(path)
-        assert optimizer.t == len(gs)
-
     @given(st.floats(1e-3, 1e3), st.sampled_from([-1.0, 1.0]))
     def test_adams_first_step_is_the_learning_rate_whatever_the_gradient(self, size, sign):
         [theta] = run(Adam([Value(0.0)], lr=0.01), [sign * size])
@@ -96,22 +55,6 @@ class TestRules:
     def test_momentum_without_memory_is_sgd(self):
         gs = [5.0, -0.2, -3.0]
         assert run(Momentum([Value(1.0)], lr=0.1, momentum=0.0), gs) == close(run(SGD([Value(1.0)], 0.1), gs))
-
-    def test_a_short_memory_forgets_most_of_the_past(self):
-        # Below a half, 1 - ρ is more than what is kept.
-        theta, s, path = 1.0, 0.0, []
-        for g in [1.0, -2.0, 0.5]:
-            s = 0.25 * s + 0.75 * g**2
-            theta = theta - 0.1 / (math.sqrt(s) + 1e-8) * g
-            path.append(theta)
-        assert run(RMSProp([Value(1.0)], lr=0.1, rho=0.25), [1.0, -2.0, 0.5]) == close(path)
-        theta, m, v, path = 1.0, 0.0, 0.0, []
-        for t, g in enumerate([1.0, -2.0, 0.5]):
-            m, v = 0.25 * m + 0.75 * g, 0.375 * v + 0.625 * g**2
-            m_hat, v_hat = m / (1 - 0.25 ** (t + 1)), v / (1 - 0.375 ** (t + 1))
-            theta = theta - 0.1 * m_hat / (math.sqrt(v_hat) + 1e-8)
-            path.append(theta)
-        assert run(Adam([Value(1.0)], lr=0.1, betas=(0.25, 0.375)), [1.0, -2.0, 0.5]) == close(path)
 
     @all_optimizers
     def test_a_learning_rate_of_zero_moves_nothing(self, make):
@@ -144,7 +87,7 @@ class TestRules:
 
     @all_optimizers
     def test_a_huge_gradient_does_not_raise(self, make):
-        run(make([Value(1.0)]), [1e200, -1e200])
+        assert len(run(make([Value(1.0)]), [1e200, -1e200])) == 2  # its square is inf
 
 
 class TestState:

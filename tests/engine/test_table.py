@@ -89,10 +89,8 @@ def test_numbers_in_a_float_out_and_a_value_in_a_node_out(name):
     assert (node.grad, node.label) == (0.0, None)
 
 
-@pytest.mark.parametrize("name", UNARY)
+@pytest.mark.parametrize("name", sorted({*UNARY} - {"neg", "abs"}))  # those two are operators: -v, abs(v)
 def test_every_unary_op_is_a_function_and_a_method(name):
-    if name in ("neg", "abs"):  # these two are the operators -v and abs(v)
-        return
     function, v = getattr(micrograd_mlp, name), Value(0.5)
     assert function(v).data == getattr(v, name)().data == function(0.5)
     assert type(function(2)) is float

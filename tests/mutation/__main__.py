@@ -173,7 +173,9 @@ def _test(copy: Path, tests: list[str]) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.dup2(nowhere, sys.stderr.fileno())
-    sys.exit(pytest.main(["-qx", "--assert=plain", "-p", "no:cacheprovider", *tests], plugins=[_Quickly()]))
+    every_test = ["-m", ""]  # with those that are marked `exhaustive`
+    options = ["-qx", "--assert=plain", "-p", "no:cacheprovider", *every_test]
+    sys.exit(pytest.main([*options, *tests], plugins=[_Quickly()]))
 
 
 class _Quickly:

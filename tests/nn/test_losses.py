@@ -1,4 +1,4 @@
-"""The losses of §4: their values, their closed-form gradients to the last bit, and their domains."""
+"""The losses of §4 beyond their formulas, which tests/paper tests: last bits, extreme numbers, domains."""
 
 import math
 
@@ -12,9 +12,7 @@ from micrograd_mlp import (
     binary_cross_entropy_with_logits,
     cross_entropy,
     detect_anomaly,
-    dot,
     hinge,
-    l2,
     mean,
     sigmoid,
     softmax,
@@ -34,9 +32,8 @@ def gradient(loss, *numbers):
 
 class TestSquaredError:
     @given(numbers, numbers)
-    def test_is_half_the_square_and_its_gradient_is_the_difference(self, y_hat, y):
-        assert squared_error(y_hat, y) == 0.5 * (y_hat - y) ** 2
-        assert gradient(lambda v: squared_error(v, y), y_hat) == [y_hat - y]  # to the last bit
+    def test_gradient_is_the_difference_to_the_last_bit(self, y_hat, y):
+        assert gradient(lambda v: squared_error(v, y), y_hat) == [y_hat - y]
 
     def test_an_output_below_its_target_is_no_anomaly(self):
         with detect_anomaly():
@@ -56,21 +53,6 @@ class TestSquaredError:
 
 
 class TestBinaryCrossEntropy:
-    @given(probabilities, st.sampled_from([0, 1]))
-    def test_is_the_papers_formula(self, p, y):
-        expected = -math.log(p) if y else -math.log1p(-p)
-        assert binary_cross_entropy(p, y) == pytest.approx(expected, rel=1e-15)
-        [slope] = gradient(lambda v: binary_cross_entropy(v, y), p)
-        assert slope == pytest.approx((p - y) / (p * (1 - p)), rel=1e-15, abs=0)
-
-    @given(probabilities, st.floats(0, 1))
-    def test_takes_soft_targets(self, p, y):
-        expected = -(y * math.log(p) + (1 - y) * math.log1p(-p))
-        assert binary_cross_entropy(p, y) == pytest.approx(expected, rel=1e-14)
-        [slope] = gradient(lambda v: binary_cross_entropy(v, y), p)
-        terms = y / p + (1 - y) / (1 - p)  # they cancel where p is near y
-        assert slope == pytest.approx((p - y) / (p * (1 - p)), abs=4e-16 * terms)
-
     def test_is_zero_when_certain_and_right_and_infinite_when_certain_and_wrong(self):
         assert [binary_cross_entropy(p, y) for p, y in [(1.0, 1), (0.0, 0), (0.0, 1), (1.0, 0)]] == [
             0.0, 0.0, math.inf, math.inf,
@@ -99,11 +81,6 @@ class TestBinaryCrossEntropyWithLogits:
     def test_gradient_is_prediction_minus_target_to_the_last_bit(self, z, y):
         assert gradient(lambda v: binary_cross_entropy_with_logits(v, y), z) == [sigmoid(z) - y]
 
-    @given(st.floats(-30, 30), st.floats(0, 1))
-    def test_is_the_binary_cross_entropy_of_the_sigmoid(self, z, y):
-        expected = binary_cross_entropy(sigmoid(z), y)
-        assert binary_cross_entropy_with_logits(z, y) == pytest.approx(expected, rel=1e-3, abs=1e-12)
-
     @pytest.mark.parametrize(
         ("z", "y", "loss"), [(1e4, 1, 0.0), (1e4, 0, 1e4), (-1e4, 1, 1e4), (-1e4, 0, 0.0)]
     )
@@ -126,21 +103,6 @@ class TestCrossEntropy:
         target = data.draw(st.integers(0, len(z) - 1))
         expected = [y_hat - (k == target) for k, y_hat in enumerate(softmax(z))]
         assert gradient(lambda *v: cross_entropy(v, target), *z) == expected  # to the last bit
-
-    @given(st.lists(st.floats(-20, 20), min_size=2, max_size=5), st.data())
-    def test_is_minus_the_log_of_the_right_classes_probability(self, z, data):
-        target = data.draw(st.integers(0, len(z) - 1))
-        total = math.fsum(math.exp(z_k) for z_k in z)
-        expected = -math.log(math.exp(z[target]) / total)
-        assert cross_entropy(z, target) == pytest.approx(expected, rel=1e-12, abs=1e-13)
-
-    @given(st.lists(st.floats(-20, 20), min_size=3, max_size=3))
-    def test_takes_probabilities(self, z):
-        y = [0.2, 0.3, 0.5]
-        expected = -sum(y_k * math.log(y_hat) for y_k, y_hat in zip(y, softmax(z), strict=True))
-        assert cross_entropy(z, y) == pytest.approx(expected, rel=1e-12)
-        slopes = gradient(lambda *v: cross_entropy(v, y), *z)
-        assert slopes == pytest.approx([a - b for a, b in zip(softmax(z), y, strict=True)], abs=1e-15)
 
     @given(st.lists(logits, min_size=2, max_size=4), st.data())
     def test_is_the_same_with_the_target_in_the_graph(self, z, data):
@@ -201,11 +163,6 @@ class TestCrossEntropy:
 
 
 class TestHinge:
-    @given(numbers, st.sampled_from([-1, 1]))
-    def test_is_the_missing_margin(self, score, y):
-        assert hinge(score, y) == max(0.0, 1 - y * score)
-        assert gradient(lambda v: hinge(v, y), score) == [-y if y * score < 1 else 0.0]
-
     @pytest.mark.parametrize("y", [0, 2, 0.5, math.nan])
     def test_takes_signs_as_targets(self, y):
         with pytest.raises(ValueError, match=r"must be -1 or \+1, got"):
@@ -213,16 +170,6 @@ class TestHinge:
 
 
 class TestMeanAndL2:
-    @given(st.lists(numbers, min_size=1, max_size=6))
-    def test_mean(self, numbers):
-        assert mean(numbers) == pytest.approx(math.fsum(numbers) / len(numbers), abs=1e-12)
-        assert gradient(lambda *v: mean(v), *numbers) == [1 / len(numbers)] * len(numbers)
-
-    @given(st.lists(numbers, min_size=1, max_size=6))
-    def test_l2(self, theta):
-        assert l2(theta) == dot(theta, theta)
-        assert gradient(lambda *v: l2(v), *theta) == [2 * x for x in theta]
-
     def test_mean_of_nothing(self):
         with pytest.raises(ValueError, match="at least one value"):
             mean([])
