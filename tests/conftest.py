@@ -1,4 +1,4 @@
-"""Hypothesis profiles, and which doctests are collected.
+"""Hypothesis profiles, which doctests are collected, and when tests run in parallel.
 
 The profiles are chosen by HYPOTHESIS_PROFILE: `dev` while working and `ci` for a full run, both the same
 every time; `explore` draws anew and much more, for finding what the others have not seen.
@@ -53,6 +53,11 @@ def needs(file_path):
 def pytest_configure(config):
     # Registered, since a hook that stands in this file would not reach the files of the package.
     config.pluginmanager.register(Doctests())
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Every core takes a share of the whole suite; named files run in one process, which starts at once."""
+    return None if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
 # A run in the background of a shell starts with Ctrl-C ignored, and there are tests that send it.

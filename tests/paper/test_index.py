@@ -1,7 +1,7 @@
 """The index: every displayed equation of §2 to §11 has a test that cites and repeats it.
 
-`equations.toml` lists the equations, and is the reference. A test's name cites one, `test_6_2_eq_3_…` being §6.2 (3), and its
-docstring repeats it. `test_further_…` goes beyond the paper, or tests what it says in words.
+`equations.toml` lists the equations, and is the reference. A test's name cites one, `test_6_2_eq_3_…` being
+§6.2 (3), and its docstring repeats it. `test_further_…` goes beyond the paper, or tests its words.
 """
 
 import ast
