@@ -28,16 +28,12 @@ import pytest
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
+CHECKOUT = Path(__file__).parents[2]
+PACKAGE = CHECKOUT / "micrograd_mlp"
 FILES = [
-    "engine/value.py",
-    "engine/differentiate.py",
-    "engine/modes.py",
-    "engine/op.py",
-    "engine/table.py",
-    "nn/losses.py",
-    "nn/modules.py",
-    "nn/activations.py",
-    "optim.py",
+    str(path.relative_to(PACKAGE))
+    for path in (*sorted(PACKAGE.glob("engine/*.py")), *sorted(PACKAGE.glob("nn/*.py")), PACKAGE / "optim.py")
+    if path.name != "__init__.py"
 ]
 WIDER = [
     "tests/engine",
@@ -52,7 +48,6 @@ WIDER = [
     "tests/paper",
 ]
 SECONDS, WIDER_SECONDS = 60, 600  # far more than the tests take: a mutant that takes longer than this hangs
-CHECKOUT = Path(__file__).parents[2]
 
 
 def main() -> int:
