@@ -1,0 +1,193 @@
+"""What a language has to say, so that `translate` can write Python functions in it.
+
+An expression is text with two facts: its kind, since Python's + is an addition for numbers and a
+concatenation for sequences; and how tightly its outermost operator binds, which decides about parentheses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+# What a Python expression is: a number, a condition, or a sequence of either.
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The type of an expression.
+
+    Attributes:
+        name: "number", "boolean", "sequence" (all elements of one kind) or "tuple".
+        parts: the kind of a sequence's elements, or of each element of a tuple.
+    """
+
+    name: str
+    parts: tuple[Kind, ...] = ()
+
+
+NUMBER, BOOLEAN = Kind("number"), Kind("boolean")
+
+
+def sequence_of(element: Kind) -> Kind:
+    """The kind of a sequence whose elements are all of one kind."""
+    return Kind("sequence", (element,))
+
+
+NUMBERS = sequence_of(NUMBER)
+STAR = Kind("star")
+"""In a list of arguments' kinds: a sequence of numbers, each of which is an argument."""
+
+# How tightly an expression binds, for parentheses: those of a weaker level go inside a pair of them.
+SELECT, OR, AND, COMPARE, SUM, PRODUCT, UNARY, ATOM = range(8)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Source text with its kind and the level of its outermost operator."""
+
+    text: str
+    kind: Kind = NUMBER
+    level: int = ATOM
+
+    def __format__(self, place: str) -> str:
+        """For templates: `{0}` stands between commas or alone, `{0:atom}` beside an operator or a dot."""
+        return self.within(ATOM) if place == "atom" else self.text
+
+    def within(self, level: int) -> str:
+        """The text, in parentheses if its operator binds less tightly than `level`."""
+        return self.text if self.level >= level else f"({self.text})"
+
+
+Variable = Literal["once", "declare", "assign"]
+"""How a variable is assigned: for the first and only time, for the first time, or again."""
+
+Item = tuple[bool, Expression]
+"""An element of a list or an argument of a call; marked True, a sequence whose elements are inserted."""
+
+
+class Language:
+    """The words of one language; a subclass fills them in.
+
+    Attributes:
+        name: what the language is called in error messages.
+        functions: for each function of Python (its plain name: "exp", "atan2") a template with `{0}`, `{1}`,
+            or `{args}` for all arguments (`{0:atom}` where the argument stands beside an operator or a dot).
+        constants: how to write inf, nan, True, False, and the bound of a slice that is not given (none).
+        infix: the operators that are written differently than in Python (the comparisons, "and", "or", ...).
+        runtime: definitions that the templates of `functions` call, by the name that is called. Each
+            definition is written in front of the functions if it is needed.
+        reserved: names that no function or variable may have.
+    """
+
+    name: str
+    functions: dict[str, str]
+    constants: dict[str, str]
+    infix: dict[str, str]
+    runtime: dict[str, str]
+    reserved: frozenset[str]
+    indent = "  "
+
+    def number(self, value: float) -> Expression:
+        """A literal."""
+        if isinstance(value, bool):
+            return Expression(self.constants[str(value)], BOOLEAN)
+        if math.isnan(value):
+            return Expression(self.constants["nan"])
+        text = self.constants["inf"] if math.isinf(value) else repr(abs(value))
+        negative = math.copysign(1.0, value) < 0
+        return Expression("-" + text, level=UNARY) if negative else Expression(text)
+
+    def negated(self, x: Expression) -> Expression:
+        """-x."""
+        return Expression("-" + x.within(ATOM), level=UNARY)
+
+    def compare(self, sign: str, left: Expression, right: Expression) -> Expression:
+        """left < right, and so on."""
+        return Expression(
+            f"{left.within(SUM)} {self.infix.get(sign, sign)} {right.within(SUM)}", BOOLEAN, COMPARE
+        )
+
+    def arithmetic(self, sign: str, left: Expression, right: Expression) -> Expression:
+        """left + right, and so on; a product binds tighter than a sum, and equals group to the left."""
+        level = SUM if sign in "+-" else PRODUCT
+        return Expression(
+            f"{left.within(level)} {self.infix.get(sign, sign)} {right.within(level + 1)}", level=level
+        )
+
+    def logical(self, word: str, conditions: Sequence[Expression]) -> Expression:
+        """All of the conditions ("and"), or one of them ("or")."""
+        level = AND if word == "and" else OR
+        joined = f" {self.infix.get(word, word)} ".join(c.within(level + 1) for c in conditions)
+        return Expression(joined, BOOLEAN, level)
+
+    def negation(self, condition: Expression) -> Expression:
+        """Not the condition."""
+        raise NotImplementedError
+
+    def select(self, condition: Expression, yes: Expression, no: Expression) -> Expression:
+        """One of two values."""
+        raise NotImplementedError
+
+    def from_boolean(self, condition: Expression) -> Expression:
+        """1 or 0."""
+        return self.select(condition, Expression("1.0"), Expression("0.0"))
+
+    def sequence(self, items: Sequence[Item], kind: Kind) -> Expression:
+        """A list of items."""
+        raise NotImplementedError
+
+    def spread(self, items: Expression) -> Expression:
+        """A sequence in the place of several arguments."""
+        raise NotImplementedError
+
+    def index(self, items: Expression, position: Expression, kind: Kind) -> Expression:
+        """One element; a position below 0 counts from the end."""
+        raise NotImplementedError
+
+    def comprehension(
+        self, element: Expression, loops: Sequence[tuple[str, Expression, Sequence[Expression]]]
+    ) -> Expression:
+        """The elements for each (target, sequence, conditions), the first loop outermost."""
+        raise NotImplementedError
+
+    def function(self, name: str, parameters: Sequence[str], body: Sequence[str]) -> str:
+        """A definition; a parameter for any number of arguments begins with *."""
+        raise NotImplementedError
+
+    def call(self, name: str, arguments: Sequence[Item], kind: Kind) -> Expression:
+        """A call of a translated function."""
+        raise NotImplementedError
+
+    def unpacking(self, names: Sequence[str]) -> str:
+        """A target that takes a tuple apart."""
+        raise NotImplementedError
+
+    def assignment(self, target: str, value: str, variable: Variable) -> str:
+        """An assignment to a variable, or to several that take a tuple apart."""
+        raise NotImplementedError
+
+    def undefined(self, name: str) -> str:
+        """A variable that is declared before it has a value."""
+        raise NotImplementedError
+
+    def returned(self, value: Expression) -> str:
+        """The statement that ends a function."""
+        raise NotImplementedError
+
+    def loop(self, target: str, over: Expression, body: Sequence[str], variable: Variable) -> list[str]:
+        """A loop over a sequence, whose elements are assigned to `target` one after another."""
+        raise NotImplementedError
+
+    def while_loop(self, condition: Expression, body: Sequence[str]) -> list[str]:
+        """A loop as long as a condition holds."""
+        raise NotImplementedError
+
+    def branch(self, condition: Expression, yes: Sequence[str], no: Sequence[str]) -> list[str]:
+        """An if with its else, which may be empty."""
+        raise NotImplementedError
+
+    def jump(self, word: str) -> str:
+        """`break` or `continue`."""
+        raise NotImplementedError

@@ -1,0 +1,859 @@
+"""Turn a record's own Python functions into source in another language (§6).
+
+A page, a C program or a PyTorch function computes what the records say: `forward` and `partials` are
+read as Python's syntax tree and written again, operation by operation in the same order, so that the
+numbers agree. What can be turned is arithmetic: numbers, conditions, early returns, loops and
+comprehensions over the inputs of an n-ary operation, the functions of `math`, other operations, and
+plain helper functions. Numbers from closures and globals become constants. Everything else is a
+`TranslationError` that names the operation and the expression.
+
+This file walks the tree and knows Python. A `Language` knows how one other language writes what the
+walk finds; `javascript.py` is the first.
+
+>>> from micrograd_mlp.engine.javascript import JAVASCRIPT
+>>> from micrograd_mlp.engine.table import TABLE
+>>> translation = Translation(JAVASCRIPT)
+>>> translation.forward(TABLE["relu"])
+'relu'
+>>> print(translation.source())
+function relu(z) {
+  return z < 0.0 ? 0.0 : z;
+}
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import inspect
+import math
+import operator
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any
+
+from micrograd_mlp.engine.language import (
+    BOOLEAN,
+    NUMBER,
+    NUMBERS,
+    STAR,
+    Expression,
+    Item,
+    Kind,
+    Language,
+    sequence_of,
+)
+from micrograd_mlp.engine.op import Op
+
+
+class TranslationError(TypeError):
+    """A function of a record uses something that can't be said in the other language."""
+
+
+class _UntranslatableError(Exception):
+    """Why one expression can't be turned; `Translation` adds the operation's name."""
+
+    def __init__(self, node: ast.AST, reason: str) -> None:
+        super().__init__(f"`{ast.unparse(node).splitlines()[0]:.80}`: {reason}")
+
+
+# Functions of Python for which languages have words of their own.
+_WORDS: dict[Any, str] = {
+    getattr(math, name): name
+    for name in (
+        "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh degrees erf erfc exp exp2 expm1 "
+        "fabs floor fmod fsum gamma hypot isfinite isinf isnan lgamma log log10 log1p log2 pow prod radians "
+        "remainder sin sinh sqrt tan tanh trunc"
+    ).split()
+} | {abs: "fabs", operator.abs: "fabs", round: "round", int: "trunc", len: "len"}
+_ON_SEQUENCES = {"fsum", "prod", "len"}
+_INTEGERS = {"ceil", "floor", "round", "trunc"}
+"""Where other languages have -0.0, Python's integers have 0."""
+_CONDITIONS = {"isfinite", "isinf", "isnan"}
+_OPERATORS: dict[Any, str] = {
+    operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/",
+    operator.floordiv: "//", operator.mod: "%", operator.pow: "**",
+    operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=",
+    operator.eq: "==", operator.ne: "!=",
+}  # fmt: skip
+_SIGNS: dict[type, str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+}  # fmt: skip
+_POLES = {"atanh", "gamma", "lgamma", "log", "log10", "log1p", "log2"}
+"""Where these are infinite, Python raises a ValueError; elsewhere it is an OverflowError."""
+_UNKNOWN = object()
+
+
+class Translation:
+    """The functions of some records, each written once, as source in one language.
+
+    Args:
+        language: the words to write with.
+
+    Raises:
+        TranslationError: from `forward` and `partials`, when a function can't be turned.
+    """
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._functions: dict[Any, tuple[str, Kind]] = {}
+        self._in_progress: list[Any] = []
+        self._names = {*language.reserved, *language.runtime}
+        self._variables: set[str] = set()
+        self._runtime: dict[str, str] = {}
+        self._definitions: list[str] = []
+
+    def forward(self, op: Op) -> str:
+        """The name of the function that computes the operation's value from its inputs."""
+        with _blamed_on(op, "forward", self.language):
+            return self.function(op.forward, op.name, _inputs_of(op))[0]
+
+    def partials(self, op: Op) -> str:
+        """The name of the function that gives the local derivatives from the output and the inputs."""
+        with _blamed_on(op, "partials", self.language):
+            return self.function(op.partials, f"{op.name}_partials", [NUMBER, *_inputs_of(op)])[0]
+
+    def source(self) -> str:
+        """All definitions so far; a function stands below those that it calls."""
+        return "\n\n".join([*self._runtime.values(), *self._definitions])
+
+    def function(self, function: Callable[..., Any], name: str, kinds: Sequence[Kind]) -> tuple[str, Kind]:
+        """The name of a Python function's translation for arguments of these kinds, and what it returns."""
+        key = (function, tuple(kinds))
+        if key not in self._functions:
+            if key in self._in_progress:
+                raise _UntranslatableError(ast.Name(name), "the function calls itself")
+            self._in_progress.append(key)
+            try:
+                if any(function in known for known in (_WORDS, _OPERATORS, _BUILT_IN, [operator.neg])):
+                    body = _Body(self, _around(kinds), {"f": function}.get, kinds)
+                else:
+                    body = _Body(self, _tree(function), _free_variables(function), kinds)
+                lines = body.translated()
+            finally:
+                self._in_progress.pop()
+            unique = self.unused(name)
+            self._functions[key] = unique, body.result
+            self._definitions.append(self.language.function(unique, body.parameters, lines))
+        return self._functions[key]
+
+    def word(self, name: str, arguments: Sequence[Expression], node: ast.AST) -> str:
+        """A call of a function that the language has a word for."""
+        template = self.language.functions.get(name)
+        if template is None:
+            raise _UntranslatableError(node, f"{self.language.name} has no {name}")
+        self._take_along(template)
+        return template.format(*arguments, args=", ".join(argument.text for argument in arguments))
+
+    def _take_along(self, text: str) -> None:
+        """The definitions of the runtime that a text calls, and those that they call."""
+        for name, definition in self.language.runtime.items():
+            if name not in self._runtime and re.search(rf"(?<![\w.]){name}\b", text):
+                self._runtime[name] = definition
+                self._take_along(definition)
+
+    def unused(self, name: str) -> str:
+        """A name for a function: the identifier, with underscores behind it until nothing else has it."""
+        unique = _identifier(name)
+        while unique in self._names or unique in self._variables:
+            unique += "_"
+        self._names.add(unique)
+        return unique
+
+    def variable(self, name: str) -> str:
+        """A name for a variable. Variables of different functions may share it."""
+        unique = _identifier(name)
+        while unique in self._names:
+            unique += "_"
+        self._variables.add(unique)
+        return unique
+
+
+def _identifier(name: str) -> str:
+    text = "".join(c if c == "_" or (c.isascii() and c.isalnum()) else f"u{ord(c):x}" for c in name)
+    return "f" + text if text[:1].isdigit() else text.replace("u3cu6cambdau3e", "f")
+
+
+def _inputs_of(op: Op) -> list[Kind]:
+    return [STAR] if op.arity is None else [NUMBER] * op.arity
+
+
+@contextmanager
+def _blamed_on(op: Op, which: str, language: Language) -> Iterator[None]:
+    try:
+        yield
+    except _UntranslatableError as error:
+        raise TranslationError(
+            f"op {op.name!r}: its {which} can't be turned into {language.name}, at {error}"
+        ) from None
+
+
+# Finding a function's source.
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def _tree(function: Callable[..., Any]) -> ast.FunctionDef | ast.Lambda:
+    """The syntax tree of one Python function; of several lambdas in a line, the right one."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        raise _UntranslatableError(ast.Name(repr(function)), "it is not a function that is written in Python")
+    try:
+        lines, _ = inspect.findsource(code)
+        module = _parsed("".join(lines))
+    except (OSError, SyntaxError):
+        raise _UntranslatableError(ast.Name(code.co_name), "its source can't be found") from None
+    candidates: list[Any] = [node for node in ast.walk(module) if _is_source_of(node, code)]
+    if not candidates:
+        raise _UntranslatableError(ast.Name(code.co_name), "its source has changed since it was read")
+    # The lambda inside of another lambda is the shorter one.
+    tree: ast.FunctionDef | ast.Lambda = min(candidates, key=lambda node: len(ast.unparse(node)))
+    return tree
+
+
+def _is_source_of(node: ast.AST, code: CodeType) -> bool:
+    """Whether a function's instructions all come from this part of the source."""
+    if isinstance(node, ast.FunctionDef):
+        first_lines = [node.lineno, *[decorator.lineno for decorator in node.decorator_list]]
+        return node.name == code.co_name and code.co_firstlineno in first_lines
+    if not isinstance(node, ast.Lambda) or code.co_name != "<lambda>" or node.lineno != code.co_firstlineno:
+        return False
+    body = node.body
+    start, end = (body.lineno, body.col_offset), (body.end_lineno or 0, body.end_col_offset or 0)
+    places = [place for place in code.co_positions() if None not in place and place[2] != place[3]]
+    return all(start <= (line, column) and (last, until) <= end for line, last, column, until in places)
+
+
+def _around(kinds: Sequence[Kind]) -> ast.Lambda:
+    """A Python function around a built-in one, which `f` stands for."""
+    names = ", ".join("xyz"[: len(kinds)]) if len(kinds) <= 3 and STAR not in kinds else "*x"
+    tree = ast.parse(f"lambda {names}: f({names})", mode="eval").body
+    assert isinstance(tree, ast.Lambda)
+    return tree
+
+
+def _free_variables(function: Callable[..., Any]) -> Callable[[str], Any]:
+    """Looks a name up as the function itself does: closure, globals, builtins."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+
+    def look_up(name: str) -> Any:
+        if name in cells:
+            return cells[name].cell_contents
+        return function.__globals__.get(name, getattr(builtins, name, None))
+
+    return look_up
+
+
+# Walking a function.
+
+
+class _Body:
+    """One function on its way: its variables with their kinds, and what it returns."""
+
+    def __init__(
+        self,
+        translation: Translation,
+        tree: ast.FunctionDef | ast.Lambda,
+        look_up: Callable[[str], Any],
+        kinds: Sequence[Kind],
+    ) -> None:
+        self.translation, self.language = translation, translation.language
+        self.tree, self.look_up = tree, look_up
+        self.kinds: dict[str, Kind] = {}
+        self.names: dict[str, str] = {}
+        self.returned: Kind | None = None
+        self.parameters: list[str] = []
+        self.first_lines: list[str] = []
+        self._bind(kinds)
+
+    @property
+    def result(self) -> Kind:
+        """The kind of what the function returns."""
+        return self.returned or NUMBER
+
+    def translated(self) -> list[str]:
+        """The lines of the function's body."""
+        if isinstance(self.tree, ast.Lambda):
+            return self.first_lines + self.block([ast.Return(self.tree.body)])
+        statements = self.tree.body
+        if isinstance(statements[0], ast.Expr) and isinstance(statements[0].value, ast.Constant):
+            statements = statements[1:]  # the docstring
+        self._count_assignments(statements)
+        return self.first_lines + self.block(statements)
+
+    # Variables.
+
+    def _bind(self, kinds: Sequence[Kind]) -> None:
+        arguments = self.tree.args
+        if arguments.kwonlyargs or arguments.kwarg:
+            raise _UntranslatableError(self.tree, "keyword parameters can't be turned")
+        positional = [*arguments.posonlyargs, *arguments.args]
+        defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+        remaining = list(kinds)
+        self.assignments: dict[str, int] = {}
+        self.declared: set[str] = set()
+        for parameter, default in zip(positional, defaults):
+            if remaining and remaining[0] != STAR:
+                self.parameters.append(self._enter(parameter.arg, remaining.pop(0)))
+            elif default is None or remaining:
+                raise _UntranslatableError(
+                    self.tree, f"its parameter {parameter.arg} gets no argument of its own"
+                )
+            else:
+                value = self.expression(default)
+                name = self._enter(parameter.arg, value.kind)
+                self.first_lines.append(self.language.assignment(name, value.text, "declare"))
+        if arguments.vararg:
+            self.parameters.append("*" + self._enter(arguments.vararg.arg, NUMBERS))
+        elif remaining:
+            raise _UntranslatableError(
+                self.tree, f"it takes {len(self.parameters)} arguments, got {len(kinds)}"
+            )
+        self.declared.update(self.names)
+
+    def _enter(self, name: str, kind: Kind) -> str:
+        """A variable's name in the other language; from here on it has this kind."""
+        self.kinds[name] = kind
+        return self.names.setdefault(name, self.translation.variable(name))
+
+    def _count_assignments(self, statements: Sequence[ast.stmt]) -> None:
+        """How often each variable is assigned; one that outlives the block it begins in is declared first."""
+        begins_in: dict[str, Sequence[ast.stmt]] = {}
+
+        def look(block: Sequence[ast.stmt]) -> None:
+            for statement in block:
+                for name in _assigned(statement):
+                    self.assignments[name] = self.assignments.get(name, 0) + 1
+                    begins_in.setdefault(name, block)
+                for inner in _blocks(statement):
+                    look(inner)
+
+        look(statements)
+        for name, block in begins_in.items():
+            if _mentions(name, block) != _mentions(name, statements) and name not in self.declared:
+                self.declared.add(name)
+                self.names[name] = self.translation.variable(name)
+                self.first_lines.append(self.language.undefined(self.names[name]))
+
+    # Statements.
+
+    def block(self, statements: Sequence[ast.stmt]) -> list[str]:
+        """The lines of some statements."""
+        lines: list[str] = []
+        for statement in statements:
+            translate = getattr(self, f"on_{type(statement).__name__.lower()}", None)
+            if translate is None:
+                raise _UntranslatableError(statement, "a statement of this kind can't be turned")
+            lines += translate(statement)
+        return lines
+
+    def on_return(self, node: ast.Return) -> list[str]:
+        if node.value is None:
+            raise _UntranslatableError(node, "it returns nothing")
+        value = self.expression(node.value)
+        if value.kind is BOOLEAN and self.returned is not BOOLEAN and self.returned is not None:
+            value = self.language.from_boolean(value)
+        self.returned = value.kind
+        return [self.language.returned(value)]
+
+    def on_assign(self, node: ast.Assign) -> list[str]:
+        if len(node.targets) != 1:
+            raise _UntranslatableError(node, "several targets of one assignment can't be turned")
+        return self._assign(node.targets[0], self.expression(node.value))
+
+    def on_annassign(self, node: ast.AnnAssign) -> list[str]:
+        return self._assign(node.target, self.expression(node.value)) if node.value else []
+
+    def on_augassign(self, node: ast.AugAssign) -> list[str]:
+        target = ast.Name(getattr(node.target, "id", ""), ast.Load())
+        return self._assign(node.target, self.expression(ast.BinOp(target, node.op, node.value)))
+
+    def _assign(self, target: ast.expr, value: Expression) -> list[str]:
+        text = self._target(target, value.kind)
+        names = set(_names_of(target))
+        if names & self.declared:
+            return [self.language.assignment(text, value.text, "assign")]
+        self.declared |= names
+        once = all(self.assignments[name] == 1 for name in names)
+        return [self.language.assignment(text, value.text, "once" if once else "declare")]
+
+    def _target(self, target: ast.expr, kind: Kind) -> str:
+        """What stands left of an assignment or in a loop; it enters the variables."""
+        if isinstance(target, ast.Name):
+            return self._enter(target.id, kind)
+        if isinstance(target, (ast.Tuple, ast.List)) and kind.parts:
+            kinds = kind.parts if kind.name == "tuple" else kind.parts * len(target.elts)
+            if len(kinds) == len(target.elts):
+                return self.language.unpacking([self._target(t, k) for t, k in zip(target.elts, kinds)])
+        raise _UntranslatableError(target, "a target of this kind can't be turned")
+
+    def on_if(self, node: ast.If) -> list[str]:
+        condition = self.condition(node.test)
+        return self.language.branch(condition, self.block(node.body), self.block(node.orelse))
+
+    def on_for(self, node: ast.For) -> list[str]:
+        if node.orelse:
+            raise _UntranslatableError(node, "a loop with an else can't be turned")
+        over = self._sequence(node.iter)
+        fresh = set(_names_of(node.target)) - self.declared
+        target = self._target(node.target, over.kind.parts[0])
+        self.declared |= fresh
+        body = self.block(node.body)
+        self.declared -= fresh
+        if not fresh:
+            return self.language.loop(target, over, body, "assign")
+        once = not any(name in self.assignments for name in fresh)
+        return self.language.loop(target, over, body, "once" if once else "declare")
+
+    def on_while(self, node: ast.While) -> list[str]:
+        if node.orelse:
+            raise _UntranslatableError(node, "a loop with an else can't be turned")
+        return self.language.while_loop(self.condition(node.test), self.block(node.body))
+
+    def on_break(self, node: ast.Break) -> list[str]:
+        return [self.language.jump("break")]
+
+    def on_continue(self, node: ast.Continue) -> list[str]:
+        return [self.language.jump("continue")]
+
+    def on_pass(self, node: ast.Pass) -> list[str]:
+        return []
+
+    def on_raise(self, node: ast.Raise) -> list[str]:
+        """A function on floats never raises; where it does, the result is nan."""
+        return [self.language.returned(self.language.number(math.nan))]
+
+    def on_try(self, node: ast.Try) -> list[str]:
+        """Python raises where a result is nan or infinite without a reason in the arguments."""
+        if len(node.body) != 1 or not isinstance(node.body[0], (ast.Return, ast.Assign)) or node.finalbody:
+            raise _UntranslatableError(node, "only one `return` or assignment inside of try can be turned")
+        lines = self.block(node.body) + self.block(node.orelse)
+        for handler in reversed(node.handlers):
+            raised = [c for inner in ast.walk(node.body[0]) for c in self._raised(inner, _caught_by(handler))]
+            if raised:
+                condition = raised[0] if len(raised) == 1 else self.language.logical("or", raised)
+                lines = self.language.branch(condition, self.block(handler.body), lines)
+        return lines
+
+    def _raised(self, node: ast.AST, caught: set[str]) -> list[Expression]:
+        """When one operation raises one of these exceptions."""
+        if isinstance(node, (ast.IfExp, ast.BoolOp, ast.Lambda, ast.ListComp, ast.GeneratorExp)):
+            raise _UntranslatableError(node, "inside of try it can't be turned")
+        zero = self.language.number(0.0)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Div, ast.FloorDiv, ast.Mod)):
+            by_zero = self.language.compare("==", self.number(node.right), zero)
+            return [by_zero] if "ZeroDivisionError" in caught else []
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+            word, arguments, at_pole = "**", [node.left, node.right], "ZeroDivisionError"
+        elif isinstance(node, ast.Call) and (found := _word_for(self.static(node.func))):
+            word, arguments, at_pole = found, node.args, "ValueError"
+        else:
+            return []
+        inputs = [self.number(argument) for argument in arguments]
+        question = [self.expression(node), *inputs]
+        undefined = Expression(self.translation.word("is_undefined", question, node), BOOLEAN)
+        infinite = Expression(self.translation.word("is_overflow", question, node), BOOLEAN)
+        raised = [undefined] if "ValueError" in caught else []
+        if word in _POLES:
+            return [undefined, infinite] if "ValueError" in caught else []
+        if word not in ("pow", "**") or {at_pole, "OverflowError"} <= caught:
+            return [*raised, infinite] if "OverflowError" in caught else raised
+        is_pole = self.language.compare("==", inputs[0], zero)
+        if at_pole in caught:
+            raised.append(self.language.logical("and", [infinite, is_pole]))
+        if "OverflowError" in caught:
+            raised.append(self.language.logical("and", [infinite, self.language.negation(is_pole)]))
+        return raised
+
+    # Expressions.
+
+    def expression(self, node: ast.expr) -> Expression:
+        """A Python expression in the other language."""
+        value = self.static(node)
+        if value is not _UNKNOWN:
+            return self._constant(value, node)
+        translate = getattr(self, f"on_{type(node).__name__.lower()}", None)
+        if translate is None:
+            raise _UntranslatableError(node, "an expression of this kind can't be turned")
+        result: Expression = translate(node)
+        return result
+
+    def condition(self, node: ast.expr) -> Expression:
+        """An expression of which only the truth is asked."""
+        if isinstance(node, ast.BoolOp):
+            word = "and" if isinstance(node.op, ast.And) else "or"
+            return self.language.logical(word, [self.condition(value) for value in node.values])
+        return self._truth(self.expression(node), node)
+
+    def number(self, node: ast.expr) -> Expression:
+        """An expression that arithmetic is done with: True counts as 1."""
+        return self._as_number(self.expression(node), node)
+
+    def _as_number(self, value: Expression, node: ast.expr) -> Expression:
+        if value.kind.parts:
+            raise _UntranslatableError(node, "a number is expected here")
+        return self.language.from_boolean(value) if value.kind is BOOLEAN else value
+
+    def _sequence(self, node: ast.expr) -> Expression:
+        value = self.expression(node)
+        if not value.kind.parts:
+            raise _UntranslatableError(node, "a sequence is expected here")
+        return value
+
+    def _truth(self, value: Expression, node: ast.expr) -> Expression:
+        if value.kind is BOOLEAN:
+            return value
+        if value.kind.parts:
+            value = Expression(self.translation.word("len", [value], node))
+        return self.language.compare("!=", value, self.language.number(0))
+
+    def static(self, node: ast.expr) -> Any:
+        """What an expression is worth if it does not depend on the function's variables."""
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name):
+            return _UNKNOWN if node.id in self.kinds or node.id in self.assignments else self.look_up(node.id)
+        children = [self.static(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+        if any(child is _UNKNOWN for child in children):
+            return _UNKNOWN
+        try:
+            if isinstance(node, ast.Attribute):
+                return getattr(children[0], node.attr)
+            if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
+                return children[0][children[1]]
+            if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+                return -children[0]
+            if isinstance(node, ast.BinOp) and type(node.op) in _SIGNS and all(map(_is_number, children)):
+                [function] = [f for f, sign in _OPERATORS.items() if sign == _SIGNS[type(node.op)]]
+                return function(*children)
+            if isinstance(node, ast.Call) and not node.keywords and children[0] in (*_WORDS, float):
+                return children[0](*children[1:])
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            pass
+        return _UNKNOWN
+
+    def _constant(self, value: Any, node: ast.expr) -> Expression:
+        if isinstance(value, (tuple, list)):
+            return self._display([(False, self._constant(item, node)) for item in value])
+        if not _is_number(value):
+            raise _UntranslatableError(node, "it is not a number")
+        return self.language.number(value if isinstance(value, (bool, int, float)) else float(value))
+
+    def on_name(self, node: ast.Name) -> Expression:
+        if node.id not in self.kinds:
+            raise _UntranslatableError(node, "it has no value yet")
+        return Expression(self.names[node.id], self.kinds[node.id])
+
+    def on_unaryop(self, node: ast.UnaryOp) -> Expression:
+        if isinstance(node.op, ast.Not):
+            return self.language.negation(self.condition(node.operand))
+        if isinstance(node.op, ast.Invert):
+            raise _UntranslatableError(node, "bits can't be turned")
+        value = self.number(node.operand)
+        return self.language.negated(value) if isinstance(node.op, ast.USub) else value
+
+    def on_binop(self, node: ast.BinOp) -> Expression:
+        if type(node.op) not in _SIGNS:
+            raise _UntranslatableError(node, "bits and matrices can't be turned")
+        left, right = self.expression(node.left), self.expression(node.right)
+        return self._binary(_SIGNS[type(node.op)], left, right, node)
+
+    def _binary(self, sign: str, left: Expression, right: Expression, node: ast.expr) -> Expression:
+        if sign == "+" and left.kind.parts and right.kind.parts:
+            return self._display([(True, left), (True, right)])
+        if sign == "*" and (left.kind.parts or right.kind.parts):
+            items, times = (left, right) if left.kind.parts else (right, left)
+            return Expression(self.translation.word("repeat", [items, times], node), items.kind)
+        if left.kind.parts or right.kind.parts:
+            raise _UntranslatableError(node, "it mixes numbers and sequences")
+        left, right = [
+            self.language.from_boolean(side) if side.kind is BOOLEAN else side for side in (left, right)
+        ]
+        if sign in ("+", "-", "*", "/"):
+            return self.language.arithmetic(sign, left, right)
+        if sign == "**":
+            return Expression(self.translation.word("power", [left, right], node))
+        if sign in ("//", "%"):
+            return Expression(
+                self.translation.word("floordiv" if sign == "//" else "mod", [left, right], node)
+            )
+        return self.language.compare(sign, left, right)
+
+    def on_compare(self, node: ast.Compare) -> Expression:
+        sides = [node.left, *node.comparators]
+        comparisons = []
+        for left, op, right in zip(sides, node.ops, sides[1:]):
+            if type(op) not in _SIGNS:
+                raise _UntranslatableError(node, "only numbers can be compared, with < <= > >= == !=")
+            comparisons.append(self.language.compare(_SIGNS[type(op)], self.number(left), self.number(right)))
+        return comparisons[0] if len(comparisons) == 1 else self.language.logical("and", comparisons)
+
+    def on_boolop(self, node: ast.BoolOp) -> Expression:
+        """`x or y` is a condition if both are; of numbers it is one of the two."""
+        values = [self.expression(value) for value in node.values]
+        if all(value.kind is BOOLEAN for value in values):
+            return self.condition(node)
+        result = values[-1]
+        for value, source in list(zip(values, node.values))[-2::-1]:
+            yes, no = (result, value) if isinstance(node.op, ast.And) else (value, result)
+            result = self._either(self._truth(value, source), yes, no, node)
+        return result
+
+    def on_ifexp(self, node: ast.IfExp) -> Expression:
+        condition = self.condition(node.test)
+        return self._either(condition, self.expression(node.body), self.expression(node.orelse), node)
+
+    def _either(self, condition: Expression, yes: Expression, no: Expression, node: ast.expr) -> Expression:
+        if yes.kind != no.kind:
+            if yes.kind.parts or no.kind.parts:
+                raise _UntranslatableError(node, "its two values are of different kinds")
+            yes, no = [self.language.from_boolean(v) if v.kind is BOOLEAN else v for v in (yes, no)]
+        return self.language.select(condition, yes, no)
+
+    def on_tuple(self, node: ast.Tuple | ast.List) -> Expression:
+        return self._display(self._items(node.elts))
+
+    def _items(self, nodes: Sequence[ast.expr]) -> list[Item]:
+        """Elements or arguments, with a mark for those that have a star."""
+        return [
+            (True, self._sequence(node.value))
+            if isinstance(node, ast.Starred)
+            else (False, self.expression(node))
+            for node in nodes
+        ]
+
+    on_list = on_tuple
+
+    def _display(self, items: Sequence[Item]) -> Expression:
+        kinds = [value.kind.parts[0] if starred else value.kind for starred, value in items]
+        if {NUMBER, BOOLEAN} == set(kinds) and not any(starred for starred, _ in items):
+            items = [(False, self.language.from_boolean(v) if v.kind is BOOLEAN else v) for _, v in items]
+            kinds = [NUMBER] * len(items)
+        kind = (
+            sequence_of(kinds[0] if kinds else NUMBER)
+            if len(set(kinds)) <= 1
+            else Kind("tuple", tuple(kinds))
+        )
+        return self.language.sequence(items, kind)
+
+    def on_listcomp(self, node: ast.ListComp | ast.GeneratorExp) -> Expression:
+        outside = dict(self.kinds), dict(self.names)
+        loops = []
+        for generator in node.generators:
+            over = self._sequence(generator.iter)
+            target = self._target(generator.target, over.kind.parts[0])
+            loops.append((target, over, [self.condition(test) for test in generator.ifs]))
+        result = self.language.comprehension(self.expression(node.elt), loops)
+        self.kinds, self.names = outside
+        return result
+
+    on_generatorexp = on_listcomp
+
+    def on_subscript(self, node: ast.Subscript) -> Expression:
+        items = self._sequence(node.value)
+        if isinstance(node.slice, ast.Slice):
+            bounds = (node.slice.lower, node.slice.upper, node.slice.step)
+            word = "strided" if node.slice.step else "slice" if node.slice.upper else "rest"
+            missing = (
+                Expression(self.language.constants["none"]) if node.slice.step else self.language.number(0)
+            )
+            given = [self.number(bound) if bound else missing for bound in bounds]
+            return Expression(self.translation.word(word, [items, *given], node), items.kind)
+        if items.kind.name == "tuple":
+            raise _UntranslatableError(node, "take a tuple apart by names instead of an index")
+        return self.language.index(items, self.number(node.slice), items.kind.parts[0])
+
+    # Calls.
+
+    def on_call(self, node: ast.Call) -> Expression:
+        function = self.static(node.func)
+        if function is _UNKNOWN or function is None:
+            raise _UntranslatableError(
+                node.func, "it is not known before the function runs, or it is a method"
+            )
+        if node.keywords:
+            node = _without_keywords(node, function)
+        if function in _BUILT_IN:
+            return _BUILT_IN[function](self, node)
+        return self._apply(function, self._items(node.args), node)
+
+    def _apply(self, function: Any, arguments: Sequence[Item], node: ast.expr) -> Expression:
+        """A call of an operation, of a function that the language has a word for, or of a helper."""
+        function = getattr(function, "op", function)
+        name = getattr(function, "__name__", "f")
+        values = [value for _, value in arguments]
+        if isinstance(function, Op):
+            function, name = function.forward, function.name
+        if function in _OPERATORS and len(values) == 2:
+            return self._binary(_OPERATORS[function], values[0], values[1], node)
+        if function is operator.neg:
+            return self.language.negated(values[0])
+        if word := _word_for(function):
+            return self._word(word, arguments, node)
+        kinds = [STAR if starred else value.kind for starred, value in arguments]
+        name, result = self.translation.function(function, name, kinds)
+        return self.language.call(name, arguments, result)
+
+    def _word(self, word: str, arguments: Sequence[Item], node: ast.expr) -> Expression:
+        if word == "log" and len(arguments) == 2:
+            x, base = [self._word("log", [argument], node) for argument in arguments]
+            return self._binary("/", x, base, node)
+        if not (word in _ON_SEQUENCES or any(starred for starred, _ in arguments)):
+            arguments = [(False, self._as_number(value, node)) for _, value in arguments]
+        kind = BOOLEAN if word in _CONDITIONS else NUMBER
+        result = Expression(self.translation.word(word, self._spread(arguments), node), kind)
+        return self.language.arithmetic("+", result, self.language.number(0)) if word in _INTEGERS else result
+
+    def _spread(self, arguments: Sequence[Item]) -> list[Expression]:
+        return [self.language.spread(value) if starred else value for starred, value in arguments]
+
+    def _mapped(self, items: Expression, change: Callable[[Expression], Expression]) -> Expression:
+        """A sequence with every element changed."""
+        name = self.translation.variable("item")
+        return self.language.comprehension(change(Expression(name, items.kind.parts[0])), [(name, items, [])])
+
+    def _numbers(self, node: ast.expr) -> Expression:
+        items = self._sequence(node)
+        return self._mapped(items, self.language.from_boolean) if items.kind.parts[0] is BOOLEAN else items
+
+    def _truths(self, node: ast.expr) -> Expression:
+        items = self._sequence(node)
+        return (
+            items if items.kind.parts[0] is BOOLEAN else self._mapped(items, lambda x: self._truth(x, node))
+        )
+
+    # Python's own functions that take or give sequences.
+
+    def _extreme(self, node: ast.Call, word: str) -> Expression:
+        plain = len(node.args) == 1 and not isinstance(node.args[0], ast.Starred)
+        items = self._numbers(node.args[0] if plain else ast.List(node.args, ast.Load()))
+        return Expression(self.translation.word(word, [items], node))
+
+    def _sum(self, node: ast.Call) -> Expression:
+        start = self.number(node.args[1]) if len(node.args) > 1 else self.language.number(0.0)
+        return Expression(self.translation.word("sum", [self._numbers(node.args[0]), start], node))
+
+    def _any(self, node: ast.Call, word: str) -> Expression:
+        return Expression(self.translation.word(word, [self._truths(node.args[0])], node), BOOLEAN)
+
+    def _zip(self, node: ast.Call) -> Expression:
+        return self._zipped([self._sequence(argument) for argument in node.args], node)
+
+    def _zipped(self, sequences: Sequence[Expression], node: ast.expr) -> Expression:
+        kinds = tuple([items.kind.parts[0] for items in sequences])
+        return Expression(self.translation.word("zip", sequences, node), sequence_of(Kind("tuple", kinds)))
+
+    def _enumerate(self, node: ast.Call) -> Expression:
+        items = self._sequence(node.args[0])
+        start = self.number(node.args[1]) if len(node.args) > 1 else self.language.number(0)
+        kind = sequence_of(Kind("tuple", (NUMBER, items.kind.parts[0])))
+        return Expression(self.translation.word("enumerate", [items, start], node), kind)
+
+    def _range(self, node: ast.Call) -> Expression:
+        bounds = [self.number(argument) for argument in node.args]
+        if len(bounds) == 1:
+            bounds = [self.language.number(0), *bounds]
+        bounds += [self.language.number(1)] * (3 - len(bounds))
+        return Expression(self.translation.word("range", bounds, node), NUMBERS)
+
+    def _rearranged(self, node: ast.Call, word: str) -> Expression:
+        items = self._sequence(node.args[0])
+        return Expression(self.translation.word(word, [items], node), items.kind)
+
+    def _list(self, node: ast.Call) -> Expression:
+        return self._sequence(node.args[0]) if node.args else self._display([])
+
+    def _map(self, node: ast.Call) -> Expression:
+        sequences = [self._sequence(argument) for argument in node.args[1:]]
+        function = self.static(node.args[0])
+        names = [self.translation.variable(f"item{k}" if k else "item") for k in range(len(sequences))]
+        items: list[Item] = [(False, Expression(n, s.kind.parts[0])) for n, s in zip(names, sequences)]
+        element = self._apply(function, items, node)
+        if len(sequences) == 1:
+            return self.language.comprehension(element, [(names[0], sequences[0], [])])
+        target = self.language.unpacking(names)
+        return self.language.comprehension(element, [(target, self._zipped(sequences, node), [])])
+
+    def _float(self, node: ast.Call) -> Expression:
+        return self.number(node.args[0])
+
+    def _bool(self, node: ast.Call) -> Expression:
+        return self.condition(node.args[0])
+
+
+_BUILT_IN: dict[Any, Callable[[_Body, ast.Call], Expression]] = {
+    max: lambda body, node: body._extreme(node, "largest"),
+    min: lambda body, node: body._extreme(node, "smallest"),
+    any: lambda body, node: body._any(node, "any"),
+    all: lambda body, node: body._any(node, "all"),
+    reversed: lambda body, node: body._rearranged(node, "reversed"),
+    sorted: lambda body, node: body._rearranged(node, "sorted"),
+    sum: _Body._sum, zip: _Body._zip, enumerate: _Body._enumerate, range: _Body._range, map: _Body._map,
+    list: _Body._list, tuple: _Body._list, float: _Body._float, bool: _Body._bool,
+}  # fmt: skip
+
+
+def _word_for(function: Any) -> str | None:
+    return _WORDS.get(function) if isinstance(function, Hashable) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one number: NumPy's scalars are too, Values and arrays are not."""
+    is_one = isinstance(value, (bool, int, float)) or hasattr(value, "__float__")
+    return is_one and not hasattr(value, "__len__") and not hasattr(value, "local_grads")
+
+
+def _caught_by(handler: ast.ExceptHandler) -> set[str]:
+    """The names of the arithmetic exceptions that an `except` takes."""
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    names = ["Exception" if t is None else getattr(t, "id", "") for t in types]
+    errors = (OverflowError, ValueError, ZeroDivisionError)
+    return {e.__name__ for e in errors if {c.__name__ for c in e.__mro__}.intersection(names)}
+
+
+def _mentions(name: str, statements: Sequence[ast.stmt]) -> int:
+    return sum(_names_of(statement).count(name) for statement in statements)
+
+
+def _names_of(target: ast.AST) -> list[str]:
+    return [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
+
+
+def _assigned(statement: ast.stmt) -> list[str]:
+    """The variables that a statement itself assigns; those of a loop belong to the loop."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    if isinstance(statement, ast.For):
+        return []
+    return [name for target in targets if target is not None for name in _names_of(target)]
+
+
+def _blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
+    """The blocks inside a statement."""
+    blocks = [getattr(statement, "body", []), getattr(statement, "orelse", [])]
+    return blocks + [handler.body for handler in getattr(statement, "handlers", [])]
+
+
+def _without_keywords(node: ast.Call, function: Any) -> ast.Call:
+    """The same call with every argument in its position."""
+    forward = getattr(getattr(function, "op", function), "forward", function)
+    named = {keyword.arg: keyword.value for keyword in node.keywords}
+    arguments = list(node.args)
+    try:
+        parameters = list(inspect.signature(forward).parameters.values())[len(arguments) :]
+    except (TypeError, ValueError):
+        parameters = []
+    for parameter in parameters:
+        if not named:
+            break
+        default = named.pop(parameter.name, None)
+        arguments.append(default if default is not None else ast.Constant(parameter.default))
+    if named:
+        raise _UntranslatableError(node, f"the argument {next(iter(named))} can't be turned")
+    return ast.Call(node.func, arguments, [])
