@@ -88,17 +88,19 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time these are import
         layer_gradient_norms,
         max_stable_learning_rate,
     )
-    from micrograd_mlp.training.fit import History, NonFiniteLossError, accuracy, fit
+    from micrograd_mlp.training.fit import fit
+    from micrograd_mlp.training.metrics import accuracy
+    from micrograd_mlp.training.run import History, NonFiniteLossError
 
 __version__ = "0.1.0"
 
 _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "Drawing": "render.drawing",
     "Explanation": "render.explanation",
-    "History": "training.fit",
-    "NonFiniteLossError": "training.fit",
+    "History": "training.run",
+    "NonFiniteLossError": "training.run",
     "Program": "compiled",
-    "accuracy": "training.fit",
+    "accuracy": "training.metrics",
     "compile": "compiled",
     "draw": "render.drawing",
     "explain": "render.explanation",

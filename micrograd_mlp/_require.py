@@ -89,16 +89,13 @@ def require_number(
     """The number as a float: a finite number within the limits that are given.
 
     Raises:
-        TypeError: it is not a real number.
+        TypeError: it is not a real number, or it is a bool.
         ValueError: it is inf, nan or out of range.
 
     >>> require_number("test_size", 0.25, above=0, below=1)
     0.25
     """
-    try:
-        x = as_float(number)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
+    x = require_float(name, number)
     limits = [
         (least, operator.ge, "{} or more"),
         (above, operator.gt, "above {}"),
@@ -110,6 +107,20 @@ def require_number(
         expected = " and ".join([text for _, text in given]) or "finite"
         raise ValueError(f"{name} must be {expected}, got {x!r}")
     return x
+
+
+def require_float(name: str, number: Any) -> float:
+    """The number as a float, which may be inf or nan.
+
+    Raises:
+        TypeError: it is not a real number, or it is a bool.
+    """
+    if isinstance(number, bool):
+        raise TypeError(f"{name}: expected a real number, got {number!r}")
+    try:
+        return as_float(number)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
 
 
 def require_choice(name: str, given: Any, choices: Iterable[str | None], other: str = "") -> None:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from micrograd_mlp._require import as_float, require_count, require_number
+from micrograd_mlp._require import require_count, require_float, require_number
 from micrograd_mlp.engine.value import Value
 
 
@@ -118,8 +118,8 @@ class Optimizer:
         """
         try:
             name, t = d["optimizer"], require_count("t", d["t"])
-            settings = {key: as_float(d["hyperparameters"][key]) for key in self.hyperparameter_names}
-            state = {key: [as_float(x) for x in d["state"][key]] for key in self.state_names}
+            settings = {x: require_float(x, d["hyperparameters"][x]) for x in self.hyperparameter_names}
+            state = {key: [require_float(key, x) for x in d["state"][key]] for key in self.state_names}
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is not the state of an optimizer: {error}") from None
         if name != type(self).__name__:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from micrograd_mlp.app.command import add_command
+from micrograd_mlp.files import require_writable
 
 
 def add_train(commands: Any) -> None:
@@ -79,8 +80,7 @@ def _require_replaceable(out: Path) -> None:
     """Known before the training: the model can be written, and replaces nothing but a model."""
     from micrograd_mlp.app.tables import FORMAT
 
-    if not out.parent.is_dir():
-        raise ValueError(f"{out}: there is no folder {out.parent}")
+    require_writable(out)
     if not out.exists():
         return
     try:

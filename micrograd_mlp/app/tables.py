@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
 import re
@@ -21,7 +20,7 @@ from typing import Any
 
 from micrograd_mlp._require import as_float
 from micrograd_mlp.engine.modes import no_grad
-from micrograd_mlp.files import write_atomically
+from micrograd_mlp.files import load_document, save_document, unseal
 from micrograd_mlp.nn.losses import cross_entropy, squared_error
 from micrograd_mlp.nn.modules import MLP
 from micrograd_mlp.optim import Adam
@@ -276,8 +275,6 @@ class TableModel:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as JSON, exact to the last bit; an existing file is replaced whole or not at all."""
         content = {
-            "format": FORMAT,
-            "version": 1,
             "network": self.network.to_dict(),
             "inputs": self.inputs,
             "scales": [[scale.mean, scale.deviation] for scale in self.scales],
@@ -287,7 +284,7 @@ class TableModel:
             if self.target_scale is None
             else [self.target_scale.mean, self.target_scale.deviation],
         }
-        write_atomically(path, json.dumps(content, indent=1) + "\n")
+        save_document(path, FORMAT, content, indent=1)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TableModel:
@@ -297,18 +294,12 @@ class TableModel:
             OSError: there is no such file, or it can't be read.
             ValueError: it is no saved model of a table, is cut short or does not fit together.
         """
-        try:
-            return cls._from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise ValueError(f"{path} is not a saved model of a table: {error}") from None
+        return load_document(path, FORMAT, cls._from_dict)
 
     @classmethod
     def _from_dict(cls, content: Any) -> TableModel:
-        fields = {"format", "version", "network", "inputs", "scales", "target", "classes", "target_scale"}
-        if not isinstance(content, dict) or content.keys() != fields:
-            raise ValueError("it does not have the fields of one")
-        if content["format"] != FORMAT or content["version"] != 1:
-            raise ValueError(f"format {content['format']!r:.40} version {content['version']!r:.40}")
+        fields = ["network", "inputs", "scales", "target", "classes", "target_scale"]
+        content = unseal(FORMAT, content, fields)
         network, inputs, classes = MLP.from_dict(content["network"]), content["inputs"], content["classes"]
         scales = [_scale(pair) for pair in content["scales"]]
         _require_names("inputs", inputs, network.n_inputs)
@@ -416,7 +407,7 @@ def train(
         targets,
         Adam(network.parameters(), learning_rate),
         epochs,
-        batch_size,
+        batch_size=batch_size,
         compiled=compiled,
         progress=progress,
         seed=seed,

@@ -7,14 +7,15 @@ b1[2], the pre-activation z1[2] and the activation a1[2]; the network's inputs a
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from micrograd_mlp._require import as_float, is_sequence, random_generator, require_count
+from micrograd_mlp._require import is_sequence, random_generator, require_count, require_number
 from micrograd_mlp.engine.table import dot
 from micrograd_mlp.engine.value import Parameter, Value
-from micrograd_mlp.files import write_atomically
+from micrograd_mlp.files import load_document, require_fields, save_document, seal, some, unseal
 from micrograd_mlp.nn.activations import Sigma, find_activation
 from micrograd_mlp.nn.initializers import Initializer, initializer
 
@@ -46,17 +47,18 @@ class Module:
         """Set every parameter from what `state_dict()` of the same architecture gave.
 
         Raises:
-            ValueError: a name is missing or unknown, or a number is none. Nothing is changed then.
+            ValueError: a name is missing or unknown, or something is not a finite number. Nothing is changed
+                then.
         """
-        _require_fields("the state", d)
+        require_fields("the state", d)
         own = dict(self.named_parameters())
         missing, unknown = own.keys() - d.keys(), d.keys() - own.keys()
         if missing or unknown:
             raise ValueError(
-                f"these parameters are of another model: {_some(missing)} missing, {_some(unknown)} unknown"
+                f"these parameters are of another model: {some(missing)} missing, {some(unknown)} unknown"
             )
         try:
-            numbers = {name: as_float(number) for name, number in d.items()}
+            numbers = {name: require_number(name, number) for name, number in d.items()}
         except TypeError as error:
             raise ValueError(f"a parameter is not a number: {error}") from None
         for name, number in numbers.items():
@@ -284,19 +286,9 @@ class MLP(Module):
 
         Raises:
             OSError: the file can't be written.
-            ValueError: an activation is a function, not a name.
+            ValueError: an activation is a function, not a name, or a parameter is not finite.
         """
-        import json  # here and in `load`, since importing the package should not pay for it
-
-        write_atomically(path, json.dumps(self.to_dict(), indent=1) + "\n")
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a file of `save` holds, as plain data; `from_dict` builds the network again.
-
-        Raises:
-            ValueError: an activation is a function, not a name.
-        """
-        return {"format": FORMAT, "version": 1, "model": self.config(), "parameters": self.state_dict()}
+        save_document(path, FORMAT, self._content(), indent=1)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MLP:
@@ -304,39 +296,39 @@ class MLP(Module):
 
         Raises:
             OSError: there is no such file, or it can't be read.
-            ValueError: it is no saved model, is cut short, has unknown fields or sizes that do not fit.
+            ValueError: it is no saved model, is cut short or damaged, or its fields do not fit together.
         """
-        import json
-        from pathlib import Path
+        return load_document(path, FORMAT, cls.from_dict)
 
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"{path} is not a whole saved model: {error}") from None
-        try:
-            return cls.from_dict(content)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not a saved model: {error}") from None
+    def to_dict(self) -> dict[str, Any]:
+        """What a file of `save` holds, as plain data; `from_dict` builds the network again.
+
+        Raises:
+            ValueError: an activation is a function, not a name, or a parameter is not finite.
+        """
+        return seal(FORMAT, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        parameters = self.state_dict()
+        for name, number in parameters.items():
+            if not math.isfinite(number):
+                raise ValueError(f"{name} is {number!r}: a file holds finite parameters only")
+        return {"model": self.config(), "parameters": parameters}
 
     @classmethod
     def from_dict(cls, content: Any) -> MLP:
         """The network from what a file of `save` holds.
 
         Raises:
+            TypeError: a size is not an int.
             ValueError: fields are missing, unknown or do not fit together.
         """
-        _require_fields("the file", content, {"format", "version", "model", "parameters"})
-        if content["format"] != FORMAT or content["version"] != 1:
-            raise ValueError(
-                f"format {content['format']!r:.40} version {content['version']!r:.40}, "
-                f"expected {FORMAT!r} version 1"
-            )
+        content = unseal(FORMAT, content, ["model", "parameters"])
         config, parameters = content["model"], content["parameters"]
-        _require_fields("model", config, {"n_inputs", "layer_sizes", "activation", "output_activation"})
-        _require_fields("parameters", parameters)
+        require_fields("model", config, ["n_inputs", "layer_sizes", "activation", "output_activation"])
+        require_fields("parameters", parameters)
         sizes = [config["n_inputs"], *_list_of(int, "layer_sizes", config["layer_sizes"])]
-        for size in sizes:
-            require_count("a size", size, least=1)
+        sizes = [require_count("a size", size, least=1) for size in sizes]
         n_parameters = sum((d + 1) * n for d, n in itertools.pairwise(sizes))
         if n_parameters != len(parameters):  # before anything of that size is built
             raise ValueError(f"sizes {sizes} have {n_parameters} parameters, the file has {len(parameters)}")
@@ -354,20 +346,6 @@ FORMAT = "micrograd_mlp model"
 def _shown(sigma: Sigma) -> str:
     """How a `repr` and an error show an activation: a name in quotes, or a function's own name."""
     return repr(sigma) if isinstance(sigma, str) else find_activation(sigma).name
-
-
-def _some(names: set[str]) -> str:
-    """A few of the names, for an error message."""
-    shown = ", ".join(sorted(names)[:3])
-    return f"{len(names)} ({shown}{', …' if len(names) > 3 else ''})" if names else "none"
-
-
-def _require_fields(what: str, content: Any, expected: set[str] | None = None) -> None:
-    if not isinstance(content, dict):
-        raise ValueError(f"{what} must be an object with fields, got {content!r:.40}")
-    if expected is not None and content.keys() != expected:
-        missing, unknown = expected - content.keys(), content.keys() - expected
-        raise ValueError(f"fields of {what}: {_some(missing)} missing, {_some(unknown)} unknown")
 
 
 def _list_of(kind: type, what: str, content: Any) -> list[Any]:

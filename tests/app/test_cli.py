@@ -208,7 +208,7 @@ def test_graph_takes_what_train_saved_and_standardises_as_it_did(run):
         (["net.json", "x1=1"], "x2 has no number: add x2=1"),
         (["net.json", "x1=1", "x2=1", "x3=1"], "x3 does not occur in the network's inputs"),
         (["net.json", "x1=1", "x2=1", "--output", "3"], "the network has the outputs 1 to 2"),
-        (["other.json", "x1=1"], "other.json is not a saved model"),
+        (["other.json", "x1=1"], "other.json is not a micrograd_mlp model"),
     ],
 )
 def test_a_mistake_with_a_saved_network_is_told(run, arguments, message):
@@ -254,7 +254,7 @@ def test_a_formula_may_begin_with_a_minus(run):
         (["x", "x=1", "x=2"], "one name has two numbers"),
         (["x", "x=one"], "x: expected a finite number, got 'one'"),
         (["x", "x=1", "--draw", "picture.gif"], "a drawing is saved as .svg, .png, .pdf or .dot"),
-        (["x", "x=1", "--draw", "missing/picture.svg"], "No such file or directory"),
+        (["x", "x=1", "--draw", "missing/picture.svg"], "missing/picture.svg: there is no folder "),
         (["x", "x=1", "--explain", "y"], "--explain y: the names are x"),
         (["x", "x=1", "--depth", "-1"], "depth must be 0 or more, got -1"),
     ],
@@ -372,7 +372,7 @@ def test_train_twice_replaces_its_own_model_and_nothing_else(run):
         ("x,t\n1,a\n2,b\n", ["--learning-rate", "nan"], "lr must be 0 or more, got nan"),
         ("x,t\n1,a\n2,b\n", ["--hidden", "0"], "n_outputs must be 1 or more, got 0"),
         ("x,t\n1,a\n2,b\n", ["--held-out", "1"], "test_size must be above 0 and below 1, got 1.0"),
-        ("x,t\n1,a\n2,b\n", ["--out", "missing/m.json"], "there is no folder missing"),
+        ("x,t\n1,a\n2,b\n", ["--out", "missing/m.json"], "missing/m.json: there is no folder "),
         ("x,t\n1,a\n2,b\n", ["--out", "table.csv"], "table.csv exists and is not a model"),
         ("x,t\n1,a\n2,b\n", ["--epochs", "many"], "invalid int value: 'many'"),
     ],

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from micrograd_mlp.app.tables import Scale, TableError, TableModel, parse_table, read_table, train
+from micrograd_mlp.files import checksum
 
 FLOWERS = "width,height,name,kind\n1.5,2,Ada,rose\n3,-4e0,Bo,tulip\n\n5,6,Cy,rose\n7,8,Di,tulip\n"
 
@@ -200,7 +201,7 @@ CHANGES = {
     "an unknown field": lambda d: d.update(extra=1),
     "a missing field": lambda d: d.pop("scales"),
     "another format": lambda d: d.update(format="something else"),
-    "a later version": lambda d: d.update(version=2),
+    "a later version": lambda d: d.update(version=3),
     "no list of names": lambda d: d.update(inputs="ab"),
     "too few names": lambda d: d.update(inputs=["a"]),
     "too few scales": lambda d: d.update(scales=d["scales"][:1]),
@@ -223,8 +224,10 @@ def test_a_model_file_that_does_not_fit_is_refused(tmp_path, change):
     train(kinds_table(), hidden=[2], epochs=1)[0].save(path)
     content = json.loads(path.read_text())
     change(content)
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"model\.json is not a saved model of a table"):
+    if content["network"] != 1:
+        content["network"]["checksum"] = checksum(content["network"])
+    path.write_text(json.dumps(content | {"checksum": checksum(content)}))
+    with pytest.raises(ValueError, match=r"model\.json is not a micrograd_mlp table model"):
         TableModel.load(path)
 
 
@@ -234,5 +237,5 @@ def test_a_model_file_that_is_cut_short_is_refused(tmp_path):
     whole = path.read_bytes()
     for size in range(0, len(whole) - 2, 37):
         path.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match="is not a saved model of a table"):
+        with pytest.raises(ValueError, match="is not a micrograd_mlp table model"):
             TableModel.load(path)

@@ -1,6 +1,7 @@
 """A Neuron, a Layer and an MLP are the paper's scalar equations (§2, §3), and a safe home for weights."""
 
 import json
+import math
 import random
 import stat
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, dot, maximum, no_grad
+from micrograd_mlp.files import checksum
 
 numbers = st.floats(-3, 3)
 
@@ -205,7 +207,7 @@ class TestStateDict:
 
 
 class TestSaveAndLoad:
-    @given(st.lists(st.floats(allow_nan=False), min_size=9, max_size=9))
+    @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=9, max_size=9))
     def test_floats_round_trip_bit_for_bit(self, tmp_path_factory, floats):
         path = tmp_path_factory.mktemp("model") / "model.json"
         model = MLP(2, [2, 1], activation="tanh", output_activation="sigmoid")
@@ -238,18 +240,18 @@ class TestSaveAndLoad:
         whole = path.read_bytes().rstrip()
         for length in range(len(whole)):
             path.write_bytes(whole[:length])
-            with pytest.raises(ValueError, match="not a whole saved model"):
+            with pytest.raises(ValueError, match="is not a micrograd_mlp model"):
                 MLP.load(path)
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
             (lambda c: c.update(extra=1), r"none missing, 1 \(extra\) unknown"),
-            (lambda c: c.pop("version"), r"1 \(version\) missing, none unknown"),
-            (lambda c: c.update(version=2), "version 2"),
-            (lambda c: c.update(version=0), "version 0"),
-            (lambda c: c.update(format="pickle"), "format 'pickle'"),
-            (lambda c: c.update(format="csv"), "format 'csv'"),
+            (lambda c: c.pop("version"), "its version is None"),
+            (lambda c: c.update(version=3), "its version is 3; this package reads versions 1 to 2"),
+            (lambda c: c.update(version=True), "its version is True"),
+            (lambda c: c.update(format="pickle"), "its format is 'pickle', not 'micrograd_mlp model'"),
+            (lambda c: c.update(format="csv"), "its format is 'csv'"),
             (lambda c: c["model"].update(dropout=0.5), r"1 \(dropout\) unknown"),
             (lambda c: c["model"].update(n_inputs=3), "have 16 parameters, the file has 13"),
             (lambda c: c["model"].update(layer_sizes=[10**9, 1]), "parameters, the file has 13"),
@@ -265,6 +267,10 @@ class TestSaveAndLoad:
             (lambda c: c["model"].update(output_activation=None), "got 'None'"),
             (lambda c: c["model"].update(activation=[]), "activations for"),
             (lambda c: c["parameters"].update({"b1[1]": "1.0"}), "not a number"),
+            (lambda c: c["parameters"].update({"b1[1]": True}), "not a number"),
+            (lambda c: c["parameters"].update({"b1[1]": math.nan}), r"b1\[1\] must be finite, got nan"),
+            (lambda c: c["parameters"].update({"b1[1]": -math.inf}), r"b1\[1\] must be finite, got -inf"),
+            (lambda c: c["model"].update(n_inputs=True), "a size must be an int, got True"),
             (lambda c: c["parameters"].update({"b9[1]": c["parameters"].pop("b1[1]")}), "of another model"),
             (lambda c: c.update(parameters=[1.0]), "must be an object"),
         ],
@@ -274,7 +280,7 @@ class TestSaveAndLoad:
         MLP(2, [3, 1], seed=0).save(path)
         content = json.loads(path.read_text())
         change(content)
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps(content | {"checksum": checksum(content)}))
         with pytest.raises(ValueError, match=message):
             MLP.load(path)
 

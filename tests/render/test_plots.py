@@ -14,8 +14,8 @@ from micrograd_mlp.render.plots import (
     plot_history,
     plot_optimizer_paths,
 )
+from micrograd_mlp.training import History
 from micrograd_mlp.training.diagnostics import LayerGradient
-from micrograd_mlp.training.fit import History
 
 plt = pytest.importorskip("matplotlib.pyplot")
 colors = pytest.importorskip("matplotlib.colors")

@@ -24,7 +24,7 @@ from micrograd_mlp import (
     mean,
     squared_error,
 )
-from micrograd_mlp.training.fit import History, NonFiniteLossError, accuracy, fit
+from micrograd_mlp.training import History, NonFiniteLossError, accuracy, fit
 
 X = [[0.0, 1.0], [1.0, -1.0], [0.5, 0.5], [2.0, 0.0], [-1.0, 0.25]]
 Y = [1.0, -1.0, 0.5, 2.0, 0.0]
@@ -84,7 +84,7 @@ def test_every_epoch_meets_every_example_once_in_a_new_order():
         range(7),
         optimizer,
         3,
-        2,
+        batch_size=2,
         seed=0,
     )
     epochs = [seen[0:7], seen[7:14], seen[14:21]]
@@ -96,7 +96,13 @@ def test_every_epoch_meets_every_example_once_in_a_new_order():
 def test_the_epochs_loss_is_the_mean_over_examples_even_if_the_last_batch_is_smaller():
     p = Value(1.0)
     history = fit(
-        lambda x: p * x[0], lambda y_hat, y: y_hat, [[1.0], [2.0], [6.0]], [0] * 3, SGD([p], 0.0), 1, 2
+        lambda x: p * x[0],
+        lambda y_hat, y: y_hat,
+        [[1.0], [2.0], [6.0]],
+        [0] * 3,
+        SGD([p], 0.0),
+        1,
+        batch_size=2,
     )
     assert history.losses == [3.0]
 
@@ -263,7 +269,7 @@ def test_a_loss_that_becomes_infinite_stops_with_the_last_weights_whose_loss_was
     loss = mean([squared_error(model(x), y) for x, y in zip(X, Y)]).data
     assert math.isfinite(loss)
     assert e.value.history.losses[-1] == pytest.approx(loss), "the very weights of the last finite loss"
-    assert f"its weights after {optimizer.t} steps again" in str(e.value)
+    assert f"rolled back to its weights after {optimizer.t} steps" in str(e.value)
     assert all(math.isfinite(number) for numbers in optimizer.state.values() for number in numbers)
 
 

@@ -4,6 +4,7 @@ The processes here are real ones, and are killed with a signal that no program c
 """
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import micrograd_mlp
 from micrograd_mlp import MLP, SGD, Adam, Momentum, RMSProp, datasets, squared_error
 from micrograd_mlp.app.tables import TableModel
+from micrograd_mlp.files import _temporary_name, checksum
 from micrograd_mlp.training.fit import fit
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -62,7 +64,10 @@ for moment in range(1, 10_000):  # before and after each call to the operating s
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     content = path.read_text()
-    print(status, {"old" * 1000: "old", "new" * 10_000: "new"}.get(content, "damaged"))
+    others = [other for other in path.parent.iterdir() if other != path]
+    print(status, {"old" * 1000: "old", "new" * 10_000: "new"}.get(content, "damaged"), len(others))
+    for other in others:
+        other.unlink()
     if status == 0:
         break
 """
@@ -74,9 +79,20 @@ def test_a_kill_at_any_moment_of_save_leaves_the_old_file_or_the_new_one(tmp_pat
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     *killed, last = [tuple(line.split()) for line in output.splitlines()]
-    assert last == ("0", "new"), "the last moment is after the save"
-    assert set(killed) == {(str(-signal.SIGKILL), "old"), (str(-signal.SIGKILL), "new")}
+    assert last == ("0", "new", "0"), "the last moment is after the save"
+    kill = str(-signal.SIGKILL)
+    assert {(status, content) for status, content, _ in killed} == {(kill, "old"), (kill, "new")}
     assert len(killed) > 15
+    if hasattr(os, "O_TMPFILE"):
+        assert [others for *_, others in killed].count("1") <= 3, "between two calls to the system"
+
+
+@posix
+def test_the_next_write_removes_what_a_killed_process_has_left(tmp_path):
+    leftover = tmp_path / _temporary_name("model.json")
+    leftover.write_text("left by a process that was killed between two calls to the system")
+    MLP(2, [1]).save(tmp_path / "model.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
 
 
 @given(numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=3))
@@ -173,7 +189,8 @@ def test_a_process_killed_in_mid_training_goes_on_to_the_same_bits(tmp_path):
     path = tmp_path / "run.json"
     whole, optimizer = new_run()
     expected = bits(whole, optimizer, train(whole, optimizer, 6))
-    for example in (7, 15 + 15 + 8, 15 + 3):
+    # A checkpoint computes the loss of 3 examples twice before a run, when it is resumed, and in every write.
+    for example in (6 + 7, 6 + 18 + 18 + 8, 9 + 18 + 3):
         process = run_program(KILLED_IN_TRAINING, path, example, True)
         process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL
@@ -247,13 +264,22 @@ def test_after_ctrl_c_the_run_goes_on_to_the_same_bits(tmp_path):
     def interrupted(y_hat, y):
         nonlocal seen
         seen += 1
-        if seen == 15 + 15 + 8:
+        if seen == 6 + 18 + 18 + 8:
             raise KeyboardInterrupt
         return squared_error(y_hat, y)
 
     held_out = (X[:3], Y[:3])
     history = fit(
-        first, interrupted, X, Y, first_optimizer, 6, 5, seed=1, validation=held_out, checkpoint=path
+        first,
+        interrupted,
+        X,
+        Y,
+        first_optimizer,
+        6,
+        batch_size=5,
+        seed=1,
+        validation=held_out,
+        checkpoint=path,
     )
     assert history.interrupted
     # The model has the steps of the third epoch, the checkpoint ends with the second.
@@ -328,7 +354,7 @@ def test_a_checkpoint_of_other_data_is_refused(checkpoint):
 
 def test_a_checkpoint_of_another_model_is_refused(checkpoint):
     model = MLP(2, [5, 1], activation="tanh", seed=0)
-    with pytest.raises(ValueError, match="these parameters are of another model"):
+    with pytest.raises(ValueError, match=r"with the model MLP\(2, \[4, 1\], .*\), not MLP\(2, \[5, 1\]"):
         train(model, Adam(model.parameters()), 6, checkpoint=checkpoint, resume=True)
 
 
@@ -336,7 +362,7 @@ def test_a_checkpoint_that_is_cut_short_is_refused(checkpoint):
     whole = checkpoint.read_bytes()
     for size in range(0, len(whole) - 2, 499):
         checkpoint.write_bytes(whole[:size])
-        refused(checkpoint, "run.json is not a checkpoint of this run")
+        refused(checkpoint, "run.json is not a micrograd_mlp checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -344,7 +370,12 @@ def test_a_checkpoint_that_is_cut_short_is_refused(checkpoint):
     [
         lambda d: d.update(extra=1),
         lambda d: d.pop("random"),
-        lambda d: d.update(version=2),
+        lambda d: d.update(version=3),
+        lambda d: d.update(version=1),
+        lambda d: d.update(version=True),
+        lambda d: d["parameters"].update({"b1[1]": math.inf}),
+        lambda d: d["parameters"].update({"b1[1]": True}),
+        lambda d: d["optimizer"]["state"].update(m=[True] * 17),
         lambda d: d.update(format="other"),
         lambda d: d.update(random=[3, [1, 2], None]),
         lambda d: d.update(random=None),
@@ -363,8 +394,8 @@ def test_a_checkpoint_that_is_cut_short_is_refused(checkpoint):
 def test_a_checkpoint_that_does_not_fit_is_refused(checkpoint, change):
     content = json.loads(checkpoint.read_text())
     change(content)
-    checkpoint.write_text(json.dumps(content))
-    refused(checkpoint, "run.json is not a checkpoint of this run")
+    checkpoint.write_text(json.dumps(content | {"checksum": checksum(content)}))
+    refused(checkpoint, "run.json is not a micrograd_mlp checkpoint")
 
 
 def test_a_checkpoint_needs_a_model_that_has_its_state(tmp_path):
