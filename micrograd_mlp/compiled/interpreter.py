@@ -3,6 +3,8 @@
 A tape is data: see `tape` for the columns of a run. The same two functions serve the varying tape,
 with a row of lanes in a place, and the uniform one, with one. v and d are the flat arrays of values and
 adjoints, in which place p begins at p · lanes. From `spare` on there are free places (0: there are none).
+user holds the addresses of the operations without machine code of their own, from 1 on; user[0] becomes the
+number of the one that raised an error.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import math
 from micrograd_mlp.compiled.elementwise import op_backward, op_forward
 from micrograd_mlp.compiled.functions import exp, log1p
 from micrograd_mlp.compiled.layers import layer_backward, layer_forward
-from micrograd_mlp.compiled.native import call_user, compiled, separately
+from micrograd_mlp.compiled.native import call_operation, compiled, separately
 from micrograd_mlp.compiled.tape import (
     ARITY,
     CODE,
@@ -213,7 +215,7 @@ def _gather(v, args, first, end, lanes, scratch):
             scratch[(k - first) * lanes + lane] = v[a + lane]
 
 
-@separately("ninaiiaaf")
+@separately("ninaiiaan")
 def tape_forward(runs, n_runs, args, v, spare, lanes, u, scratch, user):
     """Fill v from its leaves."""
     for r in range(n_runs):
@@ -243,7 +245,10 @@ def tape_forward(runs, n_runs, args, v, spare, lanes, u, scratch, user):
             for i in range(count):
                 s = start + i * arity
                 _gather(v, args, s, s + arity, lanes, scratch)
-                call_user(user, code - FIRST_USER, lanes, scratch)
+                call_operation(user[1 + code - FIRST_USER], user, 0, lanes, scratch)
+                if user[0]:
+                    user[0] = 1 + code - FIRST_USER
+                    return
                 o = (first + i) * lanes
                 for lane in range(lanes):
                     v[o + lane] = scratch[arity * lanes + lane]
@@ -262,7 +267,7 @@ def tape_forward(runs, n_runs, args, v, spare, lanes, u, scratch, user):
                 op_forward(code, v, (first + i) * lanes, a * lanes, b * lanes, lanes)
 
 
-@separately("niinaaiiiaaiaf")
+@separately("niinaaiiiaaian")
 def tape_backward(runs, n_runs, first_active, args, v, d, base, spare, lanes, u, du, u_base, scratch, user):
     """Fill d, the adjoints, from those of the outputs; and du, those of the layers' weights."""
     for r in range(n_runs - 1, first_active - 1, -1):
@@ -295,7 +300,10 @@ def tape_backward(runs, n_runs, first_active, args, v, d, base, spare, lanes, u,
                 for lane in range(lanes):
                     scratch[arity * lanes + lane] = v[o + lane]
                     scratch[(arity + 1) * lanes + lane] = d[g + lane]
-                call_user(user, -1 - (code - FIRST_USER), lanes, scratch)
+                call_operation(user[1 + code - FIRST_USER], user, 1, lanes, scratch)
+                if user[0]:
+                    user[0] = 1 + code - FIRST_USER
+                    return
                 for k in range(arity):
                     da = max(args[s + k] - base, 0) * lanes
                     for lane in range(lanes):

@@ -150,6 +150,8 @@ def _part(code, memory, du, user, x, y, order, start, stop, scale, max_lanes, mo
         tape_forward(
             code.varying_runs, n_runs, code.varying_args, v, 0, lanes, memory.u, memory.scratch, user
         )
+        if user[0]:
+            return 0.0
         if mode == PREDICT:
             for k in range(len(code.outputs)):
                 for lane in range(lanes):
@@ -165,6 +167,8 @@ def _part(code, memory, du, user, x, y, order, start, stop, scale, max_lanes, mo
             code.varying_runs, n_runs, code.varying_first_active, code.varying_args,
             v, d, code.varying_base, 0, lanes, memory.u, du, code.uniform_base, memory.scratch, user,
         )  # fmt: skip
+        if user[0]:
+            return 0.0
         _gather_spread(code, d, du, lanes)
     return loss * scale
 
@@ -253,6 +257,8 @@ def _run(
         start, stop = bounds[s, 0], bounds[s, 1]
         n_blocks = (stop - start + lanes - 1) // lanes
         n_parts = _n_parts(n_blocks, team.size)
+        if user[0]:
+            return
         loss = 0.0
         if code.n_inputs == 0:
             loss = _without_examples(code, u, du, mode, results)
@@ -265,6 +271,8 @@ def _run(
                 code, memory, team.gradients[part], user,
                 x, y, order, part_start, part_stop, 1.0 / (stop - start), lanes, mode, results,
             )  # fmt: skip
+            if user[0]:
+                return
             part = ticket(team.progress, team.size)
         if team.number > 0:
             publish(team.progress, team.number, s + 1)
@@ -282,6 +290,8 @@ def _run(
                 u, du, code.uniform_base, code.uniform_size, 1, u, du, code.uniform_base,
                 memory.scratch, user,
             )  # fmt: skip
+        if user[0]:
+            return
         if mode == TRAIN:
             if not np.isfinite(loss):
                 return

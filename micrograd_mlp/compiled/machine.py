@@ -26,7 +26,7 @@ from micrograd_mlp.compiled.kernels import (
     run,
 )
 from micrograd_mlp.compiled.native import pointer_to
-from micrograd_mlp.compiled.rules import compiled_operations
+from micrograd_mlp.compiled.operations import Operation
 from micrograd_mlp.compiled.tape import COUNT, lay_out
 from micrograd_mlp.compiled.trace import call, placeholders, trace
 from micrograd_mlp.engine.modes import no_grad
@@ -75,7 +75,7 @@ class Machine:
             varying.runs.ravel(), varying.args, varying.size, varying.base, varying.first_active,
             layout.spread_rows, layout.spread_places, layout.outputs, first, n, graph.n_inputs,
         )  # fmt: skip
-        self._user = compiled_operations(tuple(layout.user_ops)) if layout.user_ops else None
+        self.operations = [Operation(op, n) for op, n in layout.user_ops]
         self._spare = 2 * (int(uniform.runs[:, COUNT].max(initial=0)) + 8)  # see `interpreter`
         self._memories: list[Memory] = []
         self._make_room(1)
@@ -120,7 +120,6 @@ class Machine:
         rule: Any = 0, t: int = 0, state: Floats = NOTHING, settings: Floats = NOTHING,
     ) -> None:  # fmt: skip
         """`kernels.run`, on as many cores as the largest step is worth."""
-        operations = 0 if self._user is None else pointer_to(self._user)
         finished = self.finished if mode == TRAIN else np.zeros(1, dtype=np.int64)
         size = 1 if mode == PREDICT else self.cores(int((bounds[:, 1] - bounds[:, 0]).max(initial=0)))
         self._make_room(size)
@@ -130,6 +129,9 @@ class Machine:
         losses = np.zeros(len(self._gradients))
 
         def part(number: int) -> None:
+            operations: Any = [0, *[pointer_to(operation.entry) for operation in self.operations]]
+            if not numba.config.DISABLE_JIT:
+                operations = np.array(operations, dtype=np.int64)
             team = Team(number, size, progress, self.theta, losses, self._gradients)
             arguments = (
                 self.code, self._memories[number], operations, rule, x, y, order, bounds, self.lanes,
@@ -140,6 +142,11 @@ class Machine:
                     run(*arguments)
             else:
                 run(*arguments)
+            if operations[0]:
+                k = operations[0] - 1
+                self.operations[k].raise_error(
+                    self._memories[number].scratch[: self.operations[k].n].tolist()
+                )
 
         if size == 1:
             part(0)
@@ -231,6 +238,11 @@ class Machine:
             ("operations", f"{self.n_recorded:,} recorded; {left}"),
             *[("layer", text) for text in layout.layer_texts],
             *[("softmax", f"{times:,} of {n:,} numbers") for n, times in layout.softmaxes.items()],
+            *[
+                ("in Python", f"{k.op.name} of {k.n} numbers: {k.in_python}")
+                for k in self.operations
+                if k.in_python
+            ],
             ("block", f"{self.lanes} examples"),
             ("memory", f"{sum([array.nbytes for array in arrays]) / 1e6:.2f} MB"),
         ]

@@ -33,8 +33,8 @@ intrinsic: Callable[[Function], Function] = extending.intrinsic
 
 
 def _fingerprint() -> str:
-    names = ("elementwise", "functions", "interpreter", "kernels", "layers", "native", "tape", "tiles")
-    files = [Path(ops.__file__), *[Path(__file__).with_name(f"{name}.py") for name in names]]
+    names = "elementwise functions interpreter kernels layers native rebuild tape tiles"
+    files = [Path(ops.__file__), *[Path(__file__).with_name(f"{name}.py") for name in names.split()]]
     return hashlib.sha256(b"".join([file.read_bytes() for file in files])).hexdigest()[:16]
 
 
@@ -206,13 +206,21 @@ def _caller(kinds: str) -> Function:
     return inlined(scope["call"])
 
 
-# operation(code, lanes, scratch): operation `code` on rows of scratch, first the operands, then the
-# result. For -1 - code its backward pass: then the adjoint follows, then what each operand receives.
-USER_SIGNATURE = types.void(types.int64, types.int64, types.CPointer(types.float64))
-call_user = _caller("iia")
+# operation(status, backward, lanes, rows): see `operations.Operation`.
+OPERATION_KINDS = "niia"
+OPERATION_SIGNATURE = types.void(
+    types.CPointer(types.int64), types.int64, types.int64, types.CPointer(types.float64)
+)
+call_operation = _caller(OPERATION_KINDS)
 
 # rule(n, theta, gradient, t, state, settings): one step for n parameters, in place.
 RULE_SIGNATURE = types.void(
     types.int64, *[types.CPointer(types.float64)] * 2, types.int64, *[types.CPointer(types.float64)] * 2
 )
 call_rule = _caller("iaaiaa")
+
+
+def first_line(error: Exception) -> str:
+    """What Numba says about a function that it cannot compile, without the long rest."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Failed in")]
+    return lines[0].strip() if lines else type(error).__name__

@@ -1,8 +1,4 @@
-"""What comes from outside as a Python function and is compiled on demand: optimizers and a user's operations.
-
-An optimizer's `rule` (§10) is written for one parameter; here it stands in a loop over all of them. A
-user's own operations stand in loops over lanes. Both are called through their address.
-"""
+"""An optimizer's `rule` (§10), which is written for one parameter, compiled as a loop over all of them."""
 
 from __future__ import annotations
 
@@ -11,12 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba import cfunc, types
+from numba import cfunc
 from numba.core.errors import NumbaError
 
-from micrograd_mlp.compiled.elementwise import compiled_forward, compiled_partials
-from micrograd_mlp.compiled.native import OPTIONS, RULE_SIGNATURE, USER_SIGNATURE, inlined, named
-from micrograd_mlp.engine.op import Op
+from micrograd_mlp.compiled.native import OPTIONS, RULE_SIGNATURE, first_line, inlined, named
 
 
 @functools.cache
@@ -48,51 +42,5 @@ def compiled_rule(rule: Callable[..., Any], n_states: int, n_settings: int) -> A
     except NumbaError as error:
         raise TypeError(
             f"the rule of this optimizer can't be compiled; write it with arithmetic and math's functions, "
-            f"for one parameter: {_first_line(error)}"
+            f"for one parameter: {first_line(error)}"
         ) from error
-
-
-@functools.cache
-def compiled_operations(ops: tuple[tuple[Op, int], ...]) -> Any:
-    """One function for a user's own operations with their numbers of operands, see `native.USER_SIGNATURE`.
-
-    Raises:
-        TypeError: Numba cannot compile one of them.
-    """
-    text, scope = "def operations(code, lanes, rows):\n", dict[str, Any]()
-    for k, (op, n) in enumerate(ops):
-        scope[f"forward_{k}"] = _tested(op, "forward", compiled_forward(op), n)
-        scope[f"partials_{k}"] = _tested(op, "partials", compiled_partials(op), n + 1)
-        operands = ", ".join([f"rows[{j} * lanes + i]" for j in range(n)])
-        text += f"    if code == {k}:\n        for i in range(lanes):\n"
-        text += f"            rows[{n} * lanes + i] = forward_{k}({operands})\n"
-        text += f"    if code == {-1 - k}:\n        for i in range(lanes):\n"
-        text += f"            p = partials_{k}(rows[{n} * lanes + i], {operands})\n"
-        for j in range(n):
-            text += f"            rows[{n + 2 + j} * lanes + i] = p[{j}] * rows[{n + 1} * lanes + i]\n"
-    exec(text, scope)
-    if numba.config.DISABLE_JIT:
-        return scope["operations"]
-    return cfunc(USER_SIGNATURE, **OPTIONS)(scope["operations"])
-
-
-def _tested(op: Op, what: str, function: Any, n_arguments: int) -> Any:
-    """The function, if Numba can compile a call of it with so many floats."""
-    if numba.config.DISABLE_JIT:
-        return function
-    names = ", ".join([f"x{k}" for k in range(n_arguments)])
-    call: Any = inlined(eval(f"lambda {names}: function({names})", {"function": function}))
-    try:
-        call.compile((types.float64,) * n_arguments)
-    except NumbaError as error:
-        raise TypeError(
-            f"op {op.name!r}: its {what} can't be compiled for {n_arguments} numbers; write it with "
-            "arithmetic, math's functions and those of micrograd_mlp by name, such as cos(x): "
-            f"{_first_line(error)}"
-        ) from error
-    return call
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Failed in")]
-    return lines[0].strip() if lines else type(error).__name__

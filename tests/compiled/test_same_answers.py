@@ -19,7 +19,6 @@ from micrograd_mlp import (
     l2,
     mean,
     ops,
-    primitive,
     squared_error,
 )
 
@@ -307,23 +306,6 @@ def test_tied_and_frozen_weights():
     frozen.data = 0.1
     assert program(X, Y) != before
     assert program(X, Y) == pytest.approx(eager(f, w, X, Y)[0], rel=1e-12)
-
-
-def test_a_users_own_operation():
-    @primitive(partials=lambda out, x, y: (ops.cos(x) * y, math.sin(x)), arity=2)
-    def wave(x, y):
-        return math.sin(x) * y
-
-    @primitive(partials=lambda out, x, y, z: (2.0 * x, z, y), arity=3)
-    def square_and_product(x, y, z):
-        return x**2 + y * z
-
-    p = [Value(0.4), Value(1.5), Value(-0.5)]
-
-    def f(x):
-        return wave(x[0] * p[0], p[1]) + square_and_product(p[0], x[1], p[2]) * square_and_product(*p)
-
-    assert_same(f, p, [[0.1, 0.2], [2.0, -1.0], [3.0, 0.5]])
 
 
 def test_many_blocks_and_a_remainder():
