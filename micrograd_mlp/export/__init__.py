@@ -2,8 +2,8 @@
 
 A trained or untrained `MLP` becomes a `torch.nn.Sequential` with the same weights and outputs, and comes
 back; its optimizer goes along where PyTorch has the same rule. From there on it is PyTorch: other devices,
-several processes, several machines. Two processes, each with half of the rows, whose averaged gradient is
-that of the whole batch (start it with `torchrun --nproc-per-node 2 train.py`):
+several processes, several machines. Here two processes have one half of the batch each, and their averaged
+gradient is that of the whole batch (start it with `torchrun --nproc-per-node 2 train.py`):
 
 ```python
 import torch
@@ -33,13 +33,14 @@ torch.distributed.destroy_process_group()
 
 Losses have to be chosen with care, since PyTorch's differ in factors:
 
-- `squared_error` is ½(ŷ - y)², summed over a row's outputs (§4.1); `torch.nn.MSELoss` has no ½ and
-  averages over the outputs too. Ours for a batch is `0.5 * MSELoss(reduction="sum")(y_hat, y) / rows`.
-- `cross_entropy` and `binary_cross_entropy_with_logits`, averaged over the rows, are PyTorch's.
+- `squared_error` is ½(ŷ - y)², summed over an example's outputs (§4.1); `torch.nn.MSELoss` has no ½ and
+  averages over the outputs too. Ours for a batch is `0.5 * MSELoss(reduction="sum")(y_hat, y) / batch_size`.
+- `cross_entropy` and `binary_cross_entropy_with_logits`, averaged over the batch, are PyTorch's.
 
 Needs an extra: pip install "micrograd_mlp[torch]" or pip install "micrograd_mlp[onnx]".
 """
 
-from micrograd_mlp.export.torch import from_torch, to_onnx, to_torch, to_torch_optimizer
+from micrograd_mlp.export.onnx import to_onnx
+from micrograd_mlp.export.torch import from_torch, to_torch, to_torch_optimizer
 
 __all__ = ["from_torch", "to_onnx", "to_torch", "to_torch_optimizer"]

@@ -1,57 +1,13 @@
-"""Models for elsewhere: PyTorch, for what outgrows this machine, and ONNX, for any runtime (§2.3, §10).
-
-A trained or untrained `MLP` becomes a `torch.nn.Sequential` with the same weights and outputs, and comes
-back; its optimizer goes along where PyTorch has the same rule. From there on it is PyTorch: other devices,
-several processes, several machines. Two processes, each with half of the rows, whose averaged gradient is
-that of the whole batch (start it with `torchrun --nproc-per-node 2 train.py`):
-
-```python
-import torch
-from torch.nn.parallel import DistributedDataParallel
-
-from micrograd_mlp import MLP, SGD, datasets, export
-
-torch.distributed.init_process_group("gloo")
-rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
-
-model = MLP(4, [8, 3], activation="tanh", seed=0)
-network = DistributedDataParallel(export.to_torch(model))
-optimizer = export.to_torch_optimizer(SGD(model.parameters(), lr=0.1), network)
-X, y = datasets.iris()
-X, y = torch.tensor(X, dtype=torch.float64)[rank::processes], torch.tensor(y)[rank::processes]
-
-for step in range(5):
-    loss = torch.nn.functional.cross_entropy(network(X), y)
-    optimizer.zero_grad()
-    loss.backward()  # averages the gradients of all processes
-    optimizer.step()
-
-if rank == 0:
-    export.from_torch(network.module).save("trained.json")
-torch.distributed.destroy_process_group()
-```
-
-Losses have to be chosen with care, since PyTorch's differ in factors:
-
-- `squared_error` is ½(ŷ - y)², summed over a row's outputs (§4.1); `torch.nn.MSELoss` has no ½ and
-  averages over the outputs too. Ours for a batch is `0.5 * MSELoss(reduction="sum")(y_hat, y) / rows`.
-- `cross_entropy` and `binary_cross_entropy_with_logits`, averaged over the rows, are PyTorch's.
-
-Needs an extra: pip install "micrograd_mlp[torch]" or pip install "micrograd_mlp[onnx]".
-"""
+"""Networks and optimizers for PyTorch, with the same numbers, and the way back (§2.3, §10)."""
 
 from __future__ import annotations
 
-import importlib
-import os
 from typing import Any
 
-from micrograd_mlp.files import write_atomically
-from micrograd_mlp.nn.activations import ACTIVATIONS, Activation, Sigma, find_activation
+from micrograd_mlp.export.counterparts import record_of, require_package
+from micrograd_mlp.nn.activations import ACTIVATIONS, Activation
 from micrograd_mlp.nn.modules import MLP
 from micrograd_mlp.optim import SGD, Adam, Momentum, Optimizer, RMSProp
-
-# PyTorch
 
 
 def to_torch(model: MLP) -> Any:
@@ -61,8 +17,8 @@ def to_torch(model: MLP) -> Any:
         model: any MLP whose activations have names.
 
     Returns:
-        `Linear` modules and activations in turn. It takes a tensor of rows (rows × inputs) and gives
-        rows × outputs, also where the model has one output.
+        `Linear` modules and activations in turn. It takes a tensor of shape
+        (batch, inputs) and returns one of shape (batch, outputs), also where the model has one output.
 
     Raises:
         ImportError: PyTorch is missing; the message names the extra.
@@ -76,7 +32,7 @@ def to_torch(model: MLP) -> Any:
       (2): Linear(in_features=16, out_features=1, bias=True)
     )
     """
-    torch = _package("torch", "torch")
+    torch = require_package("torch", "torch")
     modules: list[Any] = []
     for layer, activation in zip(model.layers, model.activations):
         n_outputs, n_inputs = len(layer.neurons), len(layer.neurons[0].w)
@@ -85,7 +41,7 @@ def to_torch(model: MLP) -> Any:
             linear.weight.copy_(_tensor(torch, [[w.data for w in n.w] for n in layer.neurons]))
             linear.bias.copy_(_tensor(torch, [n.b.data for n in layer.neurons]))
         modules.append(linear)
-        twin = _torch_activation(torch, _record_of(activation))
+        twin = _torch_activation(torch, record_of(activation))
         if not isinstance(twin, torch.nn.Identity):
             modules.append(twin)
     return torch.nn.Sequential(*modules)
@@ -104,14 +60,14 @@ def from_torch(network: Any) -> MLP:
 
     Raises:
         ImportError: PyTorch is missing; the message names the extra.
-        TypeError: it is no `Sequential`.
+        TypeError: it is not a `Sequential`.
         ValueError: a module is one that an MLP has no counterpart for, or the sizes do not fit.
 
     >>> model = MLP(2, [16, 1], activation="tanh", seed=0)
     >>> from_torch(to_torch(model)).state_dict() == model.state_dict()
     True
     """
-    torch = _package("torch", "torch")
+    torch = require_package("torch", "torch")
     if not isinstance(network, torch.nn.Sequential):
         hint = ": give its .module" if hasattr(network, "module") else ""
         raise TypeError(f"expected a torch.nn.Sequential, got {type(network).__name__}{hint}")
@@ -181,7 +137,7 @@ def to_torch_optimizer(optimizer: Optimizer, network: Any) -> Any:
     >>> type(to_torch_optimizer(Adam(model.parameters(), lr=0.01), network))
     <class 'torch.optim.adam.Adam'>
     """
-    torch = _package("torch", "torch")
+    torch = require_package("torch", "torch")
     linears = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
     weights = [p for linear in linears for p in (linear.weight, linear.bias)]
     tensors = _as_tensors(torch, [p.data for p in optimizer.params], linears)
@@ -232,89 +188,11 @@ def _as_tensors(torch: Any, numbers: list[float], linears: list[Any]) -> list[An
     tensors: list[Any] = []
     for linear in linears:
         n_inputs, n_outputs = linear.in_features, linear.out_features
-        rows, flat = flat.split([(n_inputs + 1) * n_outputs, len(flat) - (n_inputs + 1) * n_outputs])
-        W, b = rows.reshape(n_outputs, n_inputs + 1).split([n_inputs, 1], dim=1)
+        layer, flat = flat.split([(n_inputs + 1) * n_outputs, len(flat) - (n_inputs + 1) * n_outputs])
+        W, b = layer.reshape(n_outputs, n_inputs + 1).split([n_inputs, 1], dim=1)
         tensors += [W.contiguous(), b.flatten()]
     return tensors
 
 
 def _tensor(torch: Any, numbers: Any) -> Any:
     return torch.tensor(numbers, dtype=torch.float64)
-
-
-# ONNX
-
-
-def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
-    """Write the network as an ONNX file in float64: z = Wx + b is a Gemm node, σ a few nodes more.
-
-    Its input "x" has the shape (rows, inputs) and its output "y" (rows, outputs), for any number of rows.
-    An existing file is replaced whole or, if anything goes wrong, not at all.
-
-    Args:
-        model: any MLP whose activations have names.
-        path: where the file goes, `model.onnx` say.
-
-    Raises:
-        ImportError: the package onnx is missing; the message names the extra.
-        OSError: the file can't be written.
-        ValueError: an activation is a function of your own, which ONNX doesn't have.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     to_onnx(MLP(2, [16, 1], seed=0), f"{folder}/model.onnx")
-    ...     os.listdir(folder)
-    ['model.onnx']
-    """
-    onnx = _package("onnx", "onnx")
-    helper, double = onnx.helper, onnx.TensorProto.DOUBLE
-    nodes: list[Any] = []
-    numbers = [helper.make_tensor(number, double, [], [float(number)]) for number in _ONNX_NUMBERS]
-    a = "x"
-    for layer_number, (layer, activation) in enumerate(zip(model.layers, model.activations), start=1):
-        W, b, z = f"W{layer_number}", f"b{layer_number}", f"z{layer_number}"
-        shape = [len(layer.neurons), len(layer.neurons[0].w)]
-        numbers.append(helper.make_tensor(W, double, shape, [w.data for n in layer.neurons for w in n.w]))
-        numbers.append(helper.make_tensor(b, double, shape[:1], [n.b.data for n in layer.neurons]))
-        nodes.append(helper.make_node("Gemm", [a, W, b], [z], transB=1))
-        a = "y" if layer is model.layers[-1] else f"a{layer_number}"
-        for op, operands, result in _record_of(activation).onnx:
-            names = {"z": z, "a": a} | {name: name for name in _ONNX_NUMBERS}
-            *inputs, output = [names.get(x, f"{a}_{x}") for x in (*operands, result)]
-            nodes.append(helper.make_node(op, inputs, [output]))
-    graph = helper.make_graph(
-        nodes,
-        "MLP",
-        [helper.make_tensor_value_info("x", double, ["rows", model.n_inputs])],
-        [helper.make_tensor_value_info("y", double, ["rows", len(model.layers[-1].neurons)])],
-        numbers,
-    )
-    # Versions of 2021, which runtimes old and new read.
-    file = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8, producer_name="micrograd_mlp"
-    )
-    onnx.checker.check_model(file, full_check=True)
-    write_atomically(path, file.SerializeToString())
-
-
-_ONNX_NUMBERS = sorted(
-    {x for record in ACTIVATIONS.values() for _, inputs, _ in record.onnx for x in inputs if x[0].isdigit()}
-)
-
-
-def _record_of(activation: Sigma) -> Activation:
-    """The activation's record, if it can be translated."""
-    record = find_activation(activation)
-    if record.torch is None:
-        raise ValueError(
-            f"the activation {record.name} is a function of your own, which can't be translated; "
-            f"there are {', '.join(ACTIVATIONS)}"
-        )
-    return record
-
-
-def _package(name: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f'this needs {name}: pip install "micrograd_mlp[{extra}]"') from error

@@ -252,7 +252,7 @@ def run_on_two_processes(script):
         "MASTER_PORT": str(port),
         "WORLD_SIZE": "2",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(export.__file__).parents[1]),
+        "PYTHONPATH": str(Path(export.__file__).parents[2]),
     }
     processes = [
         subprocess.Popen(
