@@ -118,6 +118,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
 _MODULES: dict[str, str] = {  # public module -> the module that it is
     "datasets": "training.datasets",
     "diagnostics": "training.diagnostics",
+    "estimators": "training.estimators",
     "export": "export",
     "losses": "nn.losses",
     "ops": "engine.table",

@@ -23,6 +23,7 @@ PACKAGE = Path(__file__).parents[1] / "micrograd_mlp"
 DOCTESTS_NEED = {  # a file or folder of the package -> what its examples need beyond the extra `test`
     "compiled": ["numba"],
     "export": ["onnx", "torch"],
+    "training/estimators.py": ["sklearn"],
 }
 
 

@@ -40,8 +40,12 @@ class Activation:
         return self.function(z)
 
 
+def _identity(z: Any) -> Any:
+    return z
+
+
 _RECORDS = [
-    Activation("linear", lambda z: z, torch="Identity", onnx=(("Identity", ("z",), "a"),)),
+    Activation("linear", _identity, torch="Identity", onnx=(("Identity", ("z",), "a"),)),
     Activation("sigmoid", ops.sigmoid, torch="Sigmoid", onnx=(("Sigmoid", ("z",), "a"),)),
     Activation("tanh", ops.tanh, torch="Tanh", onnx=(("Tanh", ("z",), "a"),)),
     Activation("relu", ops.relu, initializer="he_normal", torch="ReLU", onnx=(("Relu", ("z",), "a"),)),
