@@ -98,3 +98,9 @@ def find_activation(sigma: Sigma) -> Activation:
         )
     require_choice("activation", sigma, ACTIVATIONS, other="a function of your own")
     return ACTIVATIONS[sigma]
+
+
+def name_or_function(sigma: Sigma) -> Sigma:
+    """The name of an activation in `ACTIVATIONS`; a function of the user's own stays as it is."""
+    record = find_activation(sigma)
+    return record.name if record in _RECORDS else sigma

@@ -1,7 +1,7 @@
 """Neuron, Layer and MLP, written from Values as in the paper's scalar equations (§2, §3, §6).
 
-Every node carries the paper's name: in layer 1, neuron 2 has the weights W1[2,1], W1[2,2], …, the bias
-b1[2], the pre-activation z1[2] and the activation a1[2]; the network's inputs are x[1], x[2], ….
+Every node carries the paper's name: neuron 2 of layer 1 has the weights W1[2,1], W1[2,2], …, the bias
+b1[2], the pre-activation z1[2] and the activation a1[2]. The inputs of the network are x[1], x[2], ….
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from micrograd_mlp._require import is_sequence, random_generator, require_count, require_number
+from micrograd_mlp._require import is_frame, is_sequence, random_generator, require_count, require_number
 from micrograd_mlp.engine.table import dot
 from micrograd_mlp.engine.value import Parameter, Value
 from micrograd_mlp.files import load_document, require_fields, save_document, seal, some, unseal
-from micrograd_mlp.nn.activations import Sigma, find_activation
+from micrograd_mlp.nn.activations import Sigma, find_activation, name_or_function
 from micrograd_mlp.nn.initializers import Initializer, initializer
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Module:
-    """Something with parameters: a neuron, a layer, a network."""
+    """What has parameters: a neuron, a layer or a network."""
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter with its name in the paper, such as W1[2,1] and b1[2]."""
         raise NotImplementedError  # each module says what it holds
 
     def parameters(self) -> list[Parameter]:
-        """Every weight and bias: neuron by neuron, the weights first, then the bias."""
+        """All weights and biases, neuron by neuron; in each neuron the weights come first."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def zero_grad(self) -> None:
@@ -40,15 +40,14 @@ class Module:
             parameter.grad = 0.0
 
     def state_dict(self) -> dict[str, float]:
-        """Every parameter's number by its name."""
+        """The number of every parameter, by the parameter's name."""
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, d: dict[str, float]) -> None:
-        """Set every parameter from what `state_dict()` of the same architecture gave.
+        """Set every parameter to its number in the `state_dict()` of a model with the same architecture.
 
         Raises:
-            ValueError: a name is missing or unknown, or something is not a finite number. Nothing is changed
-                then.
+            ValueError: a name is missing or unknown, or a number is not finite. The model is unchanged then.
         """
         require_fields("the state", d)
         own = dict(self.named_parameters())
@@ -65,24 +64,38 @@ class Module:
             own[name].data = number
 
 
+class Outputs(list[Value]):
+    """The outputs of a layer: a list that says what to do when it is taken for one Value."""
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(Value, name):
+            raise AttributeError(
+                f"this is a list of {len(self)} outputs, and .{name} belongs to one Value: take one of them, "
+                "outputs[0], or compute a loss of all of them first, such as cross_entropy(outputs, y)"
+            )
+        raise AttributeError(f"a list of outputs has no attribute {name!r}")
+
+
 class Neuron(Module):
     """a = σ(z) with z = Σₖ wₖxₖ + b (§2.1).
 
     Args:
-        n_inputs: how many inputs x₁ … x_d, at least 1.
-        activation: σ: "linear", "sigmoid", "tanh", "relu", "leaky_relu", "softplus" or a function.
-        init: how weights are drawn: "auto" (He for the ReLU family, else Xavier), a name of
-            `init.INITIALIZERS`, or a function of (n_inputs, n_outputs, random.Random).
-        seed: a number or a `random.Random`, for weights that can be had again.
-        layer, index, n_outputs: where in a network it stands: ℓ and j of its labels, its layer's width.
+        n_inputs: the number d of inputs x₁ … x_d, 1 or more.
+        activation: σ, as a name in `ACTIVATIONS` such as "tanh", or as a function of one Value.
+        init: how the weights are drawn. "auto" takes the initializer that suits the activation (§9); there
+            are also the names in `INITIALIZERS`, and functions of (n_inputs, n_outputs, random.Random).
+        seed: an int or a `random.Random`, for reproducible weights.
+        layer: the number ℓ of the layer that the neuron's labels show.
+        index: the number j of the neuron in its layer that the labels show.
+        n_outputs: the number of neurons in the layer, for the initializer.
 
     Attributes:
         w: the weights, a list of Parameters.
         b: the bias, a Parameter.
 
     Raises:
-        TypeError: a size is not an int.
-        ValueError: a size below 1, or an unknown activation or initializer.
+        TypeError: `n_inputs` is not an int.
+        ValueError: `n_inputs` is below 1, or there is no such activation or initializer.
 
     >>> neuron = Neuron(2, activation="tanh", seed=0)
     >>> neuron.w[0].data, neuron.w[1].data, neuron.b.data = 0.5, -1.0, 0.5
@@ -114,7 +127,7 @@ class Neuron(Module):
         self._z_label, self._a_label = f"z{layer}[{index}]", f"a{layer}[{index}]"
 
     def __call__(self, x: Sequence[Value | float]) -> Value:
-        """The activation a for inputs x, as many as the neuron has weights."""
+        """The activation a for the inputs x; there must be as many inputs as weights."""
         z = dot(self.w, x) + self.b
         z.label = self._z_label
         a: Value = self.sigma(z)
@@ -123,7 +136,7 @@ class Neuron(Module):
         return a
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """w₁ … w_d, b."""
+        """The weights w₁ … w_d and the bias b, with their names."""
         return zip(self._names, (*self.w, self.b))
 
     def __repr__(self) -> str:
@@ -134,12 +147,19 @@ class Layer(Module):
     """n neurons on the same inputs: zⱼ = Σₖ wₖ⁽ʲ⁾xₖ + bⱼ, aⱼ = σ(zⱼ), for j = 1 … n (§2.3).
 
     Args:
-        n_inputs: d, at least 1.
-        n_outputs: n, at least 1.
-        activation, init, seed, layer: as for `Neuron`.
+        n_inputs: the number d of inputs, 1 or more.
+        n_outputs: the number n of neurons, 1 or more.
+        activation: σ, as in `Neuron`.
+        init: how the weights are drawn, as in `Neuron`.
+        seed: an int or a `random.Random`, for reproducible weights.
+        layer: the number ℓ of the layer that the labels show.
 
     Attributes:
         neurons: a list of `n_outputs` Neurons.
+
+    Raises:
+        TypeError: a size is not an int.
+        ValueError: a size is below 1, or there is no such activation or initializer.
 
     >>> layer = Layer(3, 2, activation="sigmoid", seed=0)
     >>> len(layer([1.0, 2.0, 3.0])), len(layer.parameters())
@@ -164,11 +184,11 @@ class Layer(Module):
         ]
 
     def __call__(self, x: Sequence[Value | float]) -> list[Value]:
-        """The activations a₁ … a_n, always as a list."""
-        return [neuron(x) for neuron in self.neurons]
+        """The activations a₁ … a_n, as a list also where there is only one."""
+        return Outputs([neuron(x) for neuron in self.neurons])
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Neuron by neuron."""
+        """All weights and biases with their names, neuron by neuron."""
         for neuron in self.neurons:
             yield from neuron.named_parameters()
 
@@ -181,19 +201,20 @@ class MLP(Module):
     """A multilayer perceptron: a⁽⁰⁾ = x, z⁽ˡ⁾ = W⁽ˡ⁾a⁽ˡ⁻¹⁾ + b⁽ˡ⁾, a⁽ˡ⁾ = σ⁽ˡ⁾(z⁽ˡ⁾), ŷ = a⁽ᴸ⁾ (§3.1).
 
     Args:
-        n_inputs: how many numbers x has, at least 1.
-        layer_sizes: the width of each layer, the last one being the number of outputs.
-        activation: σ of the hidden layers; a list gives each hidden layer its own.
+        n_inputs: the number of features of an example, 1 or more.
+        layer_sizes: the number of neurons in each layer; the last layer gives the outputs.
+        activation: σ of the hidden layers, as in `Neuron`; a list gives each hidden layer its own.
         output_activation: σ of the last layer; None means linear, for logits and regression.
-        init: as for `Neuron`; He's for ReLU and Xavier's otherwise, unless given.
-        seed: a number or a `random.Random`: the same seed gives the same weights, bit for bit.
+        init: how the weights are drawn, as in `Neuron`.
+        seed: an int or a `random.Random`, for reproducible weights. Without a seed the module `random` draws.
 
     Attributes:
         layers: a list of Layers.
+        activations: σ of each layer, by name or as a function.
 
     Raises:
         TypeError: a size is not an int.
-        ValueError: no layers, a size below 1, or an unknown activation or initializer.
+        ValueError: there are no layers, a size is below 1, or there is no such activation or initializer.
 
     >>> model = MLP(2, [16, 16, 1], seed=0)
     >>> y_hat = model([0.5, -1.0])
@@ -224,7 +245,7 @@ class MLP(Module):
             raise ValueError(f"{len(hidden)} activations for {n_hidden} hidden layers: give one for each")
         rng = random_generator(seed)
         self.n_inputs = n_inputs
-        self.activations: list[Sigma] = [*hidden, output_activation or "linear"]
+        self.activations = [name_or_function(sigma) for sigma in (*hidden, output_activation or "linear")]
         self.layers = [
             Layer(d, n, sigma, init, rng, layer=number)
             for number, (d, n, sigma) in enumerate(zip([n_inputs, *sizes], sizes, self.activations), start=1)
@@ -234,24 +255,22 @@ class MLP(Module):
         """ŷ for one example.
 
         Args:
-            x: `n_inputs` numbers or Values.
+            x: the features of the example, `n_inputs` numbers or Values.
 
         Returns:
             A Value if the network has one output, else a list of Values.
 
         Raises:
-            ValueError: x has another length.
+            ValueError: x is not a list of `n_inputs` numbers.
         """
-        if not is_sequence(x) or len(x) != self.n_inputs:
-            seen = f"{len(x)}" if is_sequence(x) else f"{x!r:.60}"
-            raise ValueError(f"the model takes {self.n_inputs} inputs for an example, got {seen}")
+        _require_example(x, self.n_inputs)
         a = [x_k if isinstance(x_k, Value) else Value(x_k, f"x[{k}]") for k, x_k in enumerate(x, start=1)]
         for layer in self.layers:
             a = layer(a)
-        return a[0] if len(a) == 1 else a
+        return a[0] if len(a) == 1 else Outputs(a)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Layer by layer, neuron by neuron."""
+        """All weights and biases with their names, layer by layer and neuron by neuron."""
         for layer in self.layers:
             yield from layer.named_parameters()
 
@@ -261,10 +280,10 @@ class MLP(Module):
         return f"MLP({self.n_inputs}, {sizes}, activations=[{sigmas}])"
 
     def config(self) -> dict[str, Any]:
-        """The architecture as plain data: `MLP(**config)` builds it anew.
+        """The architecture as plain data; `MLP(**config)` builds a network of the same architecture.
 
         Raises:
-            ValueError: an activation is a function without a name in `ACTIVATIONS`.
+            ValueError: an activation is a function of the user's own.
         """
         for sigma in self.activations:
             if not isinstance(sigma, str):
@@ -282,11 +301,11 @@ class MLP(Module):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the architecture and the parameters as JSON, exact to the last bit.
 
-        An existing file is replaced whole or, if anything goes wrong, not at all.
+        An existing file is replaced whole or, if something goes wrong, not at all.
 
         Raises:
             OSError: the file can't be written.
-            ValueError: an activation is a function, not a name, or a parameter is not finite.
+            ValueError: an activation is a function of the user's own, or a parameter is not finite.
         """
         save_document(path, FORMAT, self._content(), indent=1)
 
@@ -296,15 +315,15 @@ class MLP(Module):
 
         Raises:
             OSError: there is no such file, or it can't be read.
-            ValueError: it is no saved model, is cut short or damaged, or its fields do not fit together.
+            ValueError: the file is not a saved model, was cut short or damaged, or does not fit together.
         """
         return load_document(path, FORMAT, cls.from_dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """What a file of `save` holds, as plain data; `from_dict` builds the network again.
+        """What `save` writes, as plain data; `from_dict` builds the network from it.
 
         Raises:
-            ValueError: an activation is a function, not a name, or a parameter is not finite.
+            ValueError: an activation is a function of the user's own, or a parameter is not finite.
         """
         return seal(FORMAT, self._content())
 
@@ -317,7 +336,7 @@ class MLP(Module):
 
     @classmethod
     def from_dict(cls, content: Any) -> MLP:
-        """The network from what a file of `save` holds.
+        """The network from what `to_dict` gave.
 
         Raises:
             TypeError: a size is not an int.
@@ -341,6 +360,19 @@ class MLP(Module):
 
 
 FORMAT = "micrograd_mlp model"
+
+
+def _require_example(x: Any, n_inputs: int) -> None:
+    if is_frame(x):
+        hint = ": this is a table, so write [model(x) for x in table.to_numpy()]"
+    elif is_sequence(x) and len(x) and is_sequence(next(iter(x))):
+        hint = ": this is a table of examples, so write [model(x) for x in X]"
+    elif is_sequence(x) and len(x) == n_inputs:
+        return
+    else:
+        hint = ""
+    seen = len(x) if is_sequence(x) and not hint else f"{x!r:.60}"
+    raise ValueError(f"the model takes {n_inputs} inputs for an example, got {seen}{hint}")
 
 
 def _shown(sigma: Sigma) -> str:
