@@ -1,8 +1,9 @@
 """Optimizers exactly as in §10: SGD, Momentum, RMSProp, Adam; and gradient clipping.
 
-Each optimizer is one `rule`: from a parameter θ, its gradient g and its own state to the new θ and the
-new state, in the paper's letters. A rule is plain arithmetic, so it serves one float, an array of all
-parameters, and compiled execution alike. The time t counts finished steps, so it is 0 in the first.
+Each optimizer has one `rule`, in the paper's letters: it takes a parameter θ, its gradient g and the
+optimizer's state for this parameter, and gives the new θ and the new state. A rule is plain arithmetic, so
+it works on one float, on an array of all parameters, and in compiled execution. The time t is the number of
+finished steps, which is 0 in the first step.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from micrograd_mlp.engine.value import Value
 
 
 class Setting:
-    """A hyperparameter of an optimizer: a finite number that is checked whenever it is set."""
+    """A hyperparameter of an optimizer: a finite number within limits, checked whenever it is set."""
 
     def __init__(self, **limits: float) -> None:
         self.limits = limits
@@ -41,22 +42,22 @@ def _epsilon() -> Setting:
 
 
 class Optimizer:
-    """What the optimizers share: walking the parameter list, and state that saves and resumes.
+    """What all optimizers share: steps over a list of parameters, and state that can be saved and resumed.
 
-    A subclass gives `rule(theta, g, t, *state, *hyperparameters) -> (theta, *state)`, the names of
-    its state, one number for each parameter, and the names of its hyperparameters.
+    A subclass defines `rule(theta, g, t, *state, *hyperparameters) -> (theta, *state)`. It lists the names
+    of its state, which has one number for each parameter, and of its hyperparameters.
 
     Args:
         params: the Values to adjust, as `model.parameters()` gives them.
-        lr: the learning rate η, zero or above. May be changed between steps.
+        lr: the learning rate η, 0 or more. It may be changed between steps.
 
     Attributes:
-        t: how many steps were taken.
-        state: by name, a list with one float for each parameter.
+        t: the number of finished steps.
+        state: for each name a list with one float for each parameter.
 
     Raises:
-        TypeError: params are not Values, or a setting is not a number.
-        ValueError: there are no parameters, one is listed twice, or a setting is out of range.
+        TypeError: `params` is not a list of Values, or a setting is not a number.
+        ValueError: there are no parameters, a parameter is in the list twice, or a setting is out of range.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
@@ -65,30 +66,35 @@ class Optimizer:
     lr = Setting(least=0)
 
     def __init__(self, params: Iterable[Value], lr: float) -> None:
+        if hasattr(params, "parameters"):
+            raise TypeError(
+                f"params must be a list of Values, got a model, {params!r:.60}: "
+                f"write {type(self).__name__}(model.parameters(), …)"
+            )
         self.params = list(params)
         for p in self.params:
             if not isinstance(p, Value):
-                raise TypeError(f"an optimizer adjusts Values, got {p!r:.60}")
+                raise TypeError(f"params must be a list of Values, and {p!r:.60} is in it")
         if not self.params:
             raise ValueError("an optimizer needs at least one parameter, got an empty list")
         if len({id(p) for p in self.params}) != len(self.params):
-            raise ValueError("a parameter is in the list twice: it would take two steps at a time")
+            raise ValueError("params has a parameter twice, which would take two steps at a time")
         self.lr = lr
         self.t = 0
         self.state = {name: [0.0] * len(self.params) for name in self.state_names}
 
     def hyperparameters(self) -> tuple[float, ...]:
-        """The settings, in the order in which `rule` takes them."""
+        """The hyperparameters, in the order in which `rule` takes them."""
         return tuple([float(getattr(self, name)) for name in self.hyperparameter_names])
 
     def step(self) -> None:
-        """θₜ₊₁ from θₜ and the gradients in `.grad`, for every parameter."""
+        """Compute θₜ₊₁ from θₜ and the gradient in `.grad`, for every parameter."""
         settings = self.hyperparameters()
         states = zip(*self.state.values()) if self.state else [()] * len(self.params)
         results = [
             self.rule(p.data, p.grad, self.t, *state, *settings) for p, state in zip(self.params, states)
         ]
-        # Everything is computed before anything is changed: an error leaves the last finished step.
+        # Everything is computed before anything is changed, so that an error leaves the last finished step.
         thetas, *new_states = zip(*results)
         for p, theta in zip(self.params, thetas):
             p.data = theta
@@ -96,12 +102,12 @@ class Optimizer:
         self.t += 1
 
     def zero_grad(self) -> None:
-        """Set every `.grad` to zero; `backward()` adds to what is there."""
+        """Set the gradient of every parameter to zero; `backward()` adds to what is there."""
         for p in self.params:
             p.grad = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, as plain numbers and lists (for JSON, say)."""
+        """Everything that the next step depends on, as plain numbers, lists and dicts."""
         return {
             "optimizer": type(self).__name__,
             "t": self.t,
@@ -110,11 +116,11 @@ class Optimizer:
         }
 
     def load_state_dict(self, d: dict[str, Any]) -> None:
-        """Go on from where `state_dict()` was taken, bit for bit.
+        """Go on, bit for bit, from the step after which `state_dict()` was taken.
 
         Raises:
-            ValueError: it is another optimizer's, or for another number of parameters. Nothing is
-                changed then.
+            ValueError: this is the state of another optimizer, or of another number of parameters. The
+                optimizer is unchanged then.
         """
         try:
             name, t = d["optimizer"], require_count("t", d["t"])
@@ -170,8 +176,8 @@ class Momentum(Optimizer):
         lr: the learning rate η.
         momentum: μ, from 0 to below 1.
 
-    The velocity points where θ goes and contains η. PyTorch's is its negative without η, so the two
-    agree until η changes in mid-training.
+    The velocity v points in the direction in which θ moves, and contains η. PyTorch's velocity is -v/η, so
+    that the two agree for as long as η does not change.
 
     >>> theta = Value(1.0)
     >>> theta.grad = 4.0
@@ -283,13 +289,13 @@ def clip_grad_norm(params: Iterable[Value], max_norm: float) -> float:
 
     Args:
         params: the Values whose `.grad` is scaled, together as one vector.
-        max_norm: above 0.
+        max_norm: the largest norm that is left as it is, above 0.
 
     Returns:
-        The norm before.
+        The norm before the scaling.
 
     Raises:
-        ValueError: max_norm is not above 0; or the norm is not finite, and then nothing is changed.
+        ValueError: `max_norm` is not above 0, or the norm is not finite. Nothing is changed then.
 
     >>> theta = Value(0.0)
     >>> theta.grad = 10.0
@@ -300,7 +306,7 @@ def clip_grad_norm(params: Iterable[Value], max_norm: float) -> float:
     max_norm = require_number("max_norm", max_norm, above=0)
     norm = math.hypot(*[p.grad for p in params])
     if not math.isfinite(norm):
-        raise ValueError(f"the norm of the gradients is {norm!r}: there is nothing to scale it to")
+        raise ValueError(f"the norm of the gradients is {norm!r}, which no factor makes {max_norm!r}")
     if norm > max_norm:
         for p in params:
             p.grad *= max_norm / norm

@@ -1,13 +1,15 @@
 """The optimizers of §10 beyond their recurrences, which tests/paper tests: limits, saved state, bad input."""
 
+import copy
 import json
 import math
+import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micrograd_mlp import SGD, Adam, Momentum, RMSProp, Value, clip_grad_norm
+from micrograd_mlp import MLP, SGD, Adam, Momentum, RMSProp, Value, clip_grad_norm
 from micrograd_mlp.optim import Optimizer
 
 gradients = st.lists(st.floats(-10, 10), min_size=1, max_size=6)
@@ -199,16 +201,41 @@ class TestBadInput:
     def test_parameters_that_are_none(self):
         with pytest.raises(ValueError, match="at least one parameter"):
             SGD([], lr=0.1)
-        with pytest.raises(TypeError, match=r"adjusts Values, got 1\.0"):
+        with pytest.raises(TypeError, match=r"params must be a list of Values, and 1\.0 is in it"):
             SGD([1.0], lr=0.1)
         theta = Value(0.0)
         with pytest.raises(ValueError, match="twice"):
             SGD([theta, theta], lr=0.1)
 
+    def test_a_model_in_the_place_of_its_parameters(self):
+        with pytest.raises(TypeError, match=r"got a model, MLP\(.*: write SGD\(model\.parameters\(\)"):
+            SGD(MLP(2, [1]), lr=0.1)
+
     def test_settings_belong_to_one_optimizer(self):
         first, second = SGD([Value(0.0)], lr=0.1), SGD([Value(0.0)], lr=0.2)
         assert (first.lr, second.lr) == (0.1, 0.2)
         assert isinstance(first, Optimizer)
+
+
+class TestCopies:
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+    @pytest.mark.parametrize("make", [SGD, Momentum, RMSProp, Adam])
+    def test_a_copy_takes_the_same_steps_on_its_own_parameters(self, copied, make):
+        model = MLP(2, [2, 1], activation="tanh", seed=0)
+        optimizer = make(model.parameters(), lr=0.1)
+        train = lambda model, optimizer: (
+            optimizer.zero_grad(),
+            model([1.0, 2.0]).backward(),
+            optimizer.step(),
+        )
+        train(model, optimizer)
+        before = optimizer.state_dict()
+        other_model, other = copied((model, optimizer))
+        train(other_model, other)
+        assert (optimizer.t, other.t, optimizer.state_dict()) == (1, 2, before)
+        train(model, optimizer)
+        assert other.state_dict() == optimizer.state_dict()
+        assert other_model.state_dict() == model.state_dict()
 
 
 class TestClipGradNorm:

@@ -1,7 +1,7 @@
-"""Initial weights (§9): random, scaled so that signals keep their size from layer to layer.
+"""Initial weights (§9): random numbers, scaled so that signals keep their size from layer to layer.
 
-Each initializer takes the number of inputs and outputs of a layer and a `random.Random`, and returns
-one weight. Biases start at zero.
+Each initializer takes the number of inputs of a layer, the number of its outputs and a `random.Random`, and
+returns one weight. Biases start at zero.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Initializer = Callable[[int, int, "random.Random"], float]
 
 
 def xavier_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """Glorot and Bengio's: uniform with variance 2 / (n_inputs + n_outputs), for sigmoid and tanh.
+    """Glorot and Bengio: uniform with variance 2 / (n_inputs + n_outputs), for sigmoid and tanh.
 
     >>> import random
     >>> abs(xavier_uniform(3, 3, random.Random(0))) <= 1.0
@@ -30,27 +30,27 @@ def xavier_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
 
 
 def xavier_normal(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """Glorot and Bengio's: normal with variance 2 / (n_inputs + n_outputs), for sigmoid and tanh."""
+    """Glorot and Bengio: normal with variance 2 / (n_inputs + n_outputs), for sigmoid and tanh."""
     return rng.gauss(0.0, math.sqrt(2.0 / (n_inputs + n_outputs)))
 
 
 def he_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """He et al.'s: uniform with variance 2 / n_inputs, for ReLU, which silences half of its inputs."""
+    """He et al.: uniform with variance 2 / n_inputs, for ReLU, which is 0 for half of its inputs."""
     return _uniform(2.0 / n_inputs, rng)
 
 
 def he_normal(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """He et al.'s: normal with variance 2 / n_inputs, for ReLU, which silences half of its inputs."""
+    """He et al.: normal with variance 2 / n_inputs, for ReLU, which is 0 for half of its inputs."""
     return rng.gauss(0.0, math.sqrt(2.0 / n_inputs))
 
 
 def lecun_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """LeCun's: uniform with variance 1 / n_inputs."""
+    """LeCun: uniform with variance 1 / n_inputs."""
     return _uniform(1.0 / n_inputs, rng)
 
 
 def lecun_normal(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """LeCun's: normal with variance 1 / n_inputs."""
+    """LeCun: normal with variance 1 / n_inputs."""
     return rng.gauss(0.0, math.sqrt(1.0 / n_inputs))
 
 

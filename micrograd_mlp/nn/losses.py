@@ -1,13 +1,13 @@
 """Losses of one example (§4), written from Values, and the mean over examples.
 
-The gradients come out as the paper's closed forms: ŷ - y for the squared error (§4.1) and for cross
-entropy on logits (§4.2). Every loss also takes plain numbers, and then returns a float. A target
-outside the loss's domain is an error; a target that is a Value is taken as it is.
+Their gradients are the paper's closed forms: ŷ - y for the squared error (§4.1) and for cross entropy on
+logits (§4.2). Every loss also takes plain numbers, and then returns a float. A target that the loss is not
+defined for is an error.
 """
 
 from __future__ import annotations
 
-import operator
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,10 +19,17 @@ Number = Value | float
 
 
 def squared_error(y_hat: Any, y: Any) -> Any:
-    """½(ŷ - y)², whose derivative in ŷ is ŷ - y (§4.1). For lists: the sum over outputs.
+    """½(ŷ - y)², whose derivative in ŷ is ŷ - y (§4.1).
+
+    Args:
+        y_hat: the output ŷ of the model, or a list of outputs.
+        y: the target, or a list with a target for each output.
+
+    Returns:
+        The loss; for several outputs the sum of their losses.
 
     Raises:
-        ValueError: two lists of different lengths, or a list and a number.
+        ValueError: there are more or fewer targets than outputs.
 
     >>> y_hat = Value(3.0)
     >>> squared_error(y_hat, 1.0).backward()
@@ -38,27 +45,35 @@ def squared_error(y_hat: Any, y: Any) -> Any:
 
 
 def binary_cross_entropy(p: Any, y: Any) -> Any:
-    """-[y log ŷ + (1 - y) log(1 - ŷ)] for a probability ŷ = p (§4.2); derivative (ŷ - y)/(ŷ(1 - ŷ)).
+    """-[y log ŷ + (1 - y) log(1 - ŷ)] for a probability ŷ; its derivative is (ŷ - y)/(ŷ(1 - ŷ)) (§4.2).
 
-    For a network that ends in a sigmoid, `binary_cross_entropy_with_logits` is the same loss on its
-    logit, and stays finite where ŷ rounds to 0 or 1.
+    Without the sigmoid at the end of the network, `binary_cross_entropy_with_logits` is the same loss, and
+    stays finite where ŷ is rounded to 0 or 1.
+
+    Args:
+        p: the probability ŷ of class 1, from 0 to 1.
+        y: the target, 0 or 1, or a probability between them.
 
     Raises:
-        ValueError: p or y is outside [0, 1].
+        ValueError: p or y is not one number from 0 to 1.
 
     >>> binary_cross_entropy(0.5, 1)
     0.6931471805599453
     """
-    _require("binary_cross_entropy", "the probability p", p, 0.0 <= number_of(p) <= 1.0, "in [0, 1]")
-    _require("binary_cross_entropy", "the target y", y, 0.0 <= number_of(y) <= 1.0, "in [0, 1]")
+    _require_probability("binary_cross_entropy", "the probability p", p)
+    _require_probability("binary_cross_entropy", "the target y", y)
     return -(xlogy(y, p) + xlog1py(1.0 - y, -p))
 
 
 def binary_cross_entropy_with_logits(z: Any, y: Any) -> Any:
-    """The binary cross entropy of ŷ = σ(z), as log(1 + eᶻ) - yz; its derivative is ŷ - y (§4.2).
+    """The binary cross entropy of ŷ = σ(z), which is log(1 + eᶻ) - yz; its derivative is ŷ - y (§4.2).
+
+    Args:
+        z: the logit, any number.
+        y: the target, 0 or 1, or a probability between them.
 
     Raises:
-        ValueError: y is outside [0, 1].
+        ValueError: z is not one number, or y is not one number from 0 to 1.
 
     >>> z = Value(1e4)
     >>> loss = binary_cross_entropy_with_logits(z, 0)
@@ -66,19 +81,21 @@ def binary_cross_entropy_with_logits(z: Any, y: Any) -> Any:
     >>> loss.data, z.grad
     (10000.0, 1.0)
     """
-    _require("binary_cross_entropy_with_logits", "the target y", y, 0.0 <= number_of(y) <= 1.0, "in [0, 1]")
+    _require_number("binary_cross_entropy_with_logits", "the logit z", z)
+    _require_probability("binary_cross_entropy_with_logits", "the target y", y)
     return softplus(z) - y * z
 
 
 def cross_entropy(logits: Sequence[Any], target: Any) -> Any:
-    """-Σₖ yₖ log softmax(z)ₖ, the same for several classes; its derivative in zₖ is ŷₖ - yₖ.
+    """-Σₖ yₖ log ŷₖ with ŷ = softmax(z), for several classes; its derivative in zₖ is ŷₖ - yₖ.
 
     Args:
-        logits: one number or Value for each class.
-        target: the index of the right class, from 0, or a list of probabilities, one for each class.
+        logits: z, one number or Value for each class.
+        target: the index of the right class, from 0, or a list with the probability of each class.
 
     Raises:
-        ValueError: the index is none of the classes, or the probabilities do not fit.
+        ValueError: there is no class of that index, or the probabilities are not one for each class with
+            the sum 1.
 
     >>> logits = [Value(0.0), Value(0.0)]
     >>> cross_entropy(logits, 1).backward()
@@ -93,26 +110,35 @@ def cross_entropy(logits: Sequence[Any], target: Any) -> Any:
     index = _class_index(target, len(logits))
     if not isinstance(target, Value):
         return logsumexp(logits) - logits[index]
-    # A target in the graph, as under compile(): one-hot. An index that is no class gives 0/0 = nan.
+    # A target in the graph, as in compile(), becomes one-hot. An index that is no class gives 0/0 = nan.
     one_hot = [equal(target, float(k)) for k in range(len(logits))]
     return logsumexp(logits) - dot(one_hot, logits) / total(one_hot)
 
 
 def hinge(score: Any, y: Any) -> Any:
-    """max(0, 1 - y·score) for a target y of -1 or +1.
+    """max(0, 1 - y·score), the loss of a support vector machine.
+
+    Args:
+        score: the output of the model, any number; its sign is the predicted class.
+        y: the target, -1 or +1.
 
     Raises:
-        ValueError: y is neither -1 nor +1.
+        ValueError: the score is not one number, or y is neither -1 nor +1.
 
     >>> hinge(0.25, 1), hinge(2.0, 1)
     (0.75, 0.0)
     """
-    _require("hinge", "the target y", y, number_of(y) in (-1.0, 1.0), "-1 or +1")
+    _require_number("hinge", "the score", score)
+    if _require_number("hinge", "the target y", y) not in (-1.0, 1.0):
+        raise ValueError(f"hinge: the target y must be -1 or +1, got {y!r:.60}")
     return relu(1.0 - y * score)
 
 
 def mean(values: Iterable[Any]) -> Any:
-    """The average, one sum and one division: the loss of a batch (§10.1).
+    """The sum divided by the number of values: the loss of a batch (§10.1).
+
+    Args:
+        values: the losses of the examples.
 
     Raises:
         ValueError: there are no values.
@@ -127,7 +153,10 @@ def mean(values: Iterable[Any]) -> Any:
 
 
 def l2(parameters: Iterable[Any]) -> Any:
-    """Σ θ², to be added to a loss with a small factor, so that weights stay small.
+    """Σ θ², a penalty that keeps weights small when a small multiple of it is added to a loss.
+
+    Args:
+        parameters: numbers or Values, such as `model.parameters()`.
 
     >>> l2([3.0, 4.0])
     25.0
@@ -137,28 +166,37 @@ def l2(parameters: Iterable[Any]) -> Any:
 
 
 def _as_list(x: Any) -> list[Any]:
-    """One output or several: a model with one output returns it bare."""
+    """Outputs or targets as a list; a model with one output returns a Value."""
     return list(x) if is_sequence(x) else [x]
 
 
-def _require(loss: str, what: str, seen: Any, holds: bool, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"{loss}: {what} must be {expected}, got {seen!r:.60}")
+def _require_number(loss: str, what: str, x: Any) -> float:
+    if not is_sequence(x):
+        return number_of(x)
+    hint = ": give the number in it, as in Y = [y[0] for y in Y]" if len(x) == 1 else ""
+    raise ValueError(f"{loss}: {what} must be one number, got a list of {len(x)}, {x!r:.60}{hint}")
+
+
+def _require_probability(loss: str, what: str, x: Any) -> None:
+    if not 0.0 <= _require_number(loss, what, x) <= 1.0:
+        raise ValueError(f"{loss}: {what} must be in [0, 1], got {x!r:.60}")
 
 
 def _class_index(target: Any, n_classes: int) -> int:
     number = number_of(target)
-    if number != number or number in (float("inf"), float("-inf")) or number != int(number):
-        raise ValueError(f"cross_entropy: the target must be a class index, got {target!r:.60}")
-    index = operator.index(int(number))
-    if not 0 <= index < n_classes:
-        raise ValueError(f"cross_entropy: there are {n_classes} classes, 0 to {n_classes - 1}, got {index}")
-    return index
+    if not math.isfinite(number) or number != int(number):
+        raise ValueError(f"cross_entropy: the target must be the index of a class, got {target!r:.60}")
+    if not 0 <= number < n_classes:
+        expected = f"there are {n_classes} classes, 0 to {n_classes - 1}"
+        hint = ": classes begin at 0, so subtract 1 from labels 1, 2, …" if number == n_classes else ""
+        raise ValueError(f"cross_entropy: {expected}, got {int(number)}{hint}")
+    return int(number)
 
 
 def _require_distribution(probabilities: list[Any], n_classes: int) -> None:
     if len(probabilities) != n_classes:
-        raise ValueError(f"cross_entropy: {n_classes} logits, but {len(probabilities)} probabilities")
+        hint = ": give the class in it, as in Y = [y[0] for y in Y]" if len(probabilities) == 1 else ""
+        raise ValueError(f"cross_entropy: {n_classes} logits, but {len(probabilities)} probabilities{hint}")
     numbers = [number_of(p) for p in probabilities]
     if not all(p >= 0.0 for p in numbers) or not abs(sum(numbers) - 1.0) <= 1e-6:
         raise ValueError(

@@ -1,8 +1,8 @@
 """Small data sets for a first network: four toy shapes, and Fisher's 150 irises.
 
-All are plain lists, without NumPy: X has one row of floats for each example, y one target. For a
+All are plain lists, without NumPy: X has a list of floats for each example, and y a target. For a
 classification the target is the index of the class, from 0, as `cross_entropy` takes it. Every random
-choice comes from `seed`, so the same seed gives the same data, bit for bit.
+choice comes from `seed`, so that the data are reproducible bit for bit.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from typing import TypeVar
 
 from micrograd_mlp._require import random_generator, require_count, require_number
 
-Rows = list[list[float]]
+Features = list[list[float]]
 Seed = int | random.Random | None
-Row = TypeVar("Row")
+Example = TypeVar("Example")
 Target = TypeVar("Target")
 
 IRIS_FEATURES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 IRIS_SPECIES = ["setosa", "versicolor", "virginica"]
 
 
-def moons(n: int = 100, noise: float = 0.1, seed: Seed = None) -> tuple[Rows, list[int]]:
-    """Two half circles that reach into each other, as scikit-learn's `make_moons`.
+def moons(n: int = 100, noise: float = 0.1, seed: Seed = None) -> tuple[Features, list[int]]:
+    """Two half circles that reach into each other, like `make_moons` of scikit-learn.
 
     Args:
-        n: the number of points, 1 or more; the first class has n // 2 of them.
-        noise: the standard deviation of what is added to each coordinate, 0 or more.
-        seed: a number or a `random.Random`.
+        n: the number of points, 1 or more; class 0 has n // 2 of them.
+        noise: the standard deviation of the noise in each coordinate, 0 or more.
+        seed: an int or a `random.Random`.
 
     Returns:
-        X, n rows of 2 numbers, and y, n classes 0 or 1, in random order.
+        X, the 2 coordinates of each point, and y, the class of each point, 0 or 1, in random order.
 
     Raises:
-        TypeError: `n` is not an int, or `noise` not a number.
+        TypeError: `n` is not an int, or `noise` is not a number.
         ValueError: one of them is out of range.
 
     >>> X, y = moons(100, noise=0.1, seed=0)
@@ -56,20 +56,21 @@ def moons(n: int = 100, noise: float = 0.1, seed: Seed = None) -> tuple[Rows, li
 
 def circles(
     n: int = 100, noise: float = 0.1, seed: Seed = None, factor: float = 0.5
-) -> tuple[Rows, list[int]]:
+) -> tuple[Features, list[int]]:
     """A circle of radius 1 (class 0) around one of radius `factor` (class 1).
 
     Args:
         n: the number of points, 1 or more.
-        noise: the standard deviation of what is added to each coordinate, 0 or more.
-        seed: a number or a `random.Random`.
+        noise: the standard deviation of the noise in each coordinate, 0 or more.
+        seed: an int or a `random.Random`.
         factor: the radius of the inner circle, above 0 and below 1.
 
     Returns:
-        X, n rows of 2 numbers, and y, n classes 0 or 1, in random order.
+        X, the 2 coordinates of each point, and y, the class of each point, 0 or 1, in random order.
 
     Raises:
-        TypeError, ValueError: as `moons`.
+        TypeError: `n` is not an int, or `noise` or `factor` is not a number.
+        ValueError: one of them is out of range.
 
     >>> X, y = circles(100, noise=0.0, seed=0)
     >>> sorted({(round(math.hypot(*row), 6), k) for row, k in zip(X, y)})
@@ -86,21 +87,22 @@ def circles(
 
 def spirals(
     n: int = 100, noise: float = 0.05, seed: Seed = None, n_classes: int = 2, turns: float = 1.0
-) -> tuple[Rows, list[int]]:
+) -> tuple[Features, list[int]]:
     """Spirals from the origin out to radius 1, one arm for each class.
 
     Args:
         n: the number of points, 1 or more.
-        noise: the standard deviation of what is added to each coordinate, 0 or more.
-        seed: a number or a `random.Random`.
+        noise: the standard deviation of the noise in each coordinate, 0 or more.
+        seed: an int or a `random.Random`.
         n_classes: the number of arms, 1 or more.
-        turns: how often an arm goes round; more is harder.
+        turns: how often an arm goes round the centre; more turns are harder to learn.
 
     Returns:
-        X, n rows of 2 numbers, and y, n classes 0 … n_classes - 1, in random order.
+        X, the 2 coordinates of each point, and y, the class of each point, in random order.
 
     Raises:
-        TypeError, ValueError: as `moons`.
+        TypeError: `n` or `n_classes` is not an int, or `noise` or `turns` is not a number.
+        ValueError: one of them is out of range.
 
     >>> X, y = spirals(90, seed=0, n_classes=3)
     >>> [y.count(k) for k in range(3)]
@@ -116,8 +118,8 @@ def spirals(
     return _shape(point, n_classes, n, noise, seed)
 
 
-def xor() -> tuple[Rows, list[int]]:
-    """The four rows of exclusive or: y is 1 where exactly one of the inputs is. No line separates them.
+def xor() -> tuple[Features, list[int]]:
+    """Exclusive or: y is 1 where exactly one of the two inputs is 1. No line separates the classes.
 
     >>> xor()
     ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
@@ -125,17 +127,17 @@ def xor() -> tuple[Rows, list[int]]:
     return [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
 
 
-def iris() -> tuple[Rows, list[int]]:
+def iris() -> tuple[Features, list[int]]:
     """150 irises of three species, measured by E. Anderson and published by R. A. Fisher.
 
     Source: R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7
     (1936), pp. 179-188, table I. The numbers are those of the article, as R and scikit-learn have them. The
-    copy at UCI differs in two rows of setosa: its 35th ends in 0.1 where the article has 0.2, and its
-    38th reads 4.9, 3.1, 1.5, 0.1 where the article has 4.9, 3.6, 1.4, 0.1.
+    copy at UCI differs in two flowers of setosa: the 35th ends in 0.1 where the article has 0.2, and the
+    38th is 4.9, 3.1, 1.5, 0.1 where the article has 4.9, 3.6, 1.4, 0.1.
 
     Returns:
-        X, 150 rows of 4 lengths in cm, named by `IRIS_FEATURES`, and y, 150 classes, named by
-        `IRIS_SPECIES`: 50 of each, in the order of the article.
+        X, the 4 lengths of each flower in cm, which `IRIS_FEATURES` names, and y, the species of each
+        flower, which `IRIS_SPECIES` names. There are 50 of each species, in the order of the article.
 
     >>> X, y = iris()
     >>> X[0], IRIS_SPECIES[y[0]], len(X)
@@ -147,28 +149,30 @@ def iris() -> tuple[Rows, list[int]]:
 
 
 def train_test_split(
-    X: Sequence[Row], y: Sequence[Target], test_size: float = 0.25, seed: Seed = None
-) -> tuple[list[Row], list[Row], list[Target], list[Target]]:
-    """Hold some examples out of training, to see how the network does on ones it has not met.
+    X: Sequence[Example], y: Sequence[Target], test_size: float = 0.25, seed: Seed = None
+) -> tuple[list[Example], list[Example], list[Target], list[Target]]:
+    """Split examples into those to train on and those to measure the trained network with.
 
     Args:
-        X: rows, 2 or more.
-        y: as many targets.
-        test_size: which part is held out, above 0 and below 1; at least one example, and not all.
-        seed: a number or a `random.Random`.
+        X: the features of each example; 2 examples or more.
+        y: the target of each example.
+        test_size: the fraction of examples that is held out, above 0 and below 1. At least one example is
+            held out, and at least one is not.
+        seed: an int or a `random.Random`.
 
     Returns:
         X_train, X_test, y_train, y_test, in random order.
 
     Raises:
-        ValueError: X and y differ in length, have less than two examples, or test_size is out of range.
+        TypeError: `test_size` is not a number.
+        ValueError: X and y differ in length, there are less than 2 examples, or `test_size` is out of range.
 
     >>> X_train, X_test, y_train, y_test = train_test_split(*iris(), test_size=0.2, seed=0)
     >>> len(X_train), len(X_test)
     (120, 30)
     """
     if len(X) != len(y):
-        raise ValueError(f"X has {len(X)} rows, but y has {len(y)} targets")
+        raise ValueError(f"X has {len(X)} examples, but y has {len(y)} targets")
     if len(X) < 2:
         raise ValueError(f"a split needs 2 examples or more, got {len(X)}")
     test_size = require_number("test_size", test_size, above=0, below=1)
@@ -186,10 +190,10 @@ def _shape(
     noise: float,
     seed: Seed,
     closed: bool = False,
-) -> tuple[Rows, list[int]]:
-    """n points of the curves `point(class, t)`, evenly over t from 0 to 1, with noise and shuffled.
+) -> tuple[Features, list[int]]:
+    """Points of the curves `point(class, t)`, evenly over t from 0 to 1, with noise and in random order.
 
-    On a closed curve t = 1 is the point t = 0 again, and is left out.
+    On a closed curve t = 1 is the same point as t = 0, and is left out.
     """
     n = require_count("n", n, least=1)
     noise = require_number("noise", noise, least=0)

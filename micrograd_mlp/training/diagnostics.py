@@ -1,8 +1,8 @@
-"""Measurements on a network of your own: gradient norms by layer (§9), curvature and step size (§5, §11).
+"""Measurements on a network: gradient norms by layer (§9), curvature and step size (§5, §11).
 
 `layer_gradient_norms` shows whether gradients vanish or explode on their way to the input.
-`largest_hessian_eigenvalue` measures how sharply the loss bends, and `max_stable_learning_rate`
-what that allows: §11's 2/a, where in several dimensions a is the Hessian's largest eigenvalue.
+`largest_hessian_eigenvalue` measures how sharply the loss bends. `max_stable_learning_rate` is the 2/a of
+§11, where in several dimensions a is the largest eigenvalue of the Hessian.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from micrograd_mlp._require import random_generator
+from micrograd_mlp._require import random_generator, require_count
 from micrograd_mlp.engine import table as ops
 from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.value import Value
@@ -26,7 +26,7 @@ class Measured(float):
     """A float that knows how far it may be off.
 
     Attributes:
-        uncertainty: 0 or more, in the same units; what it means, the function that measured it says.
+        uncertainty: 0 or more, in the units of the number. The function that measured it says what it bounds.
 
     >>> rate = Measured(0.5, 1e-9)
     >>> rate, 0.95 * rate, rate.uncertainty
@@ -36,7 +36,7 @@ class Measured(float):
     uncertainty: float
 
     def __new__(cls, value: float, uncertainty: float = 0.0) -> Measured:
-        """A number, and how far it may be off."""
+        """A number together with its uncertainty."""
         self = super().__new__(cls, value)
         self.uncertainty = uncertainty
         return self
@@ -46,14 +46,14 @@ class Measured(float):
 
 
 class LayerGradient(NamedTuple):
-    """What arrives at layer ℓ in the backward pass; exact up to rounding.
+    """The gradients at layer ℓ, exact except for rounding.
 
     Attributes:
         layer: ℓ, from 1.
         dz: ‖δ⁽ˡ⁾‖ = ‖∂L/∂z⁽ˡ⁾‖, over all neurons of the layer and all examples of the loss.
         dw: ‖∂L/∂W⁽ˡ⁾‖, the root of the sum of squares over the layer's weights.
-        factor: ‖δ⁽ˡ⁾‖ / ‖δ⁽ˡ⁺¹⁾‖, what the step from the next layer to this one did to the norm, or
-            None for the last layer. Below 1 the signal shrinks, above 1 it grows; nan is 0/0.
+        factor: ‖δ⁽ˡ⁾‖ / ‖δ⁽ˡ⁺¹⁾‖, by which the norm has changed on the way back from the next layer; None for
+            the last layer. Gradients vanish where it is below 1 and explode where it is above 1. 0/0 is nan.
     """
 
     layer: int
@@ -65,8 +65,7 @@ class LayerGradient(NamedTuple):
 def layer_gradient_norms(loss: Value, model: Any) -> list[LayerGradient]:
     """‖∂L/∂z⁽ˡ⁾‖ and ‖∂L/∂W⁽ˡ⁾‖ for every layer, the one at the input first (§7, §9).
 
-    §9 estimates ‖δ⁽ˡ⁾‖ ≈ ‖W⁽ˡ⁺¹⁾‖ · c · ‖δ⁽ˡ⁺¹⁾‖; `factor` is that factor as it is. All `.grad` are
-    left alone.
+    §9 estimates ‖δ⁽ˡ⁾‖ ≈ ‖W⁽ˡ⁺¹⁾‖ · c · ‖δ⁽ˡ⁺¹⁾‖; `factor` is the exact factor. No `.grad` is changed.
 
     Args:
         loss: a loss that was computed with the model, of one example or of many.
@@ -114,29 +113,30 @@ def largest_hessian_eigenvalue(
 ) -> Measured:
     """The largest eigenvalue λ of the Hessian of the loss: the a of §11 in many dimensions.
 
-    The largest in algebraic order, the most positive one, since that is what limits the learning
-    rate; a more negative one elsewhere does not disturb it.
+    It is the most positive eigenvalue, because that one limits the learning rate. Negative eigenvalues do
+    not matter, even if they are larger in size.
 
-    A power iteration x ← Hx finds the direction in which H stretches most. This one takes the best
-    combination of x and of Hx in each step, and remembers its last direction as momentum does
-    (§10.2): that is conjugate-gradient ascent on the Rayleigh quotient xᵀHx / xᵀx, and needs tens of
-    products Hx where two close eigenvalues cost plain powers a thousand. A product is the gradient
-    of ∇L·x: two backward passes, and the Hessian itself is never computed.
+    A power iteration x ← Hx finds the direction in which H stretches most. The iteration here takes the best
+    combination of x and Hx in each step, and keeps a part of its last direction, as momentum does (§10.2).
+    That is conjugate-gradient ascent on the Rayleigh quotient xᵀHx / xᵀx. Where two eigenvalues are close it
+    needs tens of products Hx instead of a thousand. A product is the gradient of ∇L·x, which takes two
+    backward passes; the Hessian itself is never computed.
 
     Args:
         loss: the loss at the present parameters.
-        params: what to differentiate in, all at once.
-        tolerance: stop when ‖Hx - λx‖ is this fraction of ‖H‖ or less.
-        max_products: stop after so many products Hx, with a RuntimeWarning.
-        seed: for the direction x to start from.
+        params: the parameters in which the loss is differentiated.
+        tolerance: the iteration stops when ‖Hx - λx‖ is this fraction of ‖H‖ or less.
+        max_products: the iteration stops after so many products Hx, with a RuntimeWarning; 3 or more.
+        seed: an int or a `random.Random`, for the first direction x.
 
     Returns:
-        λ, which is a float, with the residual ‖Hx - λx‖ of the unit vector x that was found as its
-        `uncertainty`: H has an eigenvalue no farther than that from λ.
+        λ as a float whose `uncertainty` is the residual ‖Hx - λx‖ of the unit vector x that was found: H has
+        an eigenvalue that is no farther from λ.
 
     Raises:
+        TypeError: the loss or a parameter is not a Value.
         ValueError: there are no parameters, or the second derivatives are not finite.
-        RuntimeError, TypeError: as `grad`.
+        RuntimeError: a number in the graph was changed after the loss was computed.
 
     >>> u, v = Value(1.0), Value(1.0)
     >>> round(largest_hessian_eigenvalue(1.5 * u**2 - 4 * v**2, [u, v]), 9)
@@ -145,6 +145,7 @@ def largest_hessian_eigenvalue(
     params = list(params)
     if not params:
         raise ValueError("largest_hessian_eigenvalue needs at least one parameter, got an empty list")
+    max_products = require_count("max_products", max_products, least=3)
     rng = random_generator(seed)
     gradient = grad(loss, params, create_graph=True)
 
@@ -156,11 +157,11 @@ def largest_hessian_eigenvalue(
 
     x = _unit([rng.gauss(0.0, 1.0) for _ in params])
     hx = hessian_times(x)
-    scale = 0.0  # the largest ‖Hx‖ so far, which is what is known of ‖H‖
+    scale = 0.0  # the largest ‖Hx‖ so far, a lower bound of ‖H‖
     direction = last_slope = [0.0] * len(x)
     for _ in range(max_products - 2):
         value = _dot(x, hx)
-        slope = _add(hx, -value, x)  # half the Rayleigh quotient's gradient at x, and the residual
+        slope = _add(hx, -value, x)  # the residual, which is half the gradient of the Rayleigh quotient
         scale = max(scale, _norm(hx))
         if _norm(slope) <= tolerance * scale:
             break
@@ -168,7 +169,7 @@ def largest_hessian_eigenvalue(
         direction = _add(direction, -_dot(direction, x), x)
         p = _unit(direction)
         hp = hessian_times(p)
-        angle = 0.5 * math.atan2(2.0 * _dot(x, hp), value - _dot(p, hp))  # the best between x and p
+        angle = 0.5 * math.atan2(2.0 * _dot(x, hp), value - _dot(p, hp))  # of the best combination of x and p
         x, hx = _turn(angle, x, p), _turn(angle, hx, hp)
         last_slope = slope
     else:
@@ -178,28 +179,30 @@ def largest_hessian_eigenvalue(
             RuntimeWarning,
             stacklevel=2,
         )
-    hx = hessian_times(x)  # afresh, so that the residual is that of x, not of accumulated rounding
+    hx = hessian_times(x)  # computed anew, because hx has accumulated rounding errors
     value = _dot(x, hx)
     return Measured(value, _norm(_add(hx, -value, x)))
 
 
 def max_stable_learning_rate(loss: Value, params: Sequence[Value], **options: Any) -> Measured:
-    """2/λ, above which gradient descent runs away from a minimum: §11's 0 < η < 2/a.
+    """2/λ, the learning rate above which gradient descent diverges: §11's 0 < η < 2/a.
 
-    Exact where the loss is quadratic. Elsewhere it holds near the present parameters, as λ does:
-    §5's expansion is a promise about small steps only.
+    It is exact where the loss is quadratic. Elsewhere it holds near the present parameters, because the
+    expansion of §5 holds for small steps only.
 
     Args:
         loss: the loss at the present parameters.
-        params: what gradient descent adjusts.
-        **options: as for `largest_hessian_eigenvalue`.
+        params: the parameters that gradient descent adjusts.
+        **options: the options of `largest_hessian_eigenvalue`.
 
     Returns:
-        2/λ, with 2·(residual of λ)/λ² as its `uncertainty`; inf if no direction curves upwards
-        (λ ≤ 0), for then no curvature limits the step.
+        2/λ, with 2·(residual of λ)/λ² as its `uncertainty`. It is inf where λ ≤ 0, because the loss then
+        curves upwards in no direction.
 
     Raises:
-        ValueError, RuntimeError, TypeError: as `largest_hessian_eigenvalue`.
+        TypeError: the loss or a parameter is not a Value.
+        ValueError: there are no parameters, or the second derivatives are not finite.
+        RuntimeError: a number in the graph was changed after the loss was computed.
 
     >>> theta = Value(1.0)
     >>> max_stable_learning_rate(0.5 * 8.0 * theta**2, [theta])
@@ -236,7 +239,7 @@ def _turn(angle: float, x: Vector, y: Vector) -> Vector:
 
 
 def _momentum(slope: Vector, last_slope: Vector) -> float:
-    """Polak and Ribière's factor of the last direction; 0 starts anew."""
+    """Polak and Ribière's factor of the last direction; 0 starts the iteration anew."""
     if not any(last_slope):
         return 0.0
     change = _add(slope, -1.0, last_slope)

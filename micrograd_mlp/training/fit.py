@@ -1,9 +1,9 @@
 """`fit`: mini-batch gradient descent (§5, §10.1) with all that a long run needs around it.
 
-One step is the paper's: the loss of a batch is the mean of its examples' losses, `backward()` gives the
-gradient, the optimizer moves the parameters. Around it stands what keeps work from being lost: whatever
-interrupts the run, the model is left as it was after some finished step, with finite weights; and a run
-that was killed goes on from its checkpoint to the same bits as one that was not.
+One step is the paper's: the loss of a batch is the mean of the losses of its examples, `backward()` gives
+the gradient, and the optimizer moves the parameters. No work is lost: whatever interrupts the run, the model
+has its weights after some finished step, and they are finite; a run that was killed is resumed from its
+checkpoint to the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from micrograd_mlp._require import random_generator, require_count, require_examples
+from micrograd_mlp._require import nearest, random_generator, require_count, require_examples
 from micrograd_mlp.optim import Optimizer
 from micrograd_mlp.training.checkpoint import Checkpoint
 from micrograd_mlp.training.engines import CompiledEngine, EagerEngine, Engine
@@ -43,34 +43,37 @@ def fit(
     """Train a model: for every batch, the mean loss, its gradient, and one step of the optimizer (§10.1).
 
     Args:
-        model: a network, or any function of one row.
-        loss: `loss(model(x), y)` for one example, such as `squared_error`.
-        X: one row of numbers for each example.
-        Y: one target for each example: a number or a row of numbers, as `loss` takes it.
-        optimizer: which parameters move, and how.
-        epochs: how often the run goes through all examples.
-        batch_size: examples in a step, drawn anew in every epoch; None takes all of them in each step.
+        model: a network, or any function of the features of one example.
+        loss: `loss(model(x), y)` of one example, such as `squared_error`.
+        X: for each example a list of features; arrays are fine too.
+        Y: for each example its target, which is a number or a list of numbers, as `loss` takes it.
+        optimizer: moves its parameters, such as `Adam(model.parameters())`.
+        epochs: the number of times that the run goes through all examples.
+        batch_size: the number of examples in a step, which are drawn anew in every epoch; None takes all
+            examples in every step.
         compiled: run the steps as machine code (needs `pip install "micrograd_mlp[compile]"`).
         progress: show epoch and loss on standard error, with tqdm if it is installed.
         callback: called as `callback(epoch, loss)` after every epoch, from 1; returning True ends the run.
-        seed: a number or a `random.Random`, for the order of the examples.
-        penalty: added to every batch's loss, such as `lambda: 1e-4 * l2(model.parameters())`.
-        validation: (X, Y) whose mean loss is measured after every epoch; nothing is trained on it.
-        checkpoint: a file that keeps the state of the run, replaced after every `checkpoint_every` epochs.
-        checkpoint_every: how many epochs lie between two writes of the checkpoint.
-        resume: go on from the checkpoint, if the file exists: the result equals that of a run which was
-            never interrupted, bit for bit.
+        seed: an int or a `random.Random`, for the order of the examples.
+        penalty: added to the loss of every batch, such as `lambda: 1e-4 * l2(model.parameters())`.
+        validation: (X, Y), whose mean loss is measured after every epoch; the run does not train on it.
+        checkpoint: a file for the state of the run, replaced after every `checkpoint_every` epochs.
+        checkpoint_every: the number of epochs from one write of the checkpoint to the next.
+        resume: go on from the checkpoint if the file exists. The result equals that of a run which was never
+            interrupted, bit for bit.
 
     Returns:
         The History. Ctrl-C ends the run early, with the weights of the last finished step.
 
     Raises:
-        NonFiniteLossError: the loss or a weight became inf or nan. The model and the optimizer are put
+        NonFiniteLossError: the loss or a weight became inf or nan. The model and the optimizer are rolled
             back to the last weights whose loss was finite.
-        ValueError: X and Y do not fit together or hold something that is no finite number, the optimizer
-            adjusts other parameters than the model's, or the checkpoint is of another run.
-        FileExistsError: the checkpoint is there already, and `resume` is False.
-        ImportError: `compiled` without the extra "compile".
+        TypeError: an argument has the wrong type; and what `compile` cannot run, if `compiled` is True.
+        ValueError: X and Y do not fit together or hold something that is not a finite number, the optimizer
+            adjusts other parameters than the model's, or the checkpoint belongs to another run.
+        FileExistsError: the checkpoint exists, and `resume` is False.
+        OSError: the checkpoint can't be written. This is found out before the first step.
+        ImportError: `compiled` is True, and the extra "compile" is missing.
 
     Any other error in the model, the loss or the callback passes through, and leaves the model and the
     optimizer at the last finished step.
@@ -82,6 +85,7 @@ def fit(
     >>> history.losses[-1] < 0.1, accuracy(model, X, y)
     (True, 1.0)
     """
+    _require_parts(model, loss, optimizer)
     features, targets = require_examples(X, Y)
     run = Run(
         model,
@@ -96,7 +100,6 @@ def fit(
     )
     epochs = require_count("epochs", epochs)
     checkpoint_every = require_count("checkpoint_every", checkpoint_every, least=1)
-    _require_own_parameters(model, optimizer)
     saved = None if checkpoint is None else Checkpoint(checkpoint, run)
     if saved:
         saved.begin(resume)
@@ -123,9 +126,31 @@ def fit(
     return history
 
 
-def _require_own_parameters(model: Any, optimizer: Optimizer) -> None:
-    if not hasattr(model, "parameters"):
-        return
-    own = {id(p) for p in model.parameters()}
-    if own.isdisjoint(id(p) for p in optimizer.params):
-        raise ValueError("the optimizer adjusts none of the model's parameters: give it model.parameters()")
+# What other libraries call them, and what they are called here; the first is suggested if none is similar.
+_LOSSES = {"mse": "squared_error", "squared_error": "squared_error", "hinge": "hinge"}
+_LOSSES |= {"bce": "binary_cross_entropy", "binary_cross_entropy": "binary_cross_entropy"}
+_LOSSES |= {"cross_entropy": "cross_entropy"}
+_OPTIMIZERS = {"adam": "Adam", "sgd": "SGD", "momentum": "Momentum", "rmsprop": "RMSProp"}
+
+
+def _require_parts(model: Any, loss: Any, optimizer: Any) -> None:
+    """Check the model, the loss and the optimizer, which other libraries also take by name."""
+    if not callable(model):
+        raise TypeError(f"model must be a network or a function of one example, got {model!r:.60}")
+    if not callable(loss):
+        hint = f"write loss={_suggestion(loss, _LOSSES)}"
+        raise TypeError(f"loss must be a function of an output and a target, got {loss!r:.60}: {hint}")
+    if not isinstance(optimizer, Optimizer):
+        hint = f"write {_suggestion(optimizer, _OPTIMIZERS)}(model.parameters(), lr=0.01)"
+        raise TypeError(f"optimizer must be an Optimizer, got {optimizer!r:.60}: {hint}")
+    if hasattr(model, "parameters"):
+        own = {id(p) for p in model.parameters()}
+        if own.isdisjoint(id(p) for p in optimizer.params):
+            raise ValueError(
+                "the optimizer adjusts none of the model's parameters: make it with model.parameters()"
+            )
+
+
+def _suggestion(given: Any, names: dict[str, str]) -> str:
+    name = given if isinstance(given, str) else getattr(given, "__name__", "")
+    return names[nearest(name.lower(), names) or next(iter(names))]

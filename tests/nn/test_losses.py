@@ -151,7 +151,7 @@ class TestCrossEntropy:
 
     @pytest.mark.parametrize("target", [0.5, -0.5, math.nan, math.inf])
     def test_a_target_that_is_no_index(self, target):
-        with pytest.raises(ValueError, match="must be a class index"):
+        with pytest.raises(ValueError, match="must be the index of a class"):
             cross_entropy([0.0, 0.0], target)
 
     @pytest.mark.parametrize(

@@ -1,16 +1,20 @@
 """A Neuron, a Layer and an MLP are the paper's scalar equations (§2, §3), and a safe home for weights."""
 
+import copy
 import json
 import math
+import pickle
 import random
 import stat
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, dot, maximum, no_grad
 from micrograd_mlp.files import checksum
+from micrograd_mlp.nn import ACTIVATIONS
 
 numbers = st.floats(-3, 3)
 
@@ -204,6 +208,50 @@ class TestStateDict:
         with pytest.raises(ValueError, match="not a number"):
             model.load_state_dict({**dict.fromkeys(before, 9.0), "b1[1]": "0.5"})
         assert model.state_dict() == before
+
+
+class TestWordsForBeginners:
+    def test_a_table_is_not_one_example(self):
+        model = MLP(2, [3, 1], seed=0)
+        table = r"this is a table of examples, so write \[model\(x\) for x in X\]"
+        for X in ([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0]] * 5, np.ones((2, 2)), np.ones((5, 2))):
+            with pytest.raises(ValueError, match=table):
+                model(X)
+
+    def test_a_data_frame_is_not_one_example(self):
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame([[1.0, 2.0]], columns=["a", "b"])
+        model = MLP(2, [1], seed=0)
+        with pytest.raises(ValueError, match=r"write \[model\(x\) for x in table.to_numpy\(\)\]"):
+            model(frame)
+        assert model(frame.loc[0]).data == model([1.0, 2.0]).data, "one line of it is one example"
+
+    @pytest.mark.parametrize("use", [lambda y: y.backward(), lambda y: y.data, lambda y: y.grad])
+    def test_a_list_of_outputs_is_not_one_value(self, use):
+        outputs = MLP(2, [3], seed=0)([1.0, 2.0])
+        with pytest.raises(
+            AttributeError, match=r"a list of 3 outputs.* compute a loss of all of them first"
+        ):
+            use(outputs)
+        with pytest.raises(AttributeError, match="a list of outputs has no attribute 'nonsense'"):
+            _ = outputs.nonsense
+        assert outputs == list(outputs)
+
+    def test_layers_give_such_lists_too(self):
+        with pytest.raises(AttributeError, match="a list of 2 outputs"):
+            Layer(2, 2, seed=0)([1.0, 2.0]).backward()
+
+
+class TestCopies:
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+    @pytest.mark.parametrize("name", ACTIVATIONS)
+    def test_a_copy_computes_the_same_and_shares_nothing(self, copied, name):
+        model = MLP(2, [3, 2], activation=name, output_activation="sigmoid", seed=0)
+        other = copied(model)
+        assert other.state_dict() == model.state_dict()
+        assert [y.data for y in other([0.5, -1.0])] == [y.data for y in model([0.5, -1.0])]
+        other.layers[0].neurons[0].w[0].data += 1.0
+        assert other.state_dict() != model.state_dict()
 
 
 class TestSaveAndLoad:

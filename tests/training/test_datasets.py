@@ -147,7 +147,7 @@ def test_bad_shapes_and_splits_are_refused():
         circles(10, factor=1.5)
     with pytest.raises(ValueError, match="n_classes must be 1 or more, got 0"):
         spirals(10, n_classes=0)
-    with pytest.raises(ValueError, match="X has 1 rows, but y has 2 targets"):
+    with pytest.raises(ValueError, match="X has 1 examples, but y has 2 targets"):
         train_test_split([[1.0]], [1, 2])
     with pytest.raises(ValueError, match="2 examples or more, got 1"):
         train_test_split([[1.0]], [1])

@@ -17,6 +17,7 @@ from micrograd_mlp import (
     Momentum,
     RMSProp,
     Value,
+    binary_cross_entropy_with_logits,
     cross_entropy,
     datasets,
     hinge,
@@ -372,6 +373,57 @@ def test_examples_that_do_not_fit_are_refused():
     refused(r"Y\[2\] is inf", Y=[1.0, 1.0, math.inf, 1.0, 1.0])
     refused(r"Y\[0\]: expected a real number, got 1j", Y=[1j, *Y[1:]])
     refused("hinge: the target y must be -1 or", loss=hinge)
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [("mse", "squared_error"), ("BCE", "binary_cross"), ("crossentropy", "cross_entropy"), (7, "squared")],
+)
+def test_a_loss_by_name_is_told_what_to_write(name, suggested):
+    refused(f"loss must be a function .* got {name!r}: write loss={suggested}", TypeError, loss=name)
+
+
+@pytest.mark.parametrize(("name", "suggested"), [("adam", "Adam"), ("rms_prop", "RMSProp"), (SGD, "SGD")])
+def test_an_optimizer_by_name_is_told_what_to_write(name, suggested):
+    match = rf"optimizer must be an Optimizer, got .*: write {suggested}\(model\.parameters\(\), lr=0\.01\)"
+    refused(match, TypeError, optimizer=name)
+
+
+def test_a_model_that_is_no_function():
+    with pytest.raises(TypeError, match="model must be a network or a function of one example, got 'mlp'"):
+        fit("mlp", squared_error, X, Y, SGD([Value(0.0)], 0.1), 1)
+
+
+def test_a_data_frame_is_told_to_be_given_as_numbers():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["a", "b"])
+    refused(r"X is a DataFrame: give its numbers, X\.to_numpy\(\)", X=frame)
+    model, other = small_model(), small_model()
+    fit(model, squared_error, frame.to_numpy(), pandas.Series(Y), SGD(model.parameters(), 0.1), 1)
+    fit(other, squared_error, X, Y, SGD(other.parameters(), 0.1), 1)
+    assert model.state_dict() == other.state_dict()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_targets_in_lists_of_one_are_told_to_be_taken_out(needs_numba, compiled):
+    Y = [[0], [1], [0], [1], [1]]
+    hint = r": give the number in it, as in Y = \[y\[0\] for y in Y\]"
+    refused(
+        rf"the target y must be one number, got a list of 1, .*{hint}",
+        Y=Y,
+        compiled=compiled,
+        loss=binary_cross_entropy_with_logits,
+    )
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_class_labels_that_begin_at_1_are_told_to_begin_at_0(needs_numba, compiled):
+    model = MLP(2, [3], seed=0)
+    optimizer = SGD(model.parameters(), 0.1)
+    before = model.state_dict()
+    with pytest.raises(ValueError, match="0 to 2, got 3: classes begin at 0, so subtract 1"):
+        fit(model, cross_entropy, X, [1, 2, 1, 3, 2], optimizer, 1, compiled=compiled)
+    assert model.state_dict() == before
 
 
 def test_settings_out_of_range_are_refused():
