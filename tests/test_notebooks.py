@@ -1,15 +1,14 @@
 """The notebooks: each runs from the top, prints what is committed, and its exercises can be solved."""
 
-import tempfile
 from pathlib import Path
 
 import pytest
 
 nbformat = pytest.importorskip("nbformat", reason='needs pip install "micrograd_mlp[notebook]"')
-nbclient = pytest.importorskip("nbclient", reason='needs pip install "micrograd_mlp[notebook]"')
+pytest.importorskip("nbclient", reason='needs pip install "micrograd_mlp[notebook]"')
 pytest.importorskip("ipykernel", reason='needs pip install "micrograd_mlp[notebook]"')
 pytest.importorskip("matplotlib", reason='needs pip install "micrograd_mlp[notebook]"')
-from jupyter_client.manager import AsyncKernelManager  # noqa: E402  # only where nbclient is installed
+from tests.notebooks import run  # noqa: E402  # only where nbclient is installed
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -63,15 +62,6 @@ ANSWERS = {
         ),
     ],
 }
-
-
-def run(notebook):
-    """Execute every cell in a fresh kernel that finds the package from the root of the repository."""
-    with tempfile.TemporaryDirectory(prefix="nb") as sockets:  # a short path: sockets allow 100 letters
-        manager = AsyncKernelManager(transport="ipc", ip=str(Path(sockets) / "ipc"))
-        place = {"metadata": {"path": str(ROOT)}}
-        client = nbclient.NotebookClient(notebook, km=manager, resources=place, timeout=240)
-        client.execute(cleanup_kc=True)  # else it leaves running a manager that it was given
 
 
 def text(cell):

@@ -1,0 +1,43 @@
+"""`python -m tests.notebooks FILE ...`: run notebooks from the top, and store in them what they print now."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbclient
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(notebook: Any) -> None:
+    """Execute every cell in a fresh kernel that finds the package from the root of the repository."""
+    with tempfile.TemporaryDirectory(prefix="nb") as sockets:  # a short path: sockets allow 100 letters
+        manager = AsyncKernelManager(transport="ipc", ip=str(Path(sockets) / "ipc"))
+        place = {"metadata": {"path": str(ROOT)}}
+        client = nbclient.NotebookClient(notebook, km=manager, resources=place, timeout=240)
+        client.execute(cleanup_kc=True)  # else it leaves running a manager that it was given
+
+
+def forget_the_run(notebook: Any) -> None:
+    """Number the cells from 1, and remove times and other metadata."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    for cell in notebook.cells:
+        cell.metadata = {}
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        notebook = nbformat.read(name, as_version=4)
+        run(notebook)
+        forget_the_run(notebook)
+        nbformat.write(notebook, name)
