@@ -96,27 +96,28 @@ def _write_into(path: PathLike, data: bytes) -> None:
 def _replace(target: str, data: bytes, old: os.stat_result | None) -> None:
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, _temporary_name(name))
+    if os.name == "nt":  # only closed files can be renamed, and there are no locks and no modes to keep
+        try:
+            _write_into(temporary, data)
+            os.replace(temporary, target)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        return
     handle, is_named = _new_file(folder, temporary)
     try:
-        with os.fdopen(handle, "wb") as file:
-            _lock(handle)
-            if old is not None and os.name == "posix":
-                _set_owner_and_mode(handle, old)
+        if old is not None:
+            _set_owner_and_mode(handle, old)
+        with open(handle, "wb", closefd=False) as file:
             file.write(data)
-            file.flush()
-            os.fsync(handle)
-            if not is_named:
-                _give_name(handle, temporary)
-                is_named = True
-            if os.name == "posix":
-                os.replace(temporary, target)
-        if os.name != "posix":  # Windows replaces only files that are closed
-            os.replace(temporary, target)
-    except BaseException:
-        if is_named:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-        raise
+        os.fsync(handle)
+        if not is_named:
+            _give_name(handle, temporary)
+        os.replace(temporary, target)
+    finally:
+        if _is_file_of_that_name(handle, temporary):  # something went wrong
+            os.unlink(temporary)
+        os.close(handle)  # the lock ends here, so that no other writer has used the name before
 
 
 def _temporary_name(name: str) -> str:
@@ -127,16 +128,22 @@ def _temporary_name(name: str) -> str:
 
 
 def _new_file(folder: str, temporary: str) -> tuple[int, bool]:
-    """A new file to write to, and whether it has a name already."""
+    """A new file that is open for writing and locked, and whether it has a name already."""
     if hasattr(os, "O_TMPFILE") and os.path.exists("/proc/self/fd"):
         with contextlib.suppress(OSError):  # some file systems have only files with names
-            return os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), False
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    try:
-        return os.open(temporary, flags, 0o666), True
-    except FileExistsError:
-        _remove_leftover(temporary)
-        return os.open(temporary, flags, 0o666), True
+            handle = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666)
+            _lock(handle)
+            return handle, False
+    while True:
+        try:
+            handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            _remove_leftover(temporary)
+            continue
+        _lock(handle)
+        if _is_file_of_that_name(handle, temporary):
+            return handle, True
+        os.close(handle)  # another writer took it for a leftover before it was locked
 
 
 def _give_name(handle: int, temporary: str) -> None:
@@ -150,24 +157,29 @@ def _give_name(handle: int, temporary: str) -> None:
             _remove_leftover(temporary)
 
 
-def _lock(handle: int) -> None:
-    """Wait until no other writer holds this file; the lock ends when the file is closed."""
-    with contextlib.suppress(ImportError, OSError):  # Windows and some network file systems have no locks
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX)
-
-
 def _remove_leftover(temporary: str) -> None:
-    """Remove what a killed process has left, but wait for a writer that is still alive."""
+    """Remove what a killed process has left, but wait for a writer that is still alive: it holds a lock."""
     with contextlib.suppress(FileNotFoundError):
         handle = os.open(temporary, os.O_RDONLY)
         try:
             _lock(handle)
-            if os.path.samestat(os.fstat(handle), os.stat(temporary)):  # it is still the file of that name
+            if _is_file_of_that_name(handle, temporary):
                 os.unlink(temporary)
         finally:
             os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    """Wait until no other writer holds this file."""
+    import fcntl
+
+    with contextlib.suppress(OSError):  # some network file systems have no locks
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _is_file_of_that_name(handle: int, name: str) -> bool:
+    status = _status(name)
+    return status is not None and os.path.samestat(os.fstat(handle), status)
 
 
 def _set_owner_and_mode(handle: int, old: os.stat_result) -> None:
