@@ -6,6 +6,7 @@ The processes here are real ones, and are killed with a signal that no program c
 import json
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from micrograd_mlp import MLP, SGD, Adam, Momentum, RMSProp, datasets, squared_e
 from micrograd_mlp.app.tables import TableModel
 from micrograd_mlp.files import _temporary_name, checksum
 from micrograd_mlp.training.fit import fit
+from tests.training.kills import kill_at_random_moments
 
 FIXTURES = Path(__file__).parent / "fixtures"
 X, Y = datasets.moons(12, seed=0)
@@ -202,33 +204,12 @@ def test_a_process_killed_in_mid_training_goes_on_to_the_same_bits(tmp_path):
     assert output.strip() == expected
 
 
-KILLED_FROM_OUTSIDE = """
-import sys
-from micrograd_mlp import MLP, Adam, datasets, squared_error
-from micrograd_mlp.training.fit import fit
-X, Y = datasets.moons(12, seed=0)
-model = MLP(2, [4, 1], activation="tanh", seed=0)
-fit(model, squared_error, X, Y, Adam(model.parameters(), lr=0.05), 1_000_000, batch_size=5, seed=1,
-    validation=(X[:3], Y[:3]), checkpoint=sys.argv[1], callback=lambda epoch, loss: print(epoch, flush=True))
-"""
-
-
 @posix
-def test_a_process_killed_from_outside_at_no_chosen_moment_goes_on_to_the_same_bits(tmp_path):
-    path = tmp_path / "run.json"
-    process = run_program(KILLED_FROM_OUTSIDE, path)
-    while process.stdout.readline() != "3\n":
-        pass
-    process.kill()
-    process.communicate(timeout=60)
-    finished = len(json.loads(path.read_text())["losses"])
-    assert finished >= 3 - 1
-
-    whole, optimizer = new_run()
-    expected = bits(whole, optimizer, train(whole, optimizer, finished + 2))
-    second, second_optimizer = new_run()
-    history = train(second, second_optimizer, finished + 2, checkpoint=path, resume=True)
-    assert bits(second, second_optimizer, history) == expected
+def test_a_run_that_is_killed_at_random_moments_goes_on_to_the_same_bits(tmp_path):
+    """A sample: `python -m tests.training.kills 100` kills more often."""
+    result = kill_at_random_moments(tmp_path, kills=5)
+    assert result.files == ["run.json"]
+    assert result.resumed == result.expected
 
 
 def test_a_checkpoint_of_version_1_keeps_loading(tmp_path):
@@ -356,6 +337,114 @@ def test_a_checkpoint_of_another_model_is_refused(checkpoint):
     model = MLP(2, [5, 1], activation="tanh", seed=0)
     with pytest.raises(ValueError, match=r"with the model MLP\(2, \[4, 1\], .*\), not MLP\(2, \[5, 1\]"):
         train(model, Adam(model.parameters()), 6, checkpoint=checkpoint, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": lambda y_hat, y: 1.001 * squared_error(y_hat, y)}, "with another loss"),
+        ({"penalty": lambda: 1.0}, "with another penalty"),
+        ({"validation": (X[:4], Y[:4])}, "with other validation data"),
+        ({"validation": None}, "with other validation data"),
+        ({"batch_size": 6}, "with other data or another batch_size"),
+    ],
+)
+def test_a_checkpoint_of_a_run_that_computed_something_else_is_refused(checkpoint, changes, message):
+    model, optimizer = new_run()
+    before = model.state_dict(), optimizer.state_dict()
+    options = {"loss": squared_error, "batch_size": 5, "validation": (X[:3], Y[:3])} | changes
+    with pytest.raises(ValueError, match=message):
+        fit(model, X=X, Y=Y, optimizer=optimizer, epochs=6, checkpoint=checkpoint, resume=True, **options)
+    assert (model.state_dict(), optimizer.state_dict()) == before
+
+
+@pytest.mark.parametrize("activation", ["relu", lambda z: z.tanh() * 1.000001])
+def test_a_checkpoint_of_another_activation_is_refused(checkpoint, activation):
+    model = MLP(2, [4, 1], activation=activation, seed=0)
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=r"with the model MLP\(.*\['tanh', 'linear'\]\), not MLP"):
+        train(model, Adam(model.parameters(), lr=0.05), 6, checkpoint=checkpoint, resume=True)
+    assert model.state_dict() == before
+
+
+def test_functions_of_one_name_are_told_apart_by_what_they_compute(tmp_path):
+    path = tmp_path / "run.json"
+    model = MLP(2, [4, 1], activation=lambda z: z.tanh(), seed=0)
+    train(model, Adam(model.parameters()), 2, checkpoint=path)
+    other = MLP(2, [4, 1], activation=lambda z: z.sigmoid(), seed=0)
+    with pytest.raises(ValueError, match="this model gives other outputs: it has another activation, say"):
+        train(other, Adam(other.parameters()), 6, checkpoint=path, resume=True)
+
+
+def test_a_setting_that_differs_is_named(checkpoint):
+    model = MLP(2, [4, 1], activation="tanh", seed=0)
+    with pytest.raises(ValueError, match=r"began with lr=0\.05, and this optimizer has lr=0\.1: begin with"):
+        train(model, Adam(model.parameters(), lr=0.1), 6, checkpoint=checkpoint, resume=True)
+    optimizer = Adam(model.parameters(), lr=0.05, betas=(0.9, 0.9))
+    with pytest.raises(ValueError, match=r"began with beta2=0\.999, and this optimizer has beta2=0\.9"):
+        train(model, optimizer, 6, checkpoint=checkpoint, resume=True)
+
+
+def test_a_setting_that_a_callback_has_changed_is_resumed(tmp_path):
+    path = tmp_path / "run.json"
+
+    def run(epochs, **options):
+        model, optimizer = new_run()
+
+        def slower(epoch, loss):
+            optimizer.lr = 0.05 / epoch
+
+        return bits(model, optimizer, train(model, optimizer, epochs, callback=slower, **options))
+
+    expected = run(6)
+    run(3, checkpoint=path)
+    assert run(6, checkpoint=path, resume=True) == expected
+
+
+def test_a_loss_that_draws_random_numbers_can_be_resumed(tmp_path):
+    """There is nothing to compare it by, and nothing to refuse it for."""
+    path, rng = tmp_path / "run.json", random.Random(0)
+
+    def noisy(y_hat, y):
+        return squared_error(y_hat, y + rng.gauss(0.0, 0.1))
+
+    for epochs in (2, 4):
+        model, optimizer = new_run()
+        history = fit(model, noisy, X, Y, optimizer, epochs, checkpoint=path, resume=True)
+        assert len(history.losses) == epochs
+
+
+def test_a_checkpoint_that_can_not_be_written_is_found_before_the_first_step(tmp_path):
+    for path, error in ((tmp_path / "none" / "c.json", FileNotFoundError), (tmp_path, IsADirectoryError)):
+        model, optimizer = new_run()
+        with pytest.raises(error):
+            train(model, optimizer, 1, checkpoint=path)
+        assert optimizer.t == 0
+
+
+@pytest.mark.parametrize("kind", ["model", "checkpoint"])
+def test_flipped_bits_load_no_other_numbers(checkpoint, kind):
+    if kind == "model":
+        MLP(2, [4, 1], seed=0).save(checkpoint)
+
+    def load():
+        if kind == "model":
+            return json.dumps(MLP.load(checkpoint).state_dict())
+        model, optimizer = new_run()
+        history = train(model, optimizer, 2, checkpoint=checkpoint, resume=True)
+        return bits(model, optimizer, history)
+
+    expected, whole, refused = load(), checkpoint.read_bytes(), 0
+    rng = random.Random(0)
+    for bit in rng.sample(range(8 * len(whole)), 200):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        checkpoint.write_bytes(damaged)
+        try:
+            assert load() == expected
+        except ValueError:
+            refused += 1
+    assert refused >= 150, "the others changed white space"
 
 
 def test_a_checkpoint_that_is_cut_short_is_refused(checkpoint):
