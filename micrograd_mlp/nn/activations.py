@@ -104,3 +104,21 @@ def name_or_function(sigma: Sigma) -> Sigma:
     """The name of an activation in `ACTIVATIONS`; a function of the user's own stays as it is."""
     record = find_activation(sigma)
     return record.name if record in _RECORDS else sigma
+
+
+def decision_threshold(model: Any, output: Value | None = None) -> float:
+    """The single output of a model at which the predicted class changes from 0 to 1.
+
+    It is σ(0) of the activation σ that the model ends in, because σ increases: 0.5 for a sigmoid, and 0 for
+    linear outputs.
+
+    Args:
+        model: a network with `activations`, or any function.
+        output: what the function gave for some example; its operation may be one of the activations.
+    """
+    sigmas = getattr(model, "activations", None)
+    if sigmas:
+        return float(find_activation(sigmas[-1])(Value(0.0)).data)
+    op = None if output is None else output.op
+    known = [record for record in _RECORDS if op is not None and getattr(record.function, "op", None) is op]
+    return float(known[0](0.0)) if known else 0.0

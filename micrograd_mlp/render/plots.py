@@ -15,6 +15,7 @@ from typing import Any
 from micrograd_mlp._require import as_float, is_sequence
 from micrograd_mlp.engine.modes import no_grad
 from micrograd_mlp.engine.value import number_of
+from micrograd_mlp.nn.activations import decision_threshold
 
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -132,8 +133,7 @@ def plot_decision_boundary(
     """
     points, classes = _examples(X, Y)
     if threshold is None:
-        ends_in_sigmoid = "sigmoid" in getattr(model, "activations", [""])[-1:]
-        threshold = 0.5 if ends_in_sigmoid else 0.0
+        threshold = decision_threshold(model)
     x1_grid, x2_grid = (_grid([p[k] for p in points], 0.12, resolution) for k in (0, 1))
     places = [[x1, x2] for x2 in x2_grid for x1 in x1_grid]
     with no_grad():

@@ -159,15 +159,6 @@ def test_it_learns_iris():
     assert accuracy(model, X_test, y_test) >= 0.93
 
 
-# Accuracy
-
-
-def test_accuracy_of_one_output_and_of_several():
-    assert accuracy(lambda x: x, [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 0, 0]) == pytest.approx(2 / 3)
-    assert accuracy(lambda x: x[0], [[2.0], [-1.0], [0.5]], [1, 0, 0]) == pytest.approx(2 / 3)
-    assert accuracy(lambda x: Value(x[0]), [[2.0], [-1.0]], [1, -1]) == 1.0, "hinge's targets too"
-
-
 # What stops it
 
 
