@@ -3,10 +3,18 @@
 The README's expression and the moons demo of https://github.com/karpathy/micrograd, written anew.
 """
 
+import random
+
 import pytest
 
 import micrograd_mlp
-from micrograd_mlp import MLP, Neuron, Value, datasets  # was: micrograd.engine's Value, micrograd.nn's MLP
+from micrograd_mlp import (  # was: micrograd.engine's Value, micrograd.nn's MLP
+    MLP,
+    Layer,
+    Neuron,
+    Value,
+    datasets,
+)
 
 
 def test_the_readme_example_gives_its_published_numbers():
@@ -115,3 +123,21 @@ class TestWhatIsDifferent:
         # micrograd compares identities, and has no < at all.
         assert Value(1.0) == Value(1.0)
         assert Value(1.0) < 2
+
+
+def test_networks_take_their_sizes_by_the_names_of_micrograd():
+    assert repr(MLP(nin=2, nouts=[4, 1])) == repr(MLP(2, [4, 1]))
+    assert repr(Layer(nin=2, nout=3, nonlin=False)) == repr(Layer(2, 3, activation="linear"))
+    assert repr(Neuron(nin=2)) == repr(Neuron(nin=2, nonlin=True)) == repr(Neuron(2, activation="relu"))
+    assert repr(Neuron(3, nonlin=False)) == repr(Neuron(3, activation="linear"))
+    with pytest.raises(TypeError, match="nin and n_inputs are the same argument: give one of them"):
+        Neuron(nin=2, n_inputs=2)
+    with pytest.raises(TypeError, match="nonsense"):
+        Neuron(nin=2, nonsense=2)
+
+
+def test_seeding_the_module_random_makes_a_network_reproducible():
+    random.seed(1337)
+    first, second = MLP(2, [3, 1]), MLP(2, [3, 1])
+    random.seed(1337)
+    assert MLP(nin=2, nouts=[3, 1]).state_dict() == first.state_dict() != second.state_dict()

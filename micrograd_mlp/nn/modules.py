@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp._require import is_frame, is_sequence, random_generator, require_count, require_number
+from micrograd_mlp.engine.micrograd import also_named
 from micrograd_mlp.engine.table import dot
 from micrograd_mlp.engine.value import Parameter, Value
 from micrograd_mlp.files import load_document, require_fields, save_document, seal, some, unseal
@@ -103,6 +104,7 @@ class Neuron(Module):
     Value(data=0.0, grad=0.0, label='a1[1]')
     """
 
+    @also_named(nin="n_inputs")
     def __init__(
         self,
         n_inputs: int,
@@ -166,6 +168,7 @@ class Layer(Module):
     (2, 8)
     """
 
+    @also_named(nin="n_inputs", nout="n_outputs")
     def __init__(
         self,
         n_inputs: int,
@@ -222,6 +225,7 @@ class MLP(Module):
     ('z3[1]', 337)
     """
 
+    @also_named(nin="n_inputs", nouts="layer_sizes")
     def __init__(
         self,
         n_inputs: int,

@@ -4,8 +4,8 @@
     python -m tests.training.kills 100 --compiled   # kills, as machine code
 
 SIGKILL can't be caught, so that a run can't prepare for it. It is sent from outside, at moments that are
-drawn evenly over the first tenths of a second of training: in a forward pass, in a step, while a checkpoint
-is written.
+drawn evenly over the first tenths of a second after the first epoch: in a forward pass, in a step, or
+while a checkpoint is written.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from micrograd_mlp import MLP, Adam, datasets, fit, squared_error
 
 X, Y = datasets.moons(12, seed=0)
 PROGRAM = """
-import sys
+import os, sys
 from pathlib import Path
 from tests.training.kills import train
-print("ready", flush=True)
-train(Path(sys.argv[1]), 1_000_000, sys.argv[2] == "True")
+train(Path(sys.argv[1]), 1_000_000, sys.argv[2] == "True", lambda *_: os.write(1, b"."))
 """
 
 
@@ -51,7 +50,7 @@ class Result(NamedTuple):
     expected: str
 
 
-def train(path: Path | None, epochs: int, compiled: bool) -> str:
+def train(path: Path | None, epochs: int, compiled: bool, callback: Any = None) -> str:
     """The state at the end of a run, resumed from the checkpoint if there is one, as text."""
     model = MLP(2, [4, 1], activation="tanh", seed=0)
     optimizer = Adam(model.parameters(), lr=0.05)
@@ -68,6 +67,7 @@ def train(path: Path | None, epochs: int, compiled: bool) -> str:
         seed=1,
         compiled=compiled,
         validation=validation,
+        callback=callback,
         **options,
     )
     state = [model.state_dict(), optimizer.state_dict(), history.losses, history.validation_losses]
@@ -85,9 +85,9 @@ def kill_at_random_moments(folder: Path, kills: int, compiled: bool = False, see
             env=os.environ | {"PYTHONPATH": root},
         )
         assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+        assert process.stdout.read(1) == b".", "the first epoch has ended"
         try:
-            process.wait(timeout=rng.uniform(0.0, 0.3))
+            process.communicate(timeout=rng.uniform(0.0, 0.3))
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate()
