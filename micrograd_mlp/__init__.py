@@ -13,7 +13,8 @@
     squared_error, cross_entropy, hinge, ... mean     losses
     SGD, Momentum, RMSProp, Adam, clip_grad_norm      optimizers
     fit, History, datasets                            training, and something to train on
-    draw, tree, explain, step_through                 looking at a graph
+    draw, tree, explain                               looking at a graph
+    explore, step_through                             touching a graph
     gradcheck, testing                                checking derivatives, in tests of your own too
     compile                                           the same graph as machine code
     diagnostics, plots, export                        measurements, pictures, PyTorch and ONNX
@@ -75,13 +76,13 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time these are import
     from micrograd_mlp.compiled import compile as compile
     from micrograd_mlp.render.drawing import Drawing, draw
     from micrograd_mlp.render.explanation import Explanation, explain
+    from micrograd_mlp.render.explore import explore, step_through
     from micrograd_mlp.render.plots import (
         plot_decision_boundary,
         plot_gradient_norms,
         plot_history,
         plot_optimizer_paths,
     )
-    from micrograd_mlp.render.steps import step_through
     from micrograd_mlp.render.text_tree import tree
     from micrograd_mlp.training.diagnostics import (
         largest_hessian_eigenvalue,
@@ -104,6 +105,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "compile": "compiled",
     "draw": "render.drawing",
     "explain": "render.explanation",
+    "explore": "render.explore",
     "fit": "training.fit",
     "largest_hessian_eigenvalue": "training.diagnostics",
     "layer_gradient_norms": "training.diagnostics",
@@ -112,7 +114,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "plot_gradient_norms": "render.plots",
     "plot_history": "render.plots",
     "plot_optimizer_paths": "render.plots",
-    "step_through": "render.steps",
+    "step_through": "render.explore",
     "tree": "render.text_tree",
 }
 _MODULES: dict[str, str] = {  # public module -> the module that it is
@@ -197,6 +199,7 @@ __all__ = [
     "equal",
     "exp",
     "explain",
+    "explore",
     "expm1",
     "fit",
     "grad",

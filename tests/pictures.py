@@ -40,4 +40,5 @@ if __name__ == "__main__":
         picture().save(FOLDER / f"{picture.__name__}.svg")
     from tests.browser.chromium import main
 
-    main([str(FOLDER / "step_through.png")])
+    main([str(FOLDER / "explore.png")])
+    main([str(FOLDER / "step_through.png"), "--step", "38"])

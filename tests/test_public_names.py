@@ -58,6 +58,7 @@ CONTRACT = [
     "explain",
     "Explanation",
     "step_through",
+    "explore",
     "compile",
     "Program",
     "datasets",

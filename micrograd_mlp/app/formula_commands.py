@@ -41,6 +41,7 @@ def add_graph(commands: Any) -> None:
     graph.add_argument("--output", type=int, default=1, metavar="K", help="output of a saved network (1)")
     graph.add_argument("--local", action="store_true", help="write the local derivative on every edge")
     graph.add_argument("--steps", type=Path, metavar="FILE", help="write a page to step through: .html")
+    graph.add_argument("--explore", type=Path, metavar="FILE", help="write a page that answers: .html")
     graph.add_argument("--explain", metavar="NAME", help="print every path by which NAME acts on the result")
     graph.add_argument("--depth", type=int, help="show only so many levels of the tree")
 
@@ -168,7 +169,7 @@ def _numbers(options: argparse.Namespace, names: list[str], where: str) -> Mappi
 
 def _write_pictures(result: Value, options: argparse.Namespace) -> None:
     paths = list(filter(None, (options.draw, options.svg, options.png)))
-    if paths or options.steps:
+    if paths or options.steps or options.explore:
         print()
     if paths:
         from micrograd_mlp import draw
@@ -187,6 +188,11 @@ def _write_pictures(result: Value, options: argparse.Namespace) -> None:
 
         step_through(result).save(options.steps)
         print(f"steps:   {options.steps}")
+    if options.explore:
+        from micrograd_mlp import explore
+
+        explore(result).save(options.explore)
+        print(f"page:    {options.explore}")
 
 
 # check

@@ -138,7 +138,7 @@ class _Writer:
 
     def write_box(self, dot: Digraph, box: Box) -> None:
         shape, style, colours = _SHAPES[box.level if isinstance(box, Group) else kind(box)]
-        fill, border = PALETTE[colours]
+        fill, border, _ = PALETTE[colours]
         attributes = {"shape": shape, "style": style, "fillcolor": fill, "color": border}
         if not self.on_path.isdisjoint(nodes_of(box)):
             attributes |= {"color": _HIGHLIGHT, "penwidth": "2.5"}

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.table import TABLE
-from micrograd_mlp.engine.value import Value
+from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.notation import ATOM, Latex, Term, Text
 from micrograd_mlp.render.paths import Path, exact_sum, largest_paths
 from micrograd_mlp.render.scene import Name, Scene
@@ -70,6 +70,7 @@ def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:
     max_paths = require_count("max_paths", max_paths, least=1)
     [gradient] = grad(output, [wrt])
     paths = largest_paths(output, wrt, max_paths)
+    gradient += 0.0  # a gradient is a sum that starts from 0, never -0
     return Explanation(output, wrt, gradient, paths.listed, paths.count, paths.remainder)
 
 
@@ -332,7 +333,10 @@ class _Writer:
     def _find_named(self) -> set[Value]:
         """The nodes that go by their names: with a label, at the end of a step, or used more than once."""
         ends = {node for steps in self._steps for step in steps for node in (step.start, step.end)}
-        heads = {node for node, head in self._heads.items() if head is node}
+        # A plain number that is used twice is written as a number, and needs no other name.
+        heads = {
+            node for node, head in self._heads.items() if head is node and not isinstance(node, Constant)
+        }
         return {self._output, self._wrt, *ends, *heads}
 
     def _name(self, node: Value) -> str:
@@ -361,7 +365,7 @@ class _Writer:
     def _factor(self, node: Value, operand: int) -> Term:
         """∂(node)/∂(operand) in symbols: a number, a name, σ'(z), or the operation's rule written out."""
         if node not in self._partials:
-            self._partials[node] = _partials_as_graph(node)
+            self._partials[node] = partials_as_graph(node)
         partial = self._partials[node][operand]
         if not isinstance(partial, Value):
             return self._local_grad(node, operand)
@@ -442,7 +446,7 @@ def _single_step(node: Value, operand: int) -> _Step:
     return _Step(node, parent, [(node, operand)], sum([x is parent for x in node.parents]) > 1)
 
 
-def _partials_as_graph(node: Value) -> tuple[Any, ...]:
+def partials_as_graph(node: Value) -> tuple[Any, ...]:
     """The rule that gave the local derivatives, applied to the nodes themselves: expressions to be shown."""
     assert node.op is not None
     try:

@@ -37,6 +37,13 @@ _INFIX = {
 }
 
 
+def infix(op: Op) -> tuple[str | None, float]:
+    """A template such as "{0} + {1}", and how tightly it binds; (None, ATOM) for what is written f(x)."""
+    if TABLE.get(op.name) is not op:
+        return None, ATOM
+    return _INFIX.get(op.name), _precedence(op)
+
+
 def _precedence(op: Op) -> float:
     """Of the table's own operations; any other is a function, whose operands stand in brackets."""
     return _PRECEDENCE.get(op.name, ATOM) if TABLE.get(op.name) is op else ATOM
@@ -93,11 +100,11 @@ class Text:
                 self.bracketed(x) if _needs_brackets(op, i, x) else x.text for i, x in enumerate(operands)
             ]
             return Term(_INFIX[op.name].format(*written), _precedence(op))
-        return Term(f"{op.symbol}({', '.join(x.text for x in operands)})", ATOM)
+        return Term(f"{printable(op.symbol)}({', '.join(x.text for x in operands)})", ATOM)
 
     def prime(self, op: Op, operand: Term) -> Term:
         """The derivative of a function of one variable: σ'(z)."""
-        return Term(f"{op.symbol}'({operand.text})", ATOM)
+        return Term(f"{printable(op.symbol)}'({operand.text})", ATOM)
 
     def product(self, factors: list[Term]) -> str:
         """The factors with a dot between them."""
@@ -150,16 +157,13 @@ class Latex(Text):
 
     def label(self, label: str) -> str:
         r"""W1[2,1] is W^{(1)}_{21}, x[2] is x_{2}, ŷ is \hat{y}; any other label is written as text."""
-        parts = re.fullmatch(r"(\w*?[^\W\d_])_?(\d*)(?:\[(\d+(?:,\d+)*)\])?", label)
-        letter = parts and _letter(parts[1])
+        parts = _parts(label)
+        letter = parts and _letter(parts.word)
         if not parts or not letter:
             return _text(label)
-        number, index = parts[2], parts[3] or ""
-        if "," in index and all(len(i) == 1 for i in index.split(",")):
-            index = index.replace(",", "")
-        if number and (index or parts[1] in ("W", "b", "z", "a", "δ")):
-            letter, number = f"{letter}^{{({number})}}", ""
-        return letter + (f"_{{{number or index}}}" if number or index else "")
+        superscript = f"^{{({parts.layer})}}" if parts.layer else ""
+        subscript = f"_{{{parts.indices}}}" if parts.indices else ""
+        return letter + superscript + subscript
 
     def repeated(self, name: str, occurrence: int) -> str:
         """The second and third node of one name."""
@@ -202,6 +206,46 @@ class Latex(Text):
         named = re.fullmatch(r"(\\\w+(?:\{\{\w+\}\})?)(?: \{0\}|\\left\(\{0\}\\right\))", op.latex)
         function = named[1].format() if named else rf"\operatorname{{{_text(op.symbol)}}}"
         return Term(f"{function}'{self.bracketed(operand)}", ATOM)
+
+
+class _Parts(NamedTuple):
+    """A label such as W1[2,1] taken apart: W, layer 1, index 21."""
+
+    word: str
+    layer: str
+    indices: str
+
+
+def _parts(label: str) -> _Parts | None:
+    match = re.fullmatch(r"(\w*?[^\W\d_])_?(\d*)(?:\[(\d+(?:,\d+)*)\])?", label)
+    if not match:
+        return None
+    word, number, index = match[1], match[2], match[3] or ""
+    if "," in index and all(len(i) == 1 for i in index.split(",")):
+        index = index.replace(",", "")
+    if number and (index or word in ("W", "b", "z", "a", "δ")):
+        return _Parts(word, number, index)
+    return _Parts(word, "", number or index)
+
+
+def symbol_of(label: str, occurrence: int = 1) -> dict[str, str] | None:
+    """A label as a letter with indices, for a view that sets them itself; None for a word.
+
+    >>> symbol_of("W1[2,1]")
+    {'letter': 'W', 'superscript': '(1)', 'subscript': '21', 'occurrence': ''}
+    >>> symbol_of("learning_rate") is None
+    True
+    """
+    parts = _parts(label)
+    letter = parts and unicodedata.normalize("NFC", {"y_hat": "ŷ"}.get(parts.word, parts.word))
+    if not parts or not letter or len(letter) != 1:
+        return None
+    return {
+        "letter": letter,
+        "superscript": f"({parts.layer})" if parts.layer else "",
+        "subscript": parts.indices,
+        "occurrence": f"#{occurrence}" if occurrence > 1 else "",
+    }
 
 
 def _letter(name: str) -> str | None:

@@ -20,20 +20,21 @@ Level = Literal["neuron", "layer"]
 
 
 class Colours(NamedTuple):
-    """The fill and the border of one kind of box."""
+    """The fill and the border of one kind of box, and its fill on a dark page."""
 
     fill: str
     border: str
+    dark_fill: str
 
 
 # Every fill is light and every text dark, so that a picture without a background can be read on a light
-# page and on a dark one. The page of `explore` has darker fills of the same hues for a dark theme.
+# page and on a dark one; a view that knows that the page is dark takes the dark fills.
 PALETTE = {
-    "input": Colours("#d6e8fd", "#2f7de0"),
-    "parameter": Colours("#fdebb8", "#c98500"),
-    "constant": Colours("#e4e6eb", "#7a8190"),
-    "op": Colours("#dcf3e1", "#2e9e57"),
-    "group": Colours("#ebe2fc", "#8257d8"),
+    "input": Colours("#d6e8fd", "#2f7de0", "#17365c"),
+    "parameter": Colours("#fdebb8", "#c98500", "#4c3a0b"),
+    "constant": Colours("#e4e6eb", "#7a8190", "#343a45"),
+    "op": Colours("#dcf3e1", "#2e9e57", "#173f28"),
+    "group": Colours("#ebe2fc", "#8257d8", "#37285a"),
 }
 
 # What is typed in a program is hard to see when it stands alone in a box.

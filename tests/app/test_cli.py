@@ -226,6 +226,13 @@ def test_graph_writes_a_page_to_step_through(run):
     assert "</html>" in Path("steps.html").read_text(encoding="utf-8")
 
 
+def test_graph_writes_a_page_to_explore(run):
+    status, out, _ = run("graph", "w*x", "w=0.5", "x=2", "--explore", "explore.html")
+    assert status == 0
+    assert out.endswith("page:    explore.html\n")
+    assert "</html>" in Path("explore.html").read_text(encoding="utf-8")
+
+
 def test_graph_explains_a_gradient_path_by_path(run):
     status, out, _ = run("graph", "w*x + w", "w=0.5", "x=2", "--explain", "w")
     assert status == 0

@@ -1,12 +1,13 @@
 """A headless Chromium for the browser tests and for screenshots: Debian's own, never a downloaded one.
 
-python -m tests.browser.chromium picture.png            a step-through of §6's network, mid-way
-python -m tests.browser.chromium picture.png --step 3 --dark
+python -m tests.browser.chromium picture.png            the explorer of §6's network
+python -m tests.browser.chromium picture.png --step 38 --dark
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -73,31 +74,101 @@ def network() -> Any:
     return loss
 
 
+class Page:
+    """What a person does with a page of `explore` or `step_through`, and sees on it."""
+
+    def __init__(self, driver: Any, file: Path, host: str = "main > div") -> None:
+        self.driver = driver
+        driver.get("about:blank")
+        self.requests(), self.complaints()  # reading a log empties it: what came before is not this page's
+        driver.get(file.as_uri())
+        prefer(driver, reduced_motion="reduce")
+        self.host = driver.find_element("css selector", host)
+        self.root = self.host.shadow_root
+        self.wait_for_frame()
+
+    def find(self, selector: str) -> Any:
+        return self.root.find_element("css selector", selector)
+
+    def all(self, selector: str) -> list[Any]:
+        return list(self.root.find_elements("css selector", selector))
+
+    def press(self, *keys: str) -> None:
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        ActionChains(self.driver).send_keys(*keys).perform()
+        self.wait_for_frame()
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What the script returns; `explorer` is the page's interface."""
+        return self.driver.execute_script(script, *arguments)
+
+    def wait_for_frame(self) -> None:
+        """Until everything that was asked for is drawn."""
+        self.driver.execute_async_script(
+            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))"
+        )
+
+    def drawn(self) -> list[str]:
+        """Every text that the canvas shows, as it is drawn again."""
+        return list(
+            self.driver.execute_async_script(
+                """
+                const done = arguments[0];
+                const texts = [];
+                const original = CanvasRenderingContext2D.prototype.fillText;
+                CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+                  texts.push(text);
+                  return original.call(this, text, ...place);
+                };
+                dispatchEvent(new Event("explorer:draw"));
+                requestAnimationFrame(() => requestAnimationFrame(() => {
+                  CanvasRenderingContext2D.prototype.fillText = original;
+                  done(texts);
+                }));
+                """
+            )
+        )
+
+    def requests(self) -> list[str]:
+        """The addresses of all requests so far."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        return [
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        ]
+
+    def complaints(self) -> list[Any]:
+        return list(self.driver.get_log("browser"))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Write a screenshot."""
-    from micrograd_mlp import step_through
+    from micrograd_mlp import explore, step_through
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--page", type=Path, help="a saved page; the default is §6's network")
-    parser.add_argument("--step", type=int, help="how many steps in; the default is in the backward pass")
+    parser.add_argument("--step", type=int, help="step through, and so many steps in")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--height", type=int, default=760)
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder, chromium(width=options.width, height=1000) as driver:
-        page = options.page or Path(folder) / "steps.html"
-        if options.page is None:
-            step_through(network()).save(page)
-        prefer(driver, color_scheme="dark" if options.dark else "light", reduced_motion="reduce")
-        driver.get(page.absolute().as_uri())
-        root = driver.find_element("css selector", "main > div").shadow_root
-        driver.execute_script(
-            "const slider = arguments[0]; slider.value = arguments[1] ?? Math.round(slider.max * 0.72);"
-            "slider.dispatchEvent(new Event('input'));",
-            root.find_element("css selector", "input"),
-            options.step,
+    window = {"width": options.width, "height": options.height}
+    with tempfile.TemporaryDirectory() as folder, chromium(**window) as driver:
+        driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", window | {"deviceScaleFactor": 2, "mobile": False}
         )
-        root.find_element("css selector", ".card").screenshot(str(options.picture))
+        file = options.page or Path(folder) / "page.html"
+        if options.page is None:
+            (explore if options.step is None else step_through)(network()).save(file)
+        prefer(driver, color_scheme="dark" if options.dark else "light")
+        page = Page(driver, file.absolute())
+        if options.step is not None:
+            page.run("explorer.step(arguments[0])", options.step)
+        page.wait_for_frame()
+        driver.save_screenshot(str(options.picture))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,175 @@
+"""`explore` and `step_through`: a graph as a page that computes (§6, §7).
+
+Python writes the scene down (`description`), and the scripts in `page/` compute, lay out, draw and explain
+it. They become one file that loads nothing from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from micrograd_mlp._require import require_count, require_kind
+from micrograd_mlp.engine.value import Value
+from micrograd_mlp.files import write_atomically
+from micrograd_mlp.render.description import describe
+from micrograd_mlp.render.drawing import draw
+from micrograd_mlp.render.scene import Level, Scene
+from micrograd_mlp.render.text_tree import tree
+
+_PAGE = Path(__file__).with_name("page")
+# In this order they make one program: each uses what stands before it.
+_SCRIPTS = (
+    "elements", "numbers", "graph", "notation", "paths", "explanation", "steps", "python", "layout",
+    "arrangement", "canvas", "inspector", "descent", "stepping", "input", "explorer",
+)  # fmt: skip
+
+
+def explore(output: Value, *, max_nodes: int = 20_000) -> Explorer:
+    """A graph that answers when a number is changed, as one page.
+
+    Every leaf can be dragged, typed or moved by keys; values, local derivatives, gradients and the
+    explanation follow at once. The page also descends along the gradient, steps through both passes, and
+    keeps its state in its address. `window.explorer` has `set(label, number)`, `get(label)`,
+    `explain(label)`, `step(k)` and `descend(eta, steps)`.
+
+    Args:
+        output: the end of the graph, such as a loss.
+        max_nodes: refuse a larger graph.
+
+    Returns:
+        A page that shows itself in a notebook; `.save("explore.html")` writes one file that needs no
+        network, no server and no Python.
+
+    Raises:
+        TypeError: output is not a Value.
+        ValueError: the graph has more than `max_nodes` nodes, or its numbers no longer belong together
+            because some `.data` was changed since they were computed.
+
+    >>> w, x = Value(0.5, "w"), Value(2.0, "x")
+    >>> explore((w * x).tanh())
+    <Explorer: 4 nodes; .save("explore.html") .html()>
+    """
+    return _page("explore", output, max_nodes)
+
+
+def step_through(output: Value, *, max_nodes: int = 500) -> Explorer:
+    """The page of `explore`, opened where it steps through the forward and the backward pass.
+
+    The page has a slider, buttons and keys (← → step, space plays, Home and End). All gradients start
+    from 0, as after `zero_grad()`, and what arrives in the end is what `backward()` then gives. The graph
+    itself is not touched: no `.grad` changes.
+
+    Args:
+        output: the end of the graph, such as a loss.
+        max_nodes: refuse a larger graph, whose steps nobody could follow.
+
+    Returns:
+        A page that shows itself in a notebook; `.save("steps.html")` writes one file that needs no
+        network, no server and no Python.
+
+    Raises:
+        TypeError: output is not a Value.
+        ValueError: as for `explore`.
+
+    >>> w, x = Value(0.5, "w"), Value(2.0, "x")
+    >>> step_through(w * x)
+    <Explorer: 3 nodes, step by step; .save("steps.html") .html()>
+    """
+    return _page("step", output, max_nodes)
+
+
+def _page(mode: str, output: Value, max_nodes: int) -> Explorer:
+    require_kind("output", output, Value)
+    max_nodes = require_count("max_nodes", max_nodes, least=1)
+    scene = Scene(output)
+    if len(scene.order) > max_nodes:
+        raise ValueError(
+            f"the page shows at most {max_nodes:,} nodes, and this graph has {len(scene.order):,}: pass an "
+            "inner node, a smaller model or one example instead of a batch, or raise max_nodes"
+        )
+    _require_fresh(scene)
+    return Explorer(scene, mode)
+
+
+def _require_fresh(scene: Scene) -> None:
+    """Every number must be what its operation gives on its parents' numbers, or the page would lie."""
+    for node in scene.order:
+        if node.op is None:
+            continue
+        expected = node.op.forward(*[parent.data for parent in node.parents])
+        if node.data != expected and (node.data == node.data or expected == expected):
+            raise ValueError(
+                f"{scene.name(node)} = {node.op.name} gave {node.data!r} when it was computed and gives "
+                f"{expected!r} now: some .data was changed in between. Compute the output again first"
+            )
+
+
+class Explorer:
+    """The page that `explore` and `step_through` make. It shows the graph as it was then."""
+
+    def __init__(self, scene: Scene, mode: str) -> None:
+        self._scene = scene
+        self._data, self._functions = describe(scene)
+        self._data["mode"] = mode
+
+    def html(self) -> str:
+        """The page as one HTML document, which loads nothing from anywhere."""
+        shell = _read("page.html").replace("<!-- title -->", html.escape(self._data["title"]))
+        return shell.replace("<!-- explorer -->", self._fragment("", whole_page=True))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page as one file; an existing file is replaced whole or, on an error, not at all.
+
+        Raises:
+            ValueError: the name ends neither in .html nor in .htm.
+            OSError: the file can't be written.
+        """
+        if Path(path).suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"{os.fspath(path)!r}: the page is saved as .html")
+        write_atomically(path, self.html())
+
+    def __repr__(self) -> str:
+        is_stepping = self._data["mode"] == "step"
+        how, name = (", step by step", "steps.html") if is_stepping else ("", "explore.html")
+        return f'<Explorer: {len(self._scene.order)} nodes{how}; .save("{name}") .html()>'
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
+        fragment = self._fragment(self._still_picture(), whole_page=False)
+        return {"text/plain": repr(self), "text/html": fragment}
+
+    def _fragment(self, still: str, whole_page: bool) -> str:
+        """What stands where no script runs, and the script that replaces it, under a new id."""
+        identity = f"explorer-{uuid.uuid4().hex}"
+        # Inside <script> only < could end the script or open a comment; in JSON it can be written \u003c.
+        data = json.dumps(self._data | {"wholePage": whole_page}).replace("<", r"\u003c")
+        script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
+        host, style = f'document.getElementById("{identity}")', json.dumps(_read("style.css"))
+        return (
+            f'<div id="{identity}">{still}</div>\n'
+            f"<script>((host, data, functions, style) => {{\n{script}\n}})"
+            f"({host}, {data}, {self._functions}, {style});</script>"
+        )
+
+    def _still_picture(self) -> str:
+        """A picture for a notebook that is not trusted, which drops scripts and keeps images."""
+        size = len(self._scene.order)
+        level: Level | None = None if size <= 60 else "neuron" if size <= 1500 else "layer"
+        try:
+            drawing = draw(self._scene.output, collapse=level, max_nodes=300).svg()
+        except (ImportError, RuntimeError):  # no Graphviz, or a graph that it can't draw
+            picture = f"<pre>{html.escape(tree(self._scene.output, depth=6, width=100))}</pre>"
+        else:
+            source = base64.b64encode(drawing.encode()).decode()
+            alt = html.escape(f"Graph of {self._data['title']}, {size} nodes")
+            picture = f'<img alt="{alt}" style="max-width: 100%" src="data:image/svg+xml;base64,{source}">'
+        return f"{picture}<p>This is a still picture. Run this cell to change its numbers.</p>"
+
+
+def _read(name: str) -> str:
+    return (_PAGE / name).read_text(encoding="utf-8")

@@ -1,0 +1,466 @@
+// The graph on a canvas: camera, drawing and what is under the pointer. Sizes are those of the scene; the
+// camera scales them. A canvas moves 2,000 boxes smoothly, where as many SVG elements would not.
+
+const MONO = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
+const SANS = 'system-ui, -apple-system, "Segoe UI", sans-serif';
+const SERIF = '"STIX Two Text", "Latin Modern Roman", Cambria, Georgia, "DejaVu Serif", serif';
+const LEGIBLE = 0.42; // below this scale boxes are drawn without their small text
+
+// Compresses any size to 0 … 1: how much of a bar is filled, how thick an edge is.
+const squash = (x) => (Number.isNaN(x) ? 0 : Math.abs(x) === Infinity ? 1 : Math.abs(x) / (1 + Math.abs(x)));
+
+class View {
+  constructor(canvas, explorer) {
+    this.canvas = canvas;
+    this.explorer = explorer;
+    this.context = canvas.getContext("2d");
+    this.camera = { x: 0, y: 0, scale: 1 };
+    this.width = this.height = 0;
+    this.draw = oncePerFrame(() => this.drawNow());
+    this.moving = null; // boxes on their way after folding
+    addEventListener("explorer:draw", () => this.draw()); // tests ask for it
+  }
+
+  // Camera
+
+  resize() {
+    const { clientWidth, clientHeight } = this.canvas;
+    const ratio = window.devicePixelRatio || 1;
+    if (!clientWidth || !clientHeight) return false;
+    this.width = clientWidth;
+    this.height = clientHeight;
+    this.canvas.width = Math.round(clientWidth * ratio);
+    this.canvas.height = Math.round(clientHeight * ratio);
+    this.draw();
+    return true;
+  }
+
+  // How small everything has to be to fit into the window.
+  get fittingScale() {
+    const { width, height } = this.explorer.arrangement;
+    const margin = 2 * Math.min(28, this.width / 20);
+    return Math.min((this.width - margin) / width, (this.height - margin) / height, 1.35);
+  }
+
+  // Everything in the window. Opening, a graph that would be too small to read starts at its output instead.
+  fit(readable = false) {
+    const { width, height } = this.explorer.arrangement;
+    const margin = Math.min(28, this.width / 20);
+    const scale = this.fittingScale;
+    const least = this.width < 600 ? 0.62 : 0.56;
+    if (readable && scale < least) {
+      const output = this.explorer.arrangement.boxes.get(this.explorer.boxOf(this.explorer.graph.output));
+      const x = width * least <= this.width - 2 * margin ? (this.width / least - width) / 2 : this.width / least - width - margin / least;
+      const fits = height * least <= this.height - 2 * margin;
+      const middle = fits ? height / 2 : output.top + output.height / 2;
+      this.camera = { scale: least, x, y: this.height / (2 * least) - middle };
+    } else {
+      this.camera = { scale, x: (this.width / scale - width) / 2, y: (this.height / scale - height) / 2 };
+    }
+    this.draw();
+  }
+
+  zoom(factor, at = [this.width / 2, this.height / 2]) {
+    const { camera } = this;
+    const scale = clamp(camera.scale * factor, 0.02, 4);
+    camera.x += at[0] / scale - at[0] / camera.scale;
+    camera.y += at[1] / scale - at[1] / camera.scale;
+    camera.scale = scale;
+    this.draw();
+  }
+
+  pan(dx, dy) {
+    this.camera.x += dx / this.camera.scale;
+    this.camera.y += dy / this.camera.scale;
+    this.draw();
+  }
+
+  // Moves the camera no more than needed to have a box in sight, at a size that can be read.
+  show(box) {
+    if (!box) return;
+    if (this.camera.scale < 0.5) this.camera.scale = 0.75;
+    const { camera } = this;
+    const margin = 30 / camera.scale;
+    const keep = (at, low, size, whole) => {
+      if (low + at < margin) return margin - low;
+      if (low + size + at > whole - margin) return whole - margin - low - size;
+      return at;
+    };
+    camera.x = keep(camera.x, box.left, box.width, this.width / camera.scale);
+    camera.y = keep(camera.y, box.top, box.height, this.height / camera.scale);
+    this.draw();
+  }
+
+  toScene([x, y]) {
+    return [x / this.camera.scale - this.camera.x, y / this.camera.scale - this.camera.y];
+  }
+
+  // What is under the pointer: a box, or a frame by its title.
+  under(point, touch = false) {
+    const [x, y] = this.toScene(point);
+    const room = touch ? 8 / this.camera.scale : 0;
+    for (const box of this.explorer.arrangement.boxes.values()) {
+      if (x >= box.left - room && x <= box.left + box.width + room && y >= box.top - room && y <= box.top + box.height + room) return box;
+    }
+    for (const frame of [...this.explorer.arrangement.frames].reverse()) {
+      if (x >= frame.left && x <= frame.left + frame.width && y >= frame.top && y <= frame.top + 28) return frame;
+    }
+    return null;
+  }
+
+  // After folding, boxes glide from where they were, unless motion is not wanted.
+  glideFrom(before) {
+    if (this.explorer.still.matches) return this.draw();
+    const start = performance.now();
+    this.moving = { before, part: 0 };
+    const step = (now) => {
+      if (!this.moving || this.moving.before !== before) return;
+      const part = Math.min(1, (now - start) / 260);
+      this.moving.part = 1 - (1 - part) ** 3;
+      if (part === 1) this.moving = null;
+      this.drawNow();
+      if (part < 1) requestAnimationFrame(step);
+    };
+    requestAnimationFrame(step);
+  }
+
+  // Drawing
+
+  drawNow() {
+    const { context, camera, explorer } = this;
+    if (!this.width) return;
+    const ratio = window.devicePixelRatio || 1;
+    this.colours = explorer.colours;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, this.width, this.height);
+    context.scale(camera.scale, camera.scale);
+    context.translate(camera.x, camera.y);
+    this.sight = {
+      left: -camera.x, top: -camera.y, right: this.width / camera.scale - camera.x, bottom: this.height / camera.scale - camera.y,
+    };
+    this.detailed = camera.scale >= LEGIBLE;
+    this.state = explorer.drawingState();
+    for (const frame of explorer.arrangement.frames) if (this.inSight(frame)) this.drawFrame(frame);
+    this.drawEdges();
+    for (const box of explorer.arrangement.boxes.values()) {
+      const [left, top] = this.placeOf(box);
+      if (!this.inSight(box, left, top)) continue;
+      context.save();
+      context.translate(left, top);
+      if (box.group === undefined) this.drawNode(box);
+      else this.drawGroup(box);
+      context.restore();
+    }
+    this.drawTraveller();
+    if (explorer.arrangement.hiddenCount) this.drawHiddenCount();
+  }
+
+  // Whether a box is in the window, whole.
+  sees({ left, top, width, height }) {
+    const { x, y, scale } = this.camera;
+    const inside = (low, size, whole) => low * scale >= -1 && (low + size) * scale <= whole + 1;
+    return inside(left + x, width, this.width) && inside(top + y, height, this.height);
+  }
+
+  inSight({ width, height, ...item }, left = item.left, top = item.top) {
+    const { sight } = this;
+    return left < sight.right && left + width > sight.left && top < sight.bottom && top + height > sight.top;
+  }
+
+  placeOf(box) {
+    const before = this.moving?.before.get(box.id) ?? this.moving?.before.get(`f${box.node !== undefined ? this.explorer.arrangement.innermost[box.node] : box.group}`);
+    if (!before) return [box.left, box.top];
+    const { part } = this.moving;
+    return [before.left + (box.left - before.left) * part, before.top + (box.top - before.top) * part];
+  }
+
+  drawFrame(frame) {
+    const { context, colours } = this;
+    const { formula, level, title: whole } = this.explorer.data.groups[frame.group];
+    const title = frame.width < 200 ? whole.replace("parameters of ", "").replace("example", "ex") : whole;
+    context.beginPath();
+    context.roundRect(frame.left, frame.top, frame.width, frame.height, 12);
+    context.fillStyle = colours.frame;
+    context.globalAlpha = level === "layer" ? 0.55 : 1;
+    context.fill();
+    context.globalAlpha = 1;
+    context.strokeStyle = colours.group.border;
+    context.lineWidth = this.explorer.selectedBox === frame.id ? 2.5 : 1;
+    context.setLineDash(level === "layer" ? [2, 4] : []);
+    context.stroke();
+    context.setLineDash([]);
+    if (!this.detailed) return;
+    this.text("▾", frame.left + 12, frame.top + 20, `11px ${SANS}`, colours.quiet);
+    this.text(this.cut(title, frame.width - 40, `600 12px ${SANS}`), frame.left + 28, frame.top + 20, `600 12px ${SANS}`, colours.ink);
+    context.font = `600 12px ${SANS}`;
+    const used = 44 + context.measureText(title).width;
+    context.font = `12px ${SANS}`;
+    if (formula && used + context.measureText(formula).width < frame.width - 10) {
+      this.text(formula, frame.left + used, frame.top + 20, `12px ${SANS}`, colours.quiet);
+    }
+  }
+
+  drawEdges() {
+    const { explorer } = this;
+    const largest = explorer.edgeMode === "flow" ? explorer.largestFlow() : 1;
+    const later = [];
+    for (const edge of explorer.arrangement.edges) {
+      const marked = this.state.edgeMark(edge);
+      if (marked === "strong" || marked === "active") later.push([edge, marked]);
+      else this.drawEdge(edge, marked, largest);
+    }
+    for (const [edge, marked] of later) this.drawEdge(edge, marked, largest);
+  }
+
+  drawEdge(edge, marked, largest) {
+    const { context, colours } = this;
+    const [fromLeft, fromTop] = this.placeOf(edge.from);
+    const [toLeft, toTop] = this.placeOf(edge.to);
+    let x = fromLeft + edge.from.width;
+    let y = fromTop + edge.from.height / 2;
+    const end = toTop + edge.to.height / 2 + edge.end;
+    const { sight } = this;
+    if (Math.max(x, toLeft) < sight.left || Math.min(fromLeft, toLeft) > sight.right) return;
+    const low = Math.min(y, end, ...edge.way.map((w) => w.y));
+    const high = Math.max(y, end, ...edge.way.map((w) => w.y));
+    if (high < sight.top || low > sight.bottom) return;
+    context.beginPath();
+    context.moveTo(x, y);
+    for (const lane of edge.way) {
+      const half = Math.max(18, (lane.left - x) / 2);
+      context.bezierCurveTo(x + half, y, lane.left - half, lane.y, lane.left, lane.y);
+      if (lane.right > lane.left) context.lineTo(lane.right, lane.y);
+      [x, y] = [lane.right, lane.y];
+    }
+    const half = Math.max(18, (toLeft - x) / 2);
+    context.bezierCurveTo(x + half, y, toLeft - half - 5, end, toLeft - 5, end);
+    const { size, mixed } = this.explorer.edgeSize(edge);
+    const share = this.explorer.edgeMode === "flow" ? Math.sqrt(Math.abs(size) / (largest || 1)) || 0 : squash(size);
+    const alpha = { faint: 0.16, waiting: 0.14, plain: 0.62, strong: 1, active: 1 }[marked];
+    context.globalAlpha = alpha;
+    context.strokeStyle = context.fillStyle =
+      marked === "active" ? colours.active : mixed ? colours.zero : size > 0 ? colours.positive : size < 0 ? colours.negative : colours.zero;
+    context.lineWidth = Math.max(1 / this.camera.scale, marked === "active" ? 3.2 : 0.9 + 4.2 * share);
+    context.setLineDash(mixed ? [] : size < 0 ? [6, 4] : size === 0 ? [1, 4] : []);
+    context.stroke();
+    context.setLineDash([]);
+    if (this.detailed) {
+      const arrow = 4 + context.lineWidth * 0.55;
+      context.beginPath();
+      context.moveTo(toLeft, end);
+      context.lineTo(toLeft - arrow - 2, end - arrow * 0.6);
+      context.lineTo(toLeft - arrow - 2, end + arrow * 0.6);
+      context.fill();
+    }
+    context.globalAlpha = 1;
+  }
+
+  drawNode(box) {
+    const { context, colours } = this;
+    const { node } = box;
+    const shown = this.state.node(node);
+    this.drawBox(box, { leaf: box.isLeaf, colour: colours[box.kind], marked: shown.mark, faded: shown.faded });
+    if (!this.detailed) return;
+    const { explorer } = this;
+    const right = box.width - 10;
+    if (box.isLeaf && this.explorer.data.nodes[node].name === null) {
+      this.text(number(explorer.graph.data[node]), box.width / 2, 19, `13px ${MONO}`, colours.ink, "center");
+      return;
+    }
+    if (box.isLeaf) {
+      this.symbol(node, 10, 24, 15);
+      this.text(shown.data, right, 16, `600 13px ${MONO}`, colours.ink, "right");
+      this.drawGradient(shown, right, 31);
+      this.drawUnderline(shown.data, right, 19);
+      return;
+    }
+    const op = explorer.data.ops[explorer.data.nodes[node].op];
+    const font = op.sign.length > 2 ? `600 13px ${SANS}` : `600 17px ${SANS}`;
+    this.text(this.cut(op.sign, 62, font), 9, 20, font, colours.ink);
+    this.symbol(node, right, 19, 14, "right");
+    this.text(shown.data, right, 38, `600 13px ${MONO}`, colours.ink, "right");
+    this.drawGradient(shown, right, 54);
+  }
+
+  drawBox(box, { leaf, colour, marked, faded }) {
+    const { context, colours } = this;
+    context.globalAlpha = faded ? 0.45 : 1;
+    context.beginPath();
+    context.roundRect(0, 0, box.width, box.height, { input: 17, parameter: 4, constant: 6 }[box.kind] ?? 9);
+    context.fillStyle = colour.fill;
+    context.fill();
+    context.globalAlpha = 1;
+    context.strokeStyle = marked === "active" ? colours.active : marked === "selected" ? colours.focus : colour.border;
+    context.lineWidth = marked ? 3 : 1.2;
+    if (box.kind === "constant") context.setLineDash([3, 3]);
+    context.stroke();
+    context.setLineDash([]);
+  }
+
+  drawGradient(shown, right, y) {
+    if (shown.grad === null) return;
+    const { context, colours } = this;
+    this.text(shown.grad, right, y, `11.5px ${MONO}`, colours.gradient, "right");
+    context.font = `11.5px ${MONO}`;
+    this.text("∂", right - context.measureText(shown.grad).width - 5, y, `italic 12px ${SERIF}`, colours.gradient, "right");
+  }
+
+  // A dotted line says: this number can be dragged.
+  drawUnderline(text, right, y) {
+    const { context, colours } = this;
+    context.font = `600 13px ${MONO}`;
+    context.beginPath();
+    context.moveTo(right - context.measureText(text).width, y);
+    context.lineTo(right, y);
+    context.setLineDash([1.5, 2]);
+    context.lineWidth = 1;
+    context.strokeStyle = colours.quiet;
+    context.stroke();
+    context.setLineDash([]);
+  }
+
+  drawGroup(box) {
+    const { context, colours, explorer } = this;
+    const group = explorer.data.groups[box.group];
+    const marked = explorer.selectedBox === box.id ? "selected" : this.state.group(box.group);
+    this.drawBox(box, { colour: group.level === "parameters" ? colours.parameter : colours.group, marked });
+    if (!this.detailed) return;
+    this.text("▸", 9, box.brief ? 23 : 19, `11px ${SANS}`, colours.quiet);
+    if (box.brief) return this.drawBriefNeuron(box, group);
+    const title = this.shortTitle(group);
+    this.text(this.cut(title, box.width - 30, `600 12px ${SANS}`), 24, 19, `600 12px ${SANS}`, colours.ink);
+    if (group.level === "parameters") {
+      this.text(`${group.nodes.length} parameters`, 24, 36, `12px ${SANS}`, colours.quiet);
+      return;
+    }
+    group.quantities.forEach((quantity, i) => {
+      const y = 38 + 18 * i;
+      const values = quantity.nodes.map((node) => this.state.number(node, quantity.what));
+      const colour = quantity.what === "grad" ? colours.gradient : colours.ink;
+      this.drawSymbol(quantity.symbol, 12, y, 14, "left", colour);
+      if (values.length === 1) {
+        const text = values[0] === null ? "" : minus(number(values[0]));
+        this.text(text, box.width - 10, y, `${quantity.what === "grad" ? "" : "600 "}12.5px ${MONO}`, colour, "right");
+      } else this.drawBars(values, 62, y - 13, box.width - 74, 15, quantity.what);
+    });
+  }
+
+  // In a frame, a neuron need not say its layer and its example again.
+  shortTitle({ title, level, parent }) {
+    const neuron = title.replace(/^parameters of (?=neuron)/, "").replace(/(?<=neuron \d+) of layer \d+/, "");
+    if (level !== "neuron") return neuron;
+    return parent === null ? neuron.replace("example", "ex") : neuron.replace(/, example.*/, "");
+  }
+
+  // One of many neurons: its activation and its error signal.
+  drawBriefNeuron(box, { quantities }) {
+    const { colours } = this;
+    const right = box.width - 9;
+    const [activation, signal] = [quantities.at(-2), quantities.at(-1)];
+    const number_ = ({ nodes: [node], what }) => {
+      const x = this.state.number(node, what);
+      return x === null ? "" : minus(number(x));
+    };
+    this.drawSymbol(activation.symbol, 24, 24, 15, "left", colours.ink);
+    this.text(number_(activation), right, 16, `600 13px ${MONO}`, colours.ink, "right");
+    const text = number_(signal);
+    this.text(text, right, 31, `11.5px ${MONO}`, colours.gradient, "right");
+    this.context.font = `11.5px ${MONO}`;
+    if (text) this.text("δ", right - this.context.measureText(text).width - 5, 31, `italic 12px ${SERIF}`, colours.gradient, "right");
+  }
+
+  // A vector as bars, up for positive and down for negative numbers, the largest filling its half.
+  drawBars(values, x, y, width, height, what) {
+    const { context, colours } = this;
+    const middle = y + height / 2;
+    const largest = Math.max(...values.map((v) => (Number.isFinite(v) ? Math.abs(v) : 0))) || 1;
+    const step = width / values.length;
+    context.strokeStyle = colours.zero;
+    context.lineWidth = 0.7;
+    context.beginPath();
+    context.moveTo(x, middle);
+    context.lineTo(x + width, middle);
+    context.stroke();
+    values.forEach((value, i) => {
+      if (value === null) return;
+      const length = (height / 2) * (Number.isFinite(value) ? value / largest : 0);
+      context.fillStyle = what === "grad" ? colours.gradient : value < 0 ? colours.negative : colours.positive;
+      context.fillRect(x + i * step + step * 0.12, Math.min(middle, middle - length), Math.max(step * 0.76, 0.5), Math.max(Math.abs(length), 0.6));
+    });
+  }
+
+  // In the stepping mode a dot runs along the edge: to the node in the forward pass, back in the backward pass.
+  drawTraveller() {
+    const { traveller } = this.explorer.stepping;
+    if (!traveller) return;
+    const { context, colours } = this;
+    const { edge, part } = traveller;
+    const points = [[edge.from.left + edge.from.width, edge.from.top + edge.from.height / 2]];
+    for (const lane of edge.way) points.push([lane.left, lane.y], [lane.right, lane.y]);
+    points.push([edge.to.left, edge.to.top + edge.to.height / 2 + edge.end]);
+    const at = part * (points.length - 1);
+    const k = Math.min(Math.floor(at), points.length - 2);
+    const t = at - k;
+    const ease = t * t * (3 - 2 * t);
+    const [[x0, y0], [x1, y1]] = [points[k], points[k + 1]];
+    context.beginPath();
+    context.arc(x0 + (x1 - x0) * t, y0 + (y1 - y0) * ease, 5.5, 0, 2 * Math.PI);
+    context.fillStyle = colours.active;
+    context.fill();
+  }
+
+  drawHiddenCount() {
+    const text = `${this.explorer.arrangement.hiddenCount.toLocaleString("en")} more nodes, farther from the output, are computed but not drawn`;
+    this.context.setTransform(window.devicePixelRatio || 1, 0, 0, window.devicePixelRatio || 1, 0, 0);
+    this.text(text, 14, this.height - 14, `12px ${SANS}`, this.colours.quiet);
+  }
+
+  // Text
+
+  text(text, x, y, font, colour, align = "left") {
+    const { context } = this;
+    context.font = font;
+    context.fillStyle = colour;
+    context.textAlign = align;
+    context.fillText(text, x, y);
+  }
+
+  cut(text, width, font) {
+    const { context } = this;
+    context.font = font;
+    if (context.measureText(text).width <= width) return text;
+    let letters = [...text];
+    const perLetter = context.measureText(text).width / letters.length;
+    letters = letters.slice(0, Math.max(1, Math.floor(width / perLetter) + 2));
+    while (letters.length > 1 && context.measureText(letters.join("") + "…").width > width) letters.pop();
+    return letters.join("") + "…";
+  }
+
+  symbol(node, x, y, size, align = "left") {
+    const { notation } = this.explorer;
+    const symbol = notation.nodes[node].symbol;
+    const most = align === "right" ? 66 : 62;
+    if (symbol) this.drawSymbol(symbol, x, y, size, align, this.colours.ink);
+    else this.text(this.cut(notation.name(node), most, `italic ${size - 2}px ${SERIF}`), x, y, `italic ${size - 2}px ${SERIF}`, this.colours.ink, align);
+  }
+
+  // A letter with its layer above and its index below, as in the paper.
+  drawSymbol({ letter, superscript, subscript, occurrence }, x, y, size, align, colour) {
+    const { context } = this;
+    const letterFont = `italic ${size}px ${SERIF}`;
+    const smallFont = `${Math.round(size * 0.66)}px ${SERIF}`;
+    context.font = letterFont;
+    const wide = context.measureText(letter).width + 1;
+    context.font = smallFont;
+    const scripts = Math.max(context.measureText(superscript).width, context.measureText(subscript).width);
+    const more = occurrence ? context.measureText(occurrence).width + 2 : 0;
+    const left = align === "right" ? x - wide - scripts - more : x;
+    this.text(letter, left, y, letterFont, colour);
+    this.text(superscript, left + wide, y - size * 0.4, smallFont, colour);
+    this.text(subscript, left + wide, y + size * 0.24, smallFont, colour);
+    if (occurrence) this.text(occurrence, left + wide + scripts + 2, y, smallFont, this.colours.quiet);
+  }
+}
+
+// A true minus sign, which is as wide as a digit.
+const minus = (text) => text.replace("-", "−");
