@@ -1,14 +1,26 @@
-"""Compiled execution: record the graph of one example, replay it over a batch in native code.
+"""Compiled execution: record the graph of one example, then execute it for whole batches in machine code.
 
-trace        f is called once with placeholders; its graph becomes a list of numbered operations
-passes       what varies and what does not; sums of products; layers
-tape         a place for every number, and runs of equal operations
-native       how functions become machine code, functions: exp, tanh … four at a time,
-elementwise, layers, interpreter, kernels: the machine code, from one operation up to many steps
-rules        optimizers and a user's own operations, compiled on demand
-machine      a tape with its memory, on one core or several
-loop         training
-program      `compile` and what it returns
+The way of a number from X to `.grad`:
+
+    f(x, y) ──trace──▶ Graph ──passes──▶ sums, affine maps, softmaxes ──plan──▶ two tapes
+                                                                                  │
+    X ──▶ block of examples ──▶ varying tape forward ──▶ loss                     │  for each block,
+                                varying tape backward ◀── 1/n                     │  in each thread
+                                       │
+    parameters ──▶ uniform tape ◀──────┘ adjoints of weights and of what was broadcast
+                   uniform tape backward ──▶ gradient ──▶ the optimizer's rule, or `.grad`
+
+program      `compile` and what it returns: checks what the user passes, and prepares a call
+trace        calls f once with placeholders; its graph becomes a list of numbered operations
+passes       what varies and what does not; sums of products, affine maps, softmaxes
+plan         an offset for every number, and runs of equal operations
+check        compares the recorded graph with f
+machine      a plan with its memory, on one core or several
+loop         training: chunks of steps, Ctrl-C, numbers that are no longer finite
+kernels      `execute`: steps, shards of a batch, blocks of examples
+interpreter  executes a tape; affine, products, tiles, elementwise, functions: the arithmetic in it
+rules        optimizers, and operations: a user's operations; rebuild: their Python, for Numba
+native       how functions become machine code
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""exp, log, tanh … written so that the machine computes four of them at once (§8).
+"""exp, log, tanh and others, written so that the machine computes four or eight of them at once (§8).
 
-The C library's functions take one number per call. These are straight lines of arithmetic without
-a branch: the argument is reduced to a small interval, a polynomial is evaluated there, and the power
-of two goes back through the bits of the exponent, so the compiler turns a loop over a row into vector
-instructions. They agree with the table's forward functions to a few units in the last place, and
-exactly on 0, ±inf, nan, overflow and underflow; measured, they take a third of the time or less.
+The C library's functions take one number a call. These are straight lines of arithmetic without a branch: the
+argument is reduced to a small interval, a polynomial is evaluated there, and the power of two goes back
+through the bits of the exponent. So the compiler turns a loop over a row into vector instructions. They agree
+with the table's forward functions to a few units in the last place, and exactly on 0, ±inf, nan, overflow
+and underflow; measured, they take a third of the time or less.
 
 The reductions of log and log1p follow fdlibm's; the polynomials of exp and expm1 are Taylor's.
 """
@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
-from micrograd_mlp.compiled.native import inlined
+from micrograd_mlp.compiled.native import IS_NATIVE, inlined
 
 INF = math.inf
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = (
     6.93147180369123816490e-01,
     1.90821492927058770002e-10,
-)  # ln 2, the first with 20 zero bits
+)  # ln 2; LN2_HIGH ends in 20 zero bits
 SHIFT = 6755399441055744.0  # 1.5·2⁵²: adding and subtracting it rounds to an integer
 SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 E2, E3, E4, E5, E6, E7, E8, E9, E10, E11, E12, E13, E14 = [1.0 / math.factorial(n) for n in range(2, 15)]
@@ -164,5 +163,5 @@ NATIVE = {
     "pow": power, "div": div,
 }  # fmt: skip
 """By an op's name, what runs instead of the table's `forward`, which is written for reading."""
-if numba.config.DISABLE_JIT:
+if not IS_NATIVE:
     del NATIVE["pow"]  # NumPy's own power(-inf, 0.5) is nan, C's is inf

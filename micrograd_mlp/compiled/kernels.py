@@ -1,7 +1,12 @@
-"""The one function that the machine runs: a block, a batch, many steps of training (§6, §7, §10).
+"""The one function that Python calls: a prediction, a gradient, or many steps of training (§6, §7, §10).
 
-`run` is compiled once for all graphs and kept on disk: everything about a graph is data. What is not
-known beforehand - an optimizer's rule, a user's operations - comes in as a pointer to a function.
+`execute` is compiled once for all graphs and kept on disk: everything about a graph is data. Functions that
+are not known beforehand - an optimizer's rule, a user's operations - come in as addresses.
+
+A step goes over its examples like this. The uniform tape is executed forward. The examples are cut into
+shards, a shard into blocks; for each block the varying tape is executed forward and backward (`_shard`). The
+gradients of the shards are added up, and the uniform tape is executed backward (`_finish`). Then the
+optimizer's rule moves the parameters.
 """
 
 from __future__ import annotations
@@ -9,74 +14,114 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-from micrograd_mlp.compiled.interpreter import tape_backward, tape_forward
-from micrograd_mlp.compiled.layers import transpose
+from micrograd_mlp.compiled.interpreter import Buffers, tape_backward, tape_forward
 from micrograd_mlp.compiled.native import (
-    OPTIONS,
-    call_rule,
+    Floats,
+    Integers,
+    cached,
     compiled,
     give_way,
-    named,
+    pointer,
     publish,
     published,
     ticket,
 )
-from micrograd_mlp.compiled.tape import N_COLUMNS
+from micrograd_mlp.compiled.plan import Tape
+from micrograd_mlp.compiled.products import transpose
+from micrograd_mlp.compiled.rules import call_rule
+from micrograd_mlp.compiled.tiles import Matrix
 
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
+PREDICT, GRADIENT, TRAIN = range(3)  # what `execute` is called for
+STOPPED = -1
+MAX_FREE_SHARDS = 8  # for each thread
+PATIENCE = 10_000  # how often to look at another thread's progress before giving way, some microseconds
 
 
 class Code(NamedTuple):
-    """A graph as `run` reads it; see `tape` for what each array means."""
+    """A graph as `execute` reads it: fields of `plan.Plan`, and
 
-    uniform_runs: Integers
-    uniform_args: Integers
-    uniform_size: int
-    uniform_base: int
-    uniform_first_active: int
-    varying_runs: Integers
-    varying_args: Integers
-    varying_size: int
-    varying_base: int
-    varying_first_active: int
-    spread_rows: Integers
-    spread_places: Integers
+    Attributes:
+        n_parameters, n_inputs: how many parameters and inputs there are.
+        lanes: the largest number of examples in a block.
+    """
+
+    uniform: Tape
+    varying: Tape
+    broadcast_to: Integers
+    broadcast_from: Integers
+    broadcast_to_adjoint: Integers
+    broadcast_from_adjoint: Integers
     outputs: Integers
+    output_adjoint: int
     first_parameter: int
     n_parameters: int
     n_inputs: int
+    lanes: int
 
 
 class Memory(NamedTuple):
-    """What `run` writes to; each thread has its own.
+    """The memory that a thread writes to.
 
-    u are the values of the uniform tape; v, d and scratch hold one block.
+    Attributes:
+        uniform: the values of the uniform tape.
+        values, adjoints, scratch: of one block.
+        operations: see `interpreter.Buffers`.
     """
 
-    u: Floats
-    v: Floats
-    d: Floats
+    uniform: Floats
+    values: Floats
+    adjoints: Floats
     scratch: Floats
+    operations: Integers
+
+
+class Examples(NamedTuple):
+    """The rows of x and y, and an order in which steps take them."""
+
+    x: Floats
+    y: Floats
+    order: Integers
+
+
+class Steps(NamedTuple):
+    """What to do.
+
+    Attributes:
+        mode: PREDICT, GRADIENT or TRAIN.
+        bounds: step s takes the examples order[bounds[s, 0] : bounds[s, 1]].
+        results: receives the mean loss of step s in results[s, 0]; with PREDICT a row of outputs an example.
+        rule: the address of the optimizer's rule.
+        t: the number of the first step for the rule, from 1.
+        state, settings: the optimizer's.
+        finished: counts the applications of the rule, for a Python that is interrupted.
+    """
+
+    mode: int
+    bounds: Integers
+    results: Floats
+    rule: int
+    t: int
+    state: Floats
+    settings: Floats
+    finished: Integers
 
 
 class Team(NamedTuple):
-    """Threads that share the rows of a step, each with a Memory of its own.
+    """Threads that share the examples of a step.
 
-    Number 0 leads: it owns the parameters, adds up what all found, and applies the rule. The rows are cut
-    into parts: first one for each thread, then smaller ones, which go to whoever is free, since cores are
-    not equally fast. Each part has a place for its result, so that the sum does not depend on who did it.
+    Thread 0 leads: it owns the parameters, adds up what all found, and applies the rule. The examples
+    are cut into shards: first one for each thread, then smaller ones that go to whichever thread is free,
+    since cores are not equally fast. The result of each shard is kept apart and added in the order of the
+    shards, so that the sum does not depend on which thread computed it.
 
     Attributes:
         number: of this thread.
-        size: how many there are.
-        progress: for each the steps that it has begun (the leader) or finished (the others), or `STOPPED`;
-            and last the next part that is free.
+        size: how many threads there are.
+        progress: for each thread the steps that it has begun (the leader) or finished (the others), or
+            `STOPPED`; and last the number of the next free shard.
         theta: the leader's parameters.
-        losses, gradients: for each part what was found, the gradient as all adjoints of the uniform tape.
+        losses, gradients: for each shard; a gradient is all adjoints of the uniform tape.
     """
 
     number: int
@@ -87,29 +132,76 @@ class Team(NamedTuple):
     gradients: Floats
 
 
-PREDICT, GRADIENT, TRAIN = range(3)  # what `run` is called for
-STOPPED = -1
-FREE_PARTS = 8  # at most, for each thread
-PATIENCE = 10_000  # looks at another thread's progress, some microseconds in all
+# Shards
 
 
 @compiled
-def _load(v, x, y, order, start, lanes, scratch):
-    """One block of examples, as columns."""
-    n = x.shape[1]
+def _n_assigned_blocks(n_blocks, size):
+    """Number of blocks that are assigned to each thread in advance: together three quarters of all."""
+    if size == 1:
+        return n_blocks
+    return min((3 * n_blocks + 4 * size - 1) // (4 * size), n_blocks // size)
+
+
+@compiled
+def n_shards(n_blocks, size):
+    """Number of shards of a step: one for each thread, and the free ones."""
+    return size + min(n_blocks - size * _n_assigned_blocks(n_blocks, size), size * MAX_FREE_SHARDS)
+
+
+@compiled
+def first_block(shard, n_blocks, size):
+    """The block with which a shard begins; the shard before it ends there."""
+    assigned = _n_assigned_blocks(n_blocks, size)
+    if shard <= size:
+        return shard * assigned
+    n_free = n_shards(n_blocks, size) - size
+    return size * assigned + (n_blocks - size * assigned) * (shard - size) // n_free
+
+
+# Blocks
+
+
+@compiled
+def _pointers(tape):
+    return Tape(
+        pointer(tape.runs), tape.n_runs, tape.first_active,
+        pointer(tape.operands), pointer(tape.operand_adjoints), tape.size, tape.n_adjoints,
+    )  # fmt: skip
+
+
+@compiled
+def _uniform_buffers(code, memory, gradient):
+    u, du, spare = pointer(memory.uniform), pointer(gradient), code.uniform.size
+    n_adjoints, scratch, operations = code.uniform.n_adjoints, memory.scratch, memory.operations
+    return Buffers(u, du, 1, spare, n_adjoints, u, du, pointer(scratch), pointer(operations))
+
+
+@compiled
+def _block_buffers(memory, gradient, lanes):
+    v, d, scratch = pointer(memory.values), pointer(memory.adjoints), pointer(memory.scratch)
+    u, du = pointer(memory.uniform), pointer(gradient)
+    return Buffers(v, d, lanes, 0, 0, u, du, scratch, pointer(memory.operations))
+
+
+@compiled
+def _load(memory, examples, start, lanes):
+    """Copy the inputs of one block, with a lane for each example."""
+    x, y, order = examples.x, examples.y, examples.order
+    n, v, scratch = x.shape[1], pointer(memory.values), memory.scratch
     n_in_order = 0
     for lane in range(lanes):
         n_in_order += order[start + lane] == order[start] + lane
     if n_in_order == lanes:
-        transpose(x.ravel(), order[start] * n, n, lanes, n, v, 0, lanes)
+        transpose(Matrix(pointer(x.ravel()), order[start] * n, n, 1), Matrix(v, 0, lanes, 1), lanes, n)
     else:
-        for first in range(0, lanes, 8):  # some rows side by side, wherever they come from
+        for first in range(0, lanes, 8):  # collect some examples side by side, wherever they come from
             count = min(8, lanes - first)
             for lane in range(count):
                 row = order[start + first + lane]
                 for k in range(n):
                     scratch[lane * n + k] = x[row, k]
-            transpose(scratch, 0, n, count, n, v, first, lanes)
+            transpose(Matrix(pointer(scratch), 0, n, 1), Matrix(v, first, lanes, 1), count, n)
     for lane in range(lanes):
         row = order[start + lane]
         for k in range(y.shape[1]):
@@ -117,191 +209,186 @@ def _load(v, x, y, order, start, lanes, scratch):
 
 
 @compiled
-def _spread(code, u, v, lanes):
-    for i in range(len(code.spread_rows)):
-        first, number = code.spread_rows[i] * lanes, u[code.spread_places[i]]
+def _clear(numbers, n):
+    """Set the first n numbers to 0; a loop, since a slice takes Numba a second to compile."""
+    for k in range(n):
+        numbers[k] = 0.0
+
+
+@compiled
+def _broadcast(code, memory, lanes):
+    """Repeat the uniform numbers that the varying tape needs in all lanes."""
+    for i in range(len(code.broadcast_to)):
+        first, number = code.broadcast_to[i] * lanes, memory.uniform[code.broadcast_from[i]]
         for lane in range(first, first + lanes):
-            v[lane] = number
+            memory.values[lane] = number
 
 
 @compiled
-def _gather_spread(code, d, du, lanes):
-    """Back from the rows: what reached each lane belongs to the one uniform number."""
-    for i in range(len(code.spread_rows)):
-        row, place = code.spread_rows[i] - code.varying_base, code.spread_places[i] - code.uniform_base
-        if row > 0:
+def _broadcast_backward(code, memory, gradient, lanes):
+    """The adjoint of a uniform number is the sum of those of its lanes."""
+    for i in range(len(code.broadcast_to)):
+        adjoint = code.broadcast_to_adjoint[i]
+        if adjoint > 0:
             for lane in range(lanes):
-                du[place] += d[row * lanes + lane]
+                gradient[code.broadcast_from_adjoint[i]] += memory.adjoints[adjoint * lanes + lane]
 
 
 @compiled
-def _part(code, memory, du, user, x, y, order, start, stop, scale, max_lanes, mode, results):
-    """Loss and gradient of the rows order[start:stop], or their outputs if mode is PREDICT."""
+def _shard(code, memory, gradient, examples, start, stop, scale, steps):
+    """The loss of the examples order[start:stop] and its gradient, times `scale`; or their outputs."""
     loss = 0.0
-    du[:] = 0.0
-    n_blocks = max((stop - start + max_lanes - 1) // max_lanes, 1)  # there may be no rows
+    _clear(gradient, len(gradient))
+    n_blocks = max((stop - start + code.lanes - 1) // code.lanes, 1)  # a shard may have no examples
     width = max((stop - start + n_blocks - 1) // n_blocks + 7, 8) // 8 * 8  # equal blocks, whole vectors
-    n_runs = len(code.varying_runs) // N_COLUMNS
+    tape = _pointers(code.varying)
     for block in range(start, stop, width):
         lanes = min(width, stop - block)
-        v = memory.v[: code.varying_size * lanes]
-        _load(v, x, y, order, block, lanes, memory.scratch)
-        _spread(code, memory.u, v, lanes)
-        tape_forward(
-            code.varying_runs, n_runs, code.varying_args, v, 0, lanes, memory.u, memory.scratch, user
-        )
-        if user[0]:
-            return 0.0
-        if mode == PREDICT:
+        buffers = _block_buffers(memory, gradient, lanes)
+        _load(memory, examples, block, lanes)
+        _broadcast(code, memory, lanes)
+        tape_forward(tape, buffers)
+        if memory.operations[0]:
+            break
+        if steps.mode == PREDICT:
             for k in range(len(code.outputs)):
                 for lane in range(lanes):
-                    results[block + lane, k] = v[code.outputs[k] * lanes + lane]
+                    steps.results[block + lane, k] = memory.values[code.outputs[k] * lanes + lane]
             continue
-        d = memory.d[: (code.varying_size - code.varying_base) * lanes]
-        d[:] = 0.0
-        output = code.outputs[0]
+        _clear(memory.adjoints, code.varying.n_adjoints * lanes)
         for lane in range(lanes):
-            loss += v[output * lanes + lane]
-            d[max(output - code.varying_base, 0) * lanes + lane] = scale
-        tape_backward(
-            code.varying_runs, n_runs, code.varying_first_active, code.varying_args,
-            v, d, code.varying_base, 0, lanes, memory.u, du, code.uniform_base, memory.scratch, user,
-        )  # fmt: skip
-        if user[0]:
-            return 0.0
-        _gather_spread(code, d, du, lanes)
+            loss += memory.values[code.outputs[0] * lanes + lane]
+            memory.adjoints[code.output_adjoint * lanes + lane] = scale
+        tape_backward(tape, buffers)
+        if memory.operations[0]:
+            break
+        _broadcast_backward(code, memory, gradient, lanes)
     return loss * scale
 
 
-@compiled
-def _without_examples(code, u, du, mode, results):
-    """A graph of parameters alone: its outputs, or its loss and where the backward pass begins."""
-    for k in range(len(code.outputs)):
-        results[0, k] = u[code.outputs[k]]
-    if mode != PREDICT:
-        du[:] = 0.0
-        du[max(code.outputs[0] - code.uniform_base, 0)] = 1.0
-    return u[code.outputs[0]]
-
-
-@compiled
-def _n_own_blocks(n_blocks, size):
-    """Of those that each thread takes in any case."""
-    if size == 1:
-        return n_blocks
-    return min((3 * n_blocks + 4 * size - 1) // (4 * size), n_blocks // size)
-
-
-@compiled
-def _n_parts(n_blocks, size):
-    return size + min(n_blocks - size * _n_own_blocks(n_blocks, size), size * FREE_PARTS)
-
-
-@compiled
-def _first_block(part, n_blocks, size):
-    """Where a part begins, and the one before it ends."""
-    own = _n_own_blocks(n_blocks, size)
-    if part <= size:
-        return part * own
-    n_free = _n_parts(n_blocks, size) - size
-    return size * own + (n_blocks - size * own) * (part - size) // n_free
-
-
-@compiled
-def _add_up(gradients, n_parts):
-    """Into the first."""
-    for part in range(1, n_parts):
-        for k in range(gradients.shape[1]):
-            gradients[0, k] += gradients[part, k]
+# Steps
 
 
 @compiled
 def _await(team, number, step):
-    """Until that thread has come to this step. False if it has stopped instead."""
+    """Wait until that thread has come to this step; False if it has stopped instead."""
     tries = 0
     now = published(team.progress, number)
     while STOPPED < now < step:
         tries += 1
-        if tries > PATIENCE:  # it may be waiting for this very core
+        if tries > PATIENCE:  # that thread may be waiting for this very core
             give_way()
         now = published(team.progress, number)
     return now != STOPPED
 
 
-def _run(
-    code, memory, user, rule, x, y, order, bounds, lanes, mode, t, state, settings, results, finished, team
-):
-    """Some steps: loss, gradient and, if mode is TRAIN, the optimizer's rule.
+@compiled
+def _begin(team, step, theta):
+    """The leader lets the others begin a step; the others wait for that and take over its parameters."""
+    if team.number == 0:
+        publish(team.progress, team.size, team.size)
+        publish(team.progress, 0, step)
+        return True
+    if not _await(team, 0, step):
+        return False
+    for k in range(len(theta)):
+        theta[k] = team.theta[k]
+    return True
 
-    Step s takes the rows order[bounds[s, 0] : bounds[s, 1]], in blocks of at most `lanes`; its loss, the mean
-    over them, goes to results[s, 0]. PREDICT writes the outputs there, one row an example. A step that gives
-    inf or nan is the last one; `finished` counts the rule's applications. Of several threads each calls
-    this, with its own `memory` and `team`.
-    """
-    u, du = memory.u, team.gradients[0]
-    first = code.first_parameter
-    theta = u[first : first + code.n_parameters]
-    gradient = du[first - code.uniform_base : first - code.uniform_base + code.n_parameters]
-    n_runs = len(code.uniform_runs) // N_COLUMNS
-    for s in range(len(bounds)):
-        if team.number > 0:
-            if not _await(team, 0, s + 1):
-                return
-            theta[:] = team.theta
-        else:
-            publish(team.progress, team.size, team.size)
-            publish(team.progress, 0, s + 1)
-        tape_forward(
-            code.uniform_runs, n_runs, code.uniform_args, u, code.uniform_size, 1, u, memory.scratch, user
+
+@compiled
+def _work(code, memory, team, examples, steps, start, stop):
+    """Compute the assigned shard, then free ones until there are none; returns the number of all shards."""
+    n_blocks = (stop - start + code.lanes - 1) // code.lanes
+    n = n_shards(n_blocks, team.size)
+    shard = team.number
+    while shard < n and not memory.operations[0]:
+        shard_start = start + first_block(shard, n_blocks, team.size) * code.lanes
+        shard_stop = min(start + first_block(shard + 1, n_blocks, team.size) * code.lanes, stop)
+        team.losses[shard] = _shard(
+            code,
+            memory,
+            team.gradients[shard],
+            examples,
+            shard_start,
+            shard_stop,
+            1.0 / (stop - start),
+            steps,
         )
-        start, stop = bounds[s, 0], bounds[s, 1]
-        n_blocks = (stop - start + lanes - 1) // lanes
-        n_parts = _n_parts(n_blocks, team.size)
-        if user[0]:
+        shard = ticket(team.progress, team.size)
+    return n
+
+
+@compiled
+def _without_examples(code, memory, team, steps):
+    """For a graph of parameters alone: its outputs, or its loss and where the backward pass begins."""
+    for k in range(len(code.outputs)):
+        steps.results[0, k] = memory.uniform[code.outputs[k]]
+    if steps.mode != PREDICT:
+        _clear(team.gradients[0], team.gradients.shape[1])
+        team.gradients[0, code.output_adjoint] = 1.0
+    team.losses[0] = memory.uniform[code.outputs[0]]
+
+
+@compiled
+def _finish(code, memory, team, steps, s, n):
+    """Add up the results of n shards and go backward to the parameters; False if an operation failed."""
+    loss = 0.0
+    for shard in range(n):
+        loss += team.losses[shard]
+    for shard in range(1, n):
+        for k in range(team.gradients.shape[1]):
+            team.gradients[0, k] += team.gradients[shard, k]
+    if steps.mode != PREDICT:
+        steps.results[s, 0] = loss
+        tape_backward(_pointers(code.uniform), _uniform_buffers(code, memory, team.gradients[0]))
+    return memory.operations[0] == 0
+
+
+@compiled
+def _move(code, theta, gradient, steps, s):
+    """Apply the optimizer's rule; False after inf or nan, when no further step makes sense."""
+    if not abs(steps.results[s, 0]) < np.inf:
+        return False
+    call_rule(steps.rule, code.n_parameters, theta, gradient, steps.t + s, steps.state, steps.settings)
+    steps.finished[0] += 1
+    n_finite = 0  # counted without a branch, so that it is done for a vector at a time
+    for k in range(code.n_parameters):
+        n_finite += abs(theta[k]) < np.inf
+    return n_finite == code.n_parameters
+
+
+def _execute(code, memory, team, examples, steps):
+    """Take some steps: loss, gradient and, in the mode TRAIN, the optimizer's rule.
+
+    A step that gives inf or nan is the last one. Each thread of a team calls this with a memory of its own.
+    """
+    theta = memory.uniform[code.first_parameter : code.first_parameter + code.n_parameters]
+    gradient = team.gradients[0, 1 : 1 + code.n_parameters]
+    uniform, buffers = _pointers(code.uniform), _uniform_buffers(code, memory, team.gradients[0])
+    for s in range(len(steps.bounds)):
+        if not _begin(team, s + 1, theta):
             return
-        loss = 0.0
+        tape_forward(uniform, buffers)
+        if memory.operations[0]:
+            return
+        n = 1
         if code.n_inputs == 0:
-            loss = _without_examples(code, u, du, mode, results)
-            n_parts = 0
-        part = team.number
-        while part < n_parts:
-            part_start = start + _first_block(part, n_blocks, team.size) * lanes
-            part_stop = min(start + _first_block(part + 1, n_blocks, team.size) * lanes, stop)
-            team.losses[part] = _part(
-                code, memory, team.gradients[part], user,
-                x, y, order, part_start, part_stop, 1.0 / (stop - start), lanes, mode, results,
-            )  # fmt: skip
-            if user[0]:
-                return
-            part = ticket(team.progress, team.size)
+            _without_examples(code, memory, team, steps)
+        else:
+            n = _work(code, memory, team, examples, steps, steps.bounds[s, 0], steps.bounds[s, 1])
+        if memory.operations[0]:
+            return
         if team.number > 0:
             publish(team.progress, team.number, s + 1)
             continue
         for other in range(1, team.size):
             if not _await(team, other, s + 1):
                 return
-        for part in range(n_parts):
-            loss += team.losses[part]
-        _add_up(team.gradients, n_parts)
-        if mode != PREDICT:
-            results[s, 0] = loss
-            tape_backward(
-                code.uniform_runs, n_runs, code.uniform_first_active, code.uniform_args,
-                u, du, code.uniform_base, code.uniform_size, 1, u, du, code.uniform_base,
-                memory.scratch, user,
-            )  # fmt: skip
-        if user[0]:
+        if not _finish(code, memory, team, steps, s, n):
             return
-        if mode == TRAIN:
-            if not np.isfinite(loss):
-                return
-            call_rule(rule, code.n_parameters, theta, gradient, t + s, state, settings)
-            finished[0] += 1
-            n_finite = 0  # counted without a branch, so that it is done for a vector at a time
-            for k in range(code.n_parameters):
-                n_finite += abs(theta[k]) < np.inf
-            if n_finite < code.n_parameters:
-                return
+        if steps.mode == TRAIN and not _move(code, theta, gradient, steps, s):
+            return
 
 
-run: Any = njit(**OPTIONS, nogil=True, cache=True)(named(_run))
+execute: Any = cached(_execute)

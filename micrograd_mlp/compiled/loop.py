@@ -1,7 +1,8 @@
-"""`Program.train`: steps of an optimizer in machine code, some at a time (§10).
+"""`Program.train`: steps of an optimizer in machine code, a chunk at a time (§10).
 
-Between two chunks of steps Python looks after what machine code cannot: Ctrl-C, the callback, and numbers
-that are no longer finite.
+Between two chunks Python looks after what machine code cannot: the callback, numbers that are no longer
+finite, and Ctrl-C. Python notices Ctrl-C when a chunk ends. All its steps are finished then, and `Loop.go`
+writes them back to the Values and the optimizer before the KeyboardInterrupt goes on to the user.
 """
 
 from __future__ import annotations
@@ -9,23 +10,21 @@ from __future__ import annotations
 import operator
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from micrograd_mlp.compiled.kernels import Examples
 from micrograd_mlp.compiled.machine import Machine
+from micrograd_mlp.compiled.native import Floats, Integers
 from micrograd_mlp.compiled.rules import compiled_rule
-from micrograd_mlp.engine.value import Value
 
 if TYPE_CHECKING:
     from micrograd_mlp.optim import Optimizer
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
-CHUNK_SECONDS = 0.1  # about how long Ctrl-C waits
+CHUNK_SECONDS = 0.1  # about how long a chunk of steps takes: that is how long Ctrl-C waits
+MAX_GROWTH = 8  # from one chunk to the next
 
 
 class _Chunk(NamedTuple):
@@ -39,129 +38,138 @@ class _Chunk(NamedTuple):
     settings: Floats
 
 
+class _Order:
+    """The order of the examples, epoch by epoch.
+
+    Attributes:
+        steps_in_epoch: how many batches an epoch has.
+    """
+
+    def __init__(self, n_examples: int, batch_size: int, rng: random.Random | None) -> None:
+        self.n, self.batch_size, self.rng = n_examples, batch_size, rng
+        self.steps_in_epoch = -(-n_examples // batch_size)
+        self._batch = 0  # of the next step, in the first epoch of `_epochs`
+        self._epochs = [] if rng else [np.arange(n_examples)]
+
+    def take(self, n: int) -> tuple[Integers, Integers]:
+        """The order of the examples for n more steps, and where in it each of the steps begins and ends."""
+        epoch, batch = np.divmod(np.arange(self._batch, self._batch + n), self.steps_in_epoch)
+        self._batch = int(batch[-1]) + 1
+        start = batch * self.batch_size
+        bounds = np.stack([start, np.minimum(start + self.batch_size, self.n)], axis=1)
+        if self.rng is None:
+            return self._epochs[0], bounds
+        while len(self._epochs) <= epoch[-1]:
+            shuffled = list(range(self.n))
+            self.rng.shuffle(shuffled)
+            self._epochs.append(np.array(shuffled))
+        order = np.concatenate(self._epochs)
+        del self._epochs[:-1]
+        return order, bounds + self.n * epoch[:, None]
+
+
+class _Report:
+    """The mean losses that `Program.train` returns: of every step, or of every so many steps."""
+
+    def __init__(self, n_steps: int) -> None:
+        self.n_steps, self.losses = n_steps, list[float]()
+        self._n, self._n_examples, self._sum = 0, 0, 0.0
+
+    def add(self, losses: Floats, bounds: Integers) -> None:
+        """Take in the losses of some steps, each of which is a mean over its batch."""
+        if self.n_steps == 1:
+            self.losses += losses.tolist()
+            return
+        for loss, (first, last) in zip(losses.tolist(), bounds.tolist()):
+            self._n += 1
+            self._n_examples += last - first
+            self._sum += loss * (last - first)
+            if self._n == self.n_steps:
+                self.losses.append(self._sum / self._n_examples)
+                self._n, self._n_examples, self._sum = 0, 0, 0.0
+
+
 class Loop:
-    """One training: a machine, an optimizer, the rows and their order."""
+    """One call of `Program.train`: a machine, an optimizer, the examples and their order."""
 
     def __init__(
         self,
         machine: Machine,
         optimizer: Optimizer,
-        parameters: Sequence[Value],
         x: Floats,
         y: Floats,
         batch_size: int,
         rng: random.Random | None,
     ) -> None:
-        if not hasattr(optimizer, "rule") or not hasattr(optimizer, "params"):
-            raise TypeError(f"expected an optimizer, such as SGD(parameters, lr=0.1), got {optimizer!r:.60}")
-        place: Integers | None = machine.order
-        if not (
-            len(optimizer.params) == len(parameters) and all(map(operator.is_, optimizer.params, parameters))
-        ):
-            place = _in_another_order(optimizer.params, parameters, machine.order)
-        if place is None:
-            raise ValueError(
-                f"the optimizer adjusts {len(optimizer.params)} parameters, which are not the "
-                f"{len(parameters)} that the program was compiled for: give both the same list"
-            )
-        self.machine, self.optimizer, self.x, self.y = machine, optimizer, x, y
-        self.place = place  # of the optimizer's k-th parameter in the machine's order
-        self.rule = compiled_rule(
-            type(optimizer).rule, len(optimizer.state_names), len(optimizer.hyperparameter_names)
-        )
-        self.batch_size, self.rng = batch_size, rng
-        self.steps_in_epoch = -(-len(x) // batch_size)
-        self.orders = [] if rng else [np.arange(len(x))]  # of the epoch in which the next step is
-        self.batch = 0  # in that epoch
+        self.machine, self.optimizer, self.x, self.y, self.batch_size = machine, optimizer, x, y, batch_size
+        self.index = _indices(optimizer, machine)  # of the optimizer's parameters in the machine's order
+        n_states, n_settings = len(optimizer.state_names), len(optimizer.hyperparameter_names)
+        self.rule = compiled_rule(type(optimizer).rule, n_states, n_settings)
+        self.order = _Order(len(x), batch_size, rng)
         self.last: _Chunk | None = None
 
-    def go(self, wanted: int, in_report: int, callback: Callable[[int, float], object] | None) -> list[float]:
-        """Take `wanted` steps; report the mean loss of each `in_report` of them."""
-        reports: list[float] = []
-        rows = losses_of_rows = 0.0
-        done, at_once = 0, self.machine.steps_in(CHUNK_SECONDS, self.batch_size)
+    def go(
+        self, n_wanted: int, n_reported: int, callback: Callable[[int, float], object] | None
+    ) -> list[float]:
+        """Take `n_wanted` steps; report the mean loss of each `n_reported` of them."""
+        report = _Report(n_reported)
+        done, fitting = 0, self.machine.steps_in(CHUNK_SECONDS, self.batch_size)
         self._read()
         try:
-            while done < wanted:
-                until_report = in_report - done % in_report
-                n = min(at_once, wanted - done, wanted if callback is None else until_report)
+            while done < n_wanted:
+                n = min(fitting, n_wanted - done)
+                if callback is not None:  # a chunk ends where a report is due
+                    n = min(n, n_reported - done % n_reported)
                 started = time.perf_counter()
-                losses, bounds = self._take(n)
-                fitting = int(n * CHUNK_SECONDS / (time.perf_counter() - started))
-                at_once = max(min(fitting, 8 * n), 1)
-                if in_report == 1:
-                    done += n
-                    reports += losses.tolist()
-                else:
-                    for loss, (first, last) in zip(losses.tolist(), bounds.tolist()):
-                        done += 1
-                        rows += last - first
-                        losses_of_rows += loss * (last - first)
-                        if done % in_report == 0:
-                            reports.append(losses_of_rows / rows)
-                            rows = losses_of_rows = 0.0
-                if callback is not None and done % in_report == 0:
+                report.add(*self._take(n))
+                fitting = _fitting_steps(n, time.perf_counter() - started)
+                done += n
+                if callback is not None and done % n_reported == 0:
                     self._write()
-                    if callback(len(reports), reports[-1]) is True:
+                    if callback(len(report.losses), report.losses[-1]) is True:
                         break
-                    self._read()  # it may have changed numbers
+                    self._read()  # the callback may have changed numbers
         finally:
             self._write()
-        return reports
+        return report.losses
 
     def _take(self, n: int) -> tuple[Floats, Integers]:
-        """n steps, and their losses."""
+        """Take n steps; returns their losses, and where their batches begin and end."""
         machine = self.machine
-        order, bounds = self._rows(n)
+        order, bounds = self.order.take(n)
         settings = np.array(self.optimizer.hyperparameters())
-        now = _Chunk(
-            order, bounds,
-            machine.theta.copy(), self.state.copy(), self.optimizer.t, settings,
-        )  # fmt: skip
-        losses = self._run(now, n)
+        chunk = _Chunk(order, bounds, machine.theta.copy(), self.state.copy(), self.optimizer.t, settings)
+        losses = self._execute(chunk, n)
         finished = int(machine.finished[0])
         if finished < n or not np.isfinite(machine.theta).all():
-            self._go_back(now, losses, finished)
-        self.optimizer.t = now.t + n
+            self._roll_back(chunk, losses, finished)
+        self.optimizer.t = chunk.t + n
         machine.finished[0] = 0
-        self.last = now
+        self.last = chunk
         return losses, bounds
 
-    def _rows(self, n: int) -> tuple[Integers, Integers]:
-        """The order of the rows for n more steps, and where in it each of them begins and ends."""
-        epoch, batch = np.divmod(np.arange(self.batch, self.batch + n), self.steps_in_epoch)
-        self.batch = int(batch[-1]) + 1
-        start = batch * self.batch_size
-        bounds = np.stack([start, np.minimum(start + self.batch_size, len(self.x))], axis=1)
-        if self.rng is None:
-            return self.orders[0], bounds
-        while len(self.orders) <= epoch[-1]:
-            shuffled = list(range(len(self.x)))
-            self.rng.shuffle(shuffled)
-            self.orders.append(np.array(shuffled))
-        order = np.concatenate(self.orders)
-        del self.orders[:-1]
-        return order, bounds + len(self.x) * epoch[:, None]
+    def _execute(self, chunk: _Chunk, n: int) -> Floats:
+        return self.machine.take_steps(
+            Examples(self.x, self.y, chunk.order),
+            chunk.bounds[:n], self.rule, chunk.t, self.state, chunk.settings,
+        )  # fmt: skip
 
-    def _run(self, chunk: _Chunk, n: int) -> Floats:
-        return self.machine.train(
-            self.x, self.y, chunk.order, chunk.bounds[:n], self.rule, chunk.t, self.state, chunk.settings
-        )
+    def _roll_back(self, chunk: _Chunk, losses: Floats, finished: int) -> None:
+        """Return to the parameters with the last finite loss, by taking the steps up to there again.
 
-    def _go_back(self, chunk: _Chunk, losses: Floats, finished: int) -> None:
-        """To the parameters with the last finite loss, by taking the steps up to there again."""
+        Raises:
+            FloatingPointError: always, with what became inf or nan.
+        """
         step = chunk.t + finished + 1
-        what = (
-            f"the loss became {losses[finished]!r}"
-            if finished < len(losses)
-            else "a parameter became inf or nan"
-        )
+        what = "a parameter became inf or nan"
+        if finished < len(losses):
+            what = f"the loss became {losses[finished]!r}"
         if finished == 0 and self.last is not None:
             chunk, finished = self.last, len(self.last.bounds)
         self.machine.theta[:], self.state[:] = chunk.theta, chunk.state
-        good = max(finished - 1, 0)
-        self._run(chunk, good)
-        self.optimizer.t = chunk.t + good
+        n_good = max(finished - 1, 0)
+        self._execute(chunk, n_good)
+        self.optimizer.t = chunk.t + n_good
         self.machine.finished[0] = 0
         raise FloatingPointError(
             f"{what} in step {step}, with learning rate {self.optimizer.lr!r}. The parameters are those "
@@ -173,26 +181,42 @@ class Loop:
         """Take over the numbers of the parameters and of the optimizer."""
         self.machine.read()
         self.machine.finished[0] = 0
-        rows = np.zeros((len(self.optimizer.state_names), len(self.place)))
-        for row, name in zip(rows, self.optimizer.state_names):
-            row[self.place] = self.optimizer.state[name]
-        self.state = rows.ravel()
+        states = np.zeros((len(self.optimizer.state_names), len(self.index)))
+        for state, name in zip(states, self.optimizer.state_names):
+            state[self.index] = self.optimizer.state[name]
+        self.state = states.ravel()
 
     def _write(self) -> None:
-        """Hand them back, as they are after the last finished step."""
+        """Give the Values and the optimizer their numbers after the last finished step."""
         self.machine.write()
-        rows = self.state.reshape(-1, len(self.place))
+        states = self.state.reshape(-1, len(self.index))
         names = self.optimizer.state_names
-        self.optimizer.state = {name: row[self.place].tolist() for name, row in zip(names, rows)}
+        self.optimizer.state = {name: state[self.index].tolist() for name, state in zip(names, states)}
         self.optimizer.t += int(self.machine.finished[0])  # of a chunk that Ctrl-C has ended
         self.machine.finished[0] = 0
 
 
-def _in_another_order(
-    params: Sequence[Value], parameters: Sequence[Value], place: Integers
-) -> Integers | None:
-    """The places of `params`, if they are the same Values as `parameters`."""
-    places = {id(p): k for p, k in zip(parameters, place.tolist())}
-    if len(params) != len(places) or any(id(p) not in places for p in params):
-        return None
-    return np.array([places[id(p)] for p in params])
+def _fitting_steps(n: int, seconds: float) -> int:
+    """How many steps the next chunk has, after one of n steps that took so long."""
+    return max(min(int(n * CHUNK_SECONDS / seconds), MAX_GROWTH * n), 1)
+
+
+def _indices(optimizer: Optimizer, machine: Machine) -> Integers:
+    """For each parameter of the optimizer its index in `machine.theta`.
+
+    Raises:
+        TypeError: it is no optimizer.
+        ValueError: it has other parameters than the machine.
+    """
+    if not hasattr(optimizer, "rule") or not hasattr(optimizer, "params"):
+        raise TypeError(f"expected an optimizer, such as SGD(parameters, lr=0.1), got {optimizer!r:.60}")
+    params, parameters = optimizer.params, machine.parameters
+    if len(params) == len(parameters) and all(map(operator.is_, params, parameters)):
+        return machine.order
+    index = {id(p): k for p, k in zip(parameters, machine.order.tolist())}
+    if len(params) != len(index) or any(id(p) not in index for p in params):
+        raise ValueError(
+            f"the optimizer adjusts {len(params)} parameters, which are not the {len(parameters)} that the "
+            "program was compiled for: give both the same list"
+        )
+    return np.array([index[id(p)] for p in params], dtype=np.int64)

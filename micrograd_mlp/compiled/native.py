@@ -1,46 +1,52 @@
-"""How functions become machine code here: compiled once, kept on disk, not compiled again in callers.
+"""How functions become machine code: the only file that knows about Numba's and LLVM's inner workings.
 
-Numba optimises a function anew inside of every function that calls it, which for the large loops of this
-package takes minutes. `separately` makes one that is compiled alone and called through its symbol.
+Numba optimises a function anew inside every function that calls it, which takes minutes for the large loops
+of this package. `separately` makes a function that is compiled alone, kept on disk and called through its
+symbol; nothing is compiled before `load` is called. With NUMBA_DISABLE_JIT=1 everything runs as Python, so that
+tests can step through it; each helper below then has a Python version.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import operator
+import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import cfunc, extending, njit, types
+from numba.core import cgutils
+from numpy.typing import NDArray
 
-from micrograd_mlp.engine import table as ops
+from micrograd_mlp.engine import table
 
 Function = Callable[..., Any]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
+IS_NATIVE = not numba.config.DISABLE_JIT
 # error_model="numpy" divides as IEEE does; "contract" lets a * b + c be one fused instruction.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 compiled = njit(**OPTIONS)
 inlined: Callable[[Function], Function] = njit(**OPTIONS, forceinline=True)
-intrinsic: Callable[[Function], Function] = extending.intrinsic
 
 
 def _fingerprint() -> str:
-    names = "elementwise functions interpreter kernels layers native rebuild tape tiles"
-    files = [Path(ops.__file__), *[Path(__file__).with_name(f"{name}.py") for name in names.split()]]
+    files = [Path(table.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
     return hashlib.sha256(b"".join([file.read_bytes() for file in files])).hexdigest()[:16]
 
 
 FINGERPRINT = _fingerprint()
-"""Stands in the names of cached functions: when the table or these files change, they are others.
-Numba itself looks only at the file that a function is in."""
+"""Part of the names of cached functions: when the table or these files change, the names change too.
+Numba's cache itself looks only at the file that a function is in."""
 
 
 def named(function: Function) -> Function:
@@ -49,104 +55,212 @@ def named(function: Function) -> Function:
     return function
 
 
-_BY_ADDRESS = {"a": types.CPointer(types.float64), "n": types.CPointer(types.int64)}
+def cached(function: Function) -> Function:
+    """Compile a function that Python calls; it runs without Python's global lock and is kept on disk."""
+    machine: Function = njit(**OPTIONS, nogil=True, cache=True)(named(function))
+    return machine
 
 
-def separately(kinds: str, **options: Any) -> Callable[[Function], Function]:
-    """A function without a result, compiled alone, for callers that are compiled as well.
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings about inf and nan, which NumPy gives where Python runs instead of machine code."""
+    with contextlib.nullcontext() if IS_NATIVE else np.errstate(all="ignore"):
+        yield
+
+
+# Types of arguments are read from annotations. An array arrives as the address of its numbers; a NamedTuple
+# of arrays and integers is passed by value.
+
+
+def _machine_type(annotation: Any) -> Any:
+    if hasattr(annotation, "_fields"):
+        fields = get_type_hints(annotation)
+        return types.NamedTuple([_machine_type(fields[name]) for name in annotation._fields], annotation)
+    return _MACHINE_TYPES[annotation]
+
+
+_MACHINE_TYPES = {
+    Floats: types.CPointer(types.float64), Integers: types.CPointer(types.int64),
+    int: types.int64, float: types.float64,
+}  # fmt: skip
+
+
+def _machine_types(function: Function) -> list[Any]:
+    hints = get_type_hints(function)
+    return [_machine_type(hints[name]) for name in function.__code__.co_varnames[: len(hints) - 1]]
+
+
+def separately(function: Function, **options: Any) -> Function:
+    """Compile a function without a result alone, for callers that are compiled as well.
 
     Args:
-        kinds: for each argument "a", a flat array of floats, "n", one of integers, "i", an integer, or "f",
-            a function, as `pointer_to` gives it.
+        function: all of its arguments are annotated, and so is the result None.
         options: for Numba, instead of `OPTIONS`.
     """
+    if not IS_NATIVE:
+        return function
+    kinds = _machine_types(function)
+    symbol = f"micrograd_mlp_{named(function).__qualname__}"
+    _to_load.append((symbol, function, types.void(*kinds), options or OPTIONS))
+
+    def callee(builder: Any, kind: Any) -> Any:
+        return cgutils.get_or_insert_function(builder.module, kind, symbol)
+
+    return _calling(kinds, callee)
+
+
+def load() -> None:
+    """Compile the functions of `separately`, or take them from the disk, unless that is done."""
+    with _load_lock:
+        while _to_load:
+            symbol, function, signature, options = _to_load[0]
+            machine = cfunc(signature, cache=True, **options)(function)
+            llvmlite.binding.add_symbol(symbol, machine.address)
+            _keep_alive.append(machine)
+            del _to_load[0]
+
+
+_to_load: list[tuple[str, Function, Any, dict[str, Any]]] = []
+_load_lock = threading.Lock()
+_keep_alive: list[Any] = []
+
+
+def _calling(kinds: list[Any], callee: Callable[..., Any], n_first: int = 0) -> Function:
+    """A compiled function that calls another; `callee` finds it, from the first `n_first` arguments."""
+
+    @intrinsic(in_python=callee)
+    def call(_context: Any, arguments: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            given = zip(arguments, cgutils.unpack_tuple(builder, values[0]))
+            first = [value for _, value in itertools.islice(given, n_first)]
+            passed = [
+                _cast(context, builder, value, kind, wanted) for (kind, value), wanted in zip(given, kinds)
+            ]
+            kind = ir.FunctionType(ir.VoidType(), [context.get_value_type(wanted) for wanted in kinds])
+            builder.call(callee(builder, kind, *first), passed)
+            return context.get_dummy_value()
+
+        return types.void(arguments), generate
+
+    names = [f"x{k}" for k in range(n_first + len(kinds))]
+    passed = [
+        f"pointer({name})"
+        if isinstance(kind, types.CPointer)
+        else f"int64({name})"
+        if kind == types.int64
+        else name
+        for name, kind in zip(names, [types.int64] * n_first + kinds)
+    ]
+    scope: dict[str, Any] = {"call": call, "pointer": pointer, "int64": np.int64}
+    exec(f"def caller({', '.join(names)}): call(({', '.join(passed)},))", scope)
+    return inlined(scope["caller"])
+
+
+def intrinsic(in_python: Function) -> Callable[[Function], Function]:
+    """Decorator: a function that writes LLVM instructions, or the Python function that stands for it."""
 
     def decorate(function: Function) -> Function:
-        if numba.config.DISABLE_JIT:
-            return function
-        own = types.void(*[_BY_ADDRESS.get(kind, types.int64) for kind in kinds])
-        machine = cfunc(own, cache=True, **(options or OPTIONS))(named(function))
-        symbol = f"micrograd_mlp_{function.__qualname__}"
-        llvmlite.binding.add_symbol(symbol, machine.address)
-        _keep_alive.append(machine)
-        callers = types.void(*[types.uintp if kind in _BY_ADDRESS else types.int64 for kind in kinds])
-        names = [f"x{k}" for k in range(len(kinds))]
-        # A caller may itself have an array (whose address is passed) or an address.
-        scope: dict[str, Any] = {"external": types.ExternalFunction(symbol, callers), "address": address}
-        passed = [f"address({name})" if kind in _BY_ADDRESS else name for name, kind in zip(names, kinds)]
-        exec(f"def call({', '.join(names)}): external({', '.join(passed)})", scope)
-        return inlined(scope["call"])
+        machine: Function = extending.intrinsic(function) if IS_NATIVE else in_python
+        return machine
 
     return decorate
 
 
-_keep_alive: list[Any] = []
+def _cast(context: Any, builder: Any, value: Any, kind: Any, wanted: Any) -> Any:
+    """A number as the wanted type; of a NamedTuple, each field."""
+    if not isinstance(wanted, types.BaseTuple):
+        return context.cast(builder, value, kind, wanted)
+    fields = zip(cgutils.unpack_tuple(builder, value), kind, wanted)
+    return context.make_tuple(builder, wanted, [_cast(context, builder, *field) for field in fields])
 
 
-@intrinsic
-def address(_context: Any, array: Any) -> Any:
-    """Where an array's numbers are, or where a pointer points to, as an integer."""
+@intrinsic(in_python=lambda array: array)
+def pointer(_context: Any, array: Any) -> Any:
+    """The address of an array's numbers; an address stays what it is."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = values[0]
         if isinstance(array, types.Array):
-            pointer = context.make_array(array)(context, builder, pointer).data
-        return builder.ptrtoint(pointer, context.get_value_type(types.uintp))
+            return context.make_array(array)(context, builder, values[0]).data
+        return values[0]
 
-    return types.uintp(array), generate
-
-
-# How threads tell each other how far they are. What was written before `publish` is there after `published`.
+    return types.CPointer(array.dtype)(array), generate
 
 
-def _place(context: Any, builder: Any, array: Any, values: Any) -> Any:
-    """Of values[0][values[1]], the first being an array."""
+# Calls of functions that become known when a program is compiled: operations of a user, rules of optimizers.
+
+
+def entry(function: Function, signature: Function, cache: bool = False) -> Any:
+    """Compile a function with the arguments of `signature`.
+
+    Returns:
+        A handle with the attribute `address`, which is for `address_of`; it keeps the machine code alive.
+    """
+    return (
+        cfunc(types.void(*_machine_types(signature)), cache=cache, **OPTIONS)(function)
+        if IS_NATIVE
+        else function
+    )
+
+
+def address_of(handle: Any) -> Any:
+    """What stands for the function of such a handle in machine code."""
+    return handle.address if IS_NATIVE else handle
+
+
+def by_address(signature: Function) -> Function:
+    """call(address, *arguments), for functions with the arguments of this one."""
+    if not IS_NATIVE:
+        return lambda function, *arguments: function(*arguments)
+
+    def callee(builder: Any, kind: Any, address: Any) -> Any:
+        return builder.inttoptr(address, kind.as_pointer())
+
+    return _calling(_machine_types(signature), callee, n_first=1)
+
+
+def first_line(error: Exception) -> str:
+    """What Numba says about a function that it cannot compile, without the long rest."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Failed in")]
+    return lines[0].strip() if lines else type(error).__name__
+
+
+# How threads tell each other how far they are. What a thread wrote before `publish` is visible to another one
+# after `published`.
+
+
+def _element(context: Any, builder: Any, array: Any, values: Any) -> Any:
+    """The address of values[0][values[1]], the first being an array."""
     return builder.gep(context.make_array(array)(context, builder, values[0]).data, [values[1]])
-
-
-@intrinsic
-def _published(_context: Any, array: Any, i: Any) -> Any:
-    """array[i], from whatever thread it comes."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.load_atomic(_place(context, builder, array, values), "acquire", 8)
-
-    return types.int64(array, types.int64), generate
-
-
-@intrinsic
-def _publish(_context: Any, array: Any, i: Any, number: Any) -> Any:
-    """array[i] = number, for all threads."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        builder.store_atomic(values[2], _place(context, builder, array, values), "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, types.int64), generate
-
-
-@intrinsic
-def _ticket(_context: Any, array: Any, i: Any) -> Any:
-    """array[i], which then is one more: no two threads get the same."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        one = ir.Constant(ir.IntType(64), 1)
-        return builder.atomic_rmw("add", _place(context, builder, array, values), one, "acq_rel")
-
-    return types.int64(array, types.int64), generate
-
-
-_sched_yield = types.ExternalFunction("sched_yield", types.int32())
-
-
-def _give_way() -> None:
-    """Let another thread have this core."""
-    _sched_yield()
 
 
 def _published_in_python(array: Any, i: int) -> int:
     time.sleep(0)
     return int(array[i])
+
+
+@intrinsic(_published_in_python)
+def published(_context: Any, array: Any, i: Any) -> Any:
+    """array[i], whichever thread wrote it."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.load_atomic(_element(context, builder, array, values), "acquire", 8)
+
+    return types.int64(array, types.int64), generate
+
+
+def _publish_in_python(array: Any, i: int, number: int) -> None:
+    array[i] = number
+
+
+@intrinsic(_publish_in_python)
+def publish(_context: Any, array: Any, i: Any, number: Any) -> Any:
+    """array[i] = number, for all threads."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.store_atomic(values[2], _element(context, builder, array, values), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64), generate
 
 
 def _ticket_in_python(array: Any, i: int) -> int:
@@ -158,69 +272,22 @@ def _ticket_in_python(array: Any, i: int) -> int:
 _ticket_lock = threading.Lock()
 
 
-def _nothing() -> None:
-    pass
+@intrinsic(_ticket_in_python)
+def ticket(_context: Any, array: Any, i: Any) -> Any:
+    """array[i], which is then increased by 1: no two threads get the same number."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        one = ir.Constant(ir.IntType(64), 1)
+        return builder.atomic_rmw("add", _element(context, builder, array, values), one, "acq_rel")
+
+    return types.int64(array, types.int64), generate
 
 
-if numba.config.DISABLE_JIT:
-    published: Function = _published_in_python
-    publish: Function = operator.setitem
-    ticket: Function = _ticket_in_python
-    give_way: Function = _nothing
-else:
-    published, publish, ticket = _published, _publish, _ticket
-    give_way = inlined(_nothing if sys.platform == "win32" else _give_way)
+_sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
 
-# What is not known beforehand, a user's operations and an optimizer's rule, is called by its address.
-
-
-def pointer_to(machine: Any) -> Any:
-    """What stands for a function made by `cfunc` in a call of compiled code."""
-    return machine if numba.config.DISABLE_JIT else machine.address
-
-
-def _caller(kinds: str) -> Function:
-    """call(pointer, *arguments), for arguments of these kinds."""
-
-    @intrinsic
-    def by_address(_context: Any, pointer: Any, arguments: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            i64 = context.get_value_type(types.int64)
-            numbers = [builder.extract_value(values[1], k) for k in range(len(kinds))]
-            kind = ir.FunctionType(ir.VoidType(), [i64] * len(kinds))
-            builder.call(builder.inttoptr(values[0], kind.as_pointer()), numbers)
-            return context.get_dummy_value()
-
-        return types.void(types.int64, arguments), generate
-
-    names = [f"x{k}" for k in range(len(kinds))]
-    passed = [
-        f"int64(address({name}))" if kind in _BY_ADDRESS else f"int64({name})"
-        for name, kind in zip(names, kinds)
-    ]
-    scope = {"by_address": by_address, "address": address, "int64": np.int64}
-    exec(f"def call(pointer, {', '.join(names)}): by_address(pointer, ({', '.join(passed)},))", scope)
-    if numba.config.DISABLE_JIT:
-        return lambda function, *arguments: function(*arguments)
-    return inlined(scope["call"])
-
-
-# operation(status, backward, lanes, rows): see `operations.Operation`.
-OPERATION_KINDS = "niia"
-OPERATION_SIGNATURE = types.void(
-    types.CPointer(types.int64), types.int64, types.int64, types.CPointer(types.float64)
-)
-call_operation = _caller(OPERATION_KINDS)
-
-# rule(n, theta, gradient, t, state, settings): one step for n parameters, in place.
-RULE_SIGNATURE = types.void(
-    types.int64, *[types.CPointer(types.float64)] * 2, types.int64, *[types.CPointer(types.float64)] * 2
-)
-call_rule = _caller("iaaiaa")
-
-
-def first_line(error: Exception) -> str:
-    """What Numba says about a function that it cannot compile, without the long rest."""
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Failed in")]
-    return lines[0].strip() if lines else type(error).__name__
+@inlined
+def give_way() -> None:
+    """Let another thread have this core, where the operating system offers that."""
+    if IS_NATIVE and sys.platform != "win32":
+        _sched_yield()

@@ -9,12 +9,18 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-import numba
 import numpy as np
-from numba import cfunc
 
-from micrograd_mlp.compiled.native import OPERATION_SIGNATURE, OPTIONS, first_line
-from micrograd_mlp.compiled.rebuild import Function, Rebuilder, takes_list
+from micrograd_mlp.compiled.native import (
+    IS_NATIVE,
+    Floats,
+    Function,
+    Integers,
+    by_address,
+    entry,
+    first_line,
+)
+from micrograd_mlp.compiled.rebuild import Rebuilder, takes_list
 from micrograd_mlp.engine.modes import mode
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.value import Value
@@ -30,6 +36,12 @@ _CALLBACK = ctypes.CFUNCTYPE(
 )
 
 
+def _signature(status: Integers, backward: int, lanes: int, rows: Floats) -> None: ...
+
+
+call_operation = by_address(_signature)
+
+
 class Operation:
     """An operation with so many inputs, as a function that machine code can call.
 
@@ -42,7 +54,7 @@ class Operation:
         op: the record.
         n: the number of inputs.
         in_python: why the operation is called back in Python; None if it is compiled.
-        entry: for `pointer_to`.
+        entry: for `native.address_of`.
         errors: what was raised in Python and not passed on yet.
     """
 
@@ -50,11 +62,8 @@ class Operation:
         self.op, self.n = op, n
         self.in_python: str | None = None
         self.errors: list[BaseException] = []
-        if numba.config.DISABLE_JIT:
-            self.entry: Any = self._in_python
-            return
         try:
-            self.entry = cfunc(OPERATION_SIGNATURE, **OPTIONS)(_loop(op, n))
+            self.entry: Any = entry(_loop(op, n), _signature) if IS_NATIVE else self._in_python
         except Exception as error:  # Numba has no common class for what it cannot compile
             self.in_python = first_line(error)
             self.entry = _Callback(self._in_python)
@@ -70,7 +79,7 @@ class Operation:
         """The operation as a loop over lanes in Python."""
         n = self.n
         size = lanes * (2 * n + 2)
-        if not isinstance(rows, np.ndarray):  # an address, from machine code
+        if not isinstance(rows, np.ndarray):  # an address, which machine code passes
             rows = np.ctypeslib.as_array(rows, (size,))
         table = rows[:size].reshape(2 * n + 2, lanes)
         for lane in range(lanes):

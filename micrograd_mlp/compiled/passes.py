@@ -1,9 +1,9 @@
-"""Find the structure in a recorded graph: what varies, sums of products, and layers (§2.3).
+"""Find the structure in a recorded graph: what varies, sums of products, affine maps, softmaxes (§2.3).
 
-The graph of a neuron says w₁·x₁ + w₂·x₂ + … + b, in whatever way it was written: with `dot`, with
-`sum` over products, or with +. Chains of sums become one node, Σ aₖbₖ + Σ cₖ; and nodes of that kind that
-multiply the same varying operands by weights are a layer, z = Wx + b, although nobody said so. So are
-exp(zₖ - logsumexp(z)) a softmax.
+The graph of a neuron says w₁·x₁ + w₂·x₂ + … + b, in whatever way it was written: with `dot`, with `sum` over
+products, or with +. Chains of sums become one node, Σ aₖbₖ + Σ cₖ. Nodes of that kind that multiply the
+same varying operands by weights are an affine map z = Wx + b, although nobody said so: a layer of a
+network. In the same way exp(zₖ - logsumexp(z)), for all k, are a softmax.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Layer:
-    """zⱼ = Σₖ Wⱼₖ xₖ + bⱼ for all j, as numbers of the graph.
+class Affine:
+    """An affine map, zⱼ = Σₖ Wⱼₖ xₖ + bⱼ for all j, as numbers of the graph.
 
     Attributes:
         outputs: z.
@@ -46,7 +46,7 @@ class Layer:
 
 
 def analyse(graph: Graph) -> Facts:
-    """Who is used, who varies, who is active: one walk backward, one forward."""
+    """Find what is used in a walk backward, and what is varying and active in a walk forward."""
     n = len(graph.operators)
     used, varying, active = [False] * n, [False] * n, [False] * n
     for output in graph.outputs:
@@ -71,61 +71,63 @@ def analyse(graph: Graph) -> Facts:
 def fuse_sums(graph: Graph, facts: Facts) -> None:
     """Turn chains of sums and products into single nodes Σ aₖbₖ + Σ cₖ, in place.
 
-    A node is taken into the sum above it if nothing else uses it and both vary, or neither does: what
-    depends on parameters alone stays apart, to be computed once a batch. The first sum among the
-    operands is taken in and added up first, as it was before, so that rounding stays the same.
+    A node is taken into the sum above it if nothing else uses it and if both vary, or neither does: what
+    depends on parameters alone stays apart and is computed once a batch. The first sum among the
+    operands is taken in and added up first, as in the graph, so that the rounding stays the same.
     """
-    operators, operands, used, varying = graph.operators, graph.operands, facts.used, facts.varying
     uses = _uses(graph, facts)
-    for root in range(len(operators) - 1, -1, -1):
-        if not used[root] or operators[root] not in (ADD, TOTAL, DOT):
-            continue
-        pairs: list[tuple[int, int]] = []  # the last summand first, to be reversed at the end
-        terms: list[int] = []
-        taken: list[int] = []
-        chain: int | None = root
-        while chain is not None:
-            op, mine = operators[chain], operands[chain]
-            chain = None
-            if op is DOT:
-                pairs += _products(mine)
+    for root in range(len(graph.operators) - 1, -1, -1):
+        if facts.used[root] and graph.operators[root] in (ADD, TOTAL, DOT):
+            pairs, terms, taken = _summands(graph, facts, uses, root)
+            is_neuron = facts.varying[root] and any(facts.varying[a] != facts.varying[b] for a, b in pairs)
+            if graph.operators[root] is ADD and len(pairs) + len(terms) < 3 and not is_neuron:
                 continue
-            for operand in reversed(mine):
-                alone = uses[operand] == 1 and varying[operand] == varying[root]
-                kind = operators[operand] if alone else None
-                if kind is MUL:
-                    left, right = operands[operand]
-                    pairs.append((left, right))
-                    taken.append(operand)
-                elif kind is DOT:
-                    pairs += _products(operands[operand])
-                    taken.append(operand)
-                elif kind in (ADD, TOTAL) and chain is None and op is ADD:
-                    chain = operand
-                    taken.append(operand)
-                else:
-                    terms.append(operand)
-        summands = len(pairs) + len(terms)
-        is_neuron = varying[root] and any(varying[a] != varying[b] for a, b in pairs)
-        if operators[root] is ADD and summands < 3 and not is_neuron:
+            for operand in taken:
+                facts.used[operand] = False
+            graph.operators[root] = TOTAL
+            graph.operands[root] = (*[factor for pair in pairs for factor in pair], *terms)
+            graph.n_pairs[root] = len(pairs)
+
+
+def _summands(
+    graph: Graph, facts: Facts, uses: list[int], root: int
+) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """The products and the other terms of a sum, and the nodes that are taken into it for that."""
+    pairs: list[tuple[int, int]] = []  # the last summand first; reversed at the end
+    terms: list[int] = []
+    taken: list[int] = []
+    chain: int | None = root
+    while chain is not None:
+        op, operands = graph.operators[chain], graph.operands[chain]
+        chain = None
+        if op is DOT:
+            pairs += _products(operands)
             continue
-        for operand in taken:
-            used[operand] = False
-        pairs.reverse()
-        terms.reverse()
-        operators[root] = TOTAL
-        operands[root] = (*[factor for pair in pairs for factor in pair], *terms)
-        graph.n_pairs[root] = len(pairs)
+        for operand in reversed(operands):
+            is_alone = uses[operand] == 1 and facts.varying[operand] == facts.varying[root]
+            kind = graph.operators[operand] if is_alone else None
+            if kind is MUL:
+                left, right = graph.operands[operand]
+                pairs.append((left, right))
+            elif kind is DOT:
+                pairs += _products(graph.operands[operand])
+            elif kind in (ADD, TOTAL) and chain is None and op is ADD:
+                chain = operand
+            else:
+                terms.append(operand)
+                continue
+            taken.append(operand)
+    return pairs[::-1], terms[::-1], taken
 
 
 def _products(factors: tuple[int, ...]) -> list[tuple[int, int]]:
-    """The products that a dot sums, the last one first."""
+    """The pairs of factors of a dot product, the last pair first."""
     half = len(factors) // 2
     return list(zip(factors[:half], factors[half:]))[::-1]
 
 
 def _uses(graph: Graph, facts: Facts) -> list[int]:
-    """For each number, how often an operation in use, or the output, takes it."""
+    """For each number, how often operations in use, and the outputs, refer to it."""
     uses = [0] * len(graph.operators)
     for i, mine in enumerate(graph.operands):
         if facts.used[i]:
@@ -137,10 +139,10 @@ def _uses(graph: Graph, facts: Facts) -> list[int]:
 
 
 def find_softmaxes(graph: Graph, facts: Facts) -> list[list[int]]:
-    """Turn exp(zₖ - logsumexp(z)), for all k, into one softmax, in place: where nothing else is used of it.
+    """Turn exp(zₖ - logsumexp(z)), for all k, into one softmax, in place, if nothing else uses its parts.
 
     Returns:
-        For each softmax its results. The operands of the first are z, the others have none of their own.
+        For each softmax its results. The operands of the first one are z; the others have no operands.
     """
     operators, operands, used = graph.operators, graph.operands, facts.used
     if LOGSUMEXP not in operators:
@@ -167,28 +169,27 @@ def find_softmaxes(graph: Graph, facts: Facts) -> list[list[int]]:
     return softmaxes
 
 
-def find_layers(graph: Graph, facts: Facts) -> list[Layer]:
-    """Group the sums of weight times operand by their operands: each group is one layer."""
-    groups: dict[tuple[tuple[int, ...], bool, bool], Layer] = {}
+def find_affine_maps(graph: Graph, facts: Facts) -> list[Affine]:
+    """Group the sums of weight times input by their inputs: each group is one affine map."""
+    groups: dict[tuple[tuple[int, ...], bool, bool], Affine] = {}
     for i, n_pairs in graph.n_pairs.items():
-        mine = graph.operands[i]
-        terms = mine[2 * n_pairs :]
+        operands = graph.operands[i]
+        terms = operands[2 * n_pairs :]
         if not facts.used[i] or not facts.varying[i] or n_pairs == 0 or len(terms) > 1:
             continue
         if terms and facts.varying[terms[0]]:
             continue
-        left, right = mine[0 : 2 * n_pairs : 2], mine[1 : 2 * n_pairs : 2]
         weights, inputs = [], []
-        for a, b in zip(left, right):
-            weight, x = (b, a) if facts.varying[a] else (a, b)
+        for left, right in zip(operands[0 : 2 * n_pairs : 2], operands[1 : 2 * n_pairs : 2]):
+            weight, x = (right, left) if facts.varying[left] else (left, right)
             if facts.varying[weight] or not facts.varying[x]:
                 break
             weights.append(weight)
             inputs.append(x)
         else:
             key = (tuple(inputs), bool(terms), facts.active[i])
-            layer = groups.setdefault(key, Layer([], key[0], [], []))
-            layer.outputs.append(i)
-            layer.weights.append(tuple(weights))
-            layer.biases.extend(terms)
+            affine = groups.setdefault(key, Affine([], key[0], [], []))
+            affine.outputs.append(i)
+            affine.weights.append(tuple(weights))
+            affine.biases.extend(terms)
     return list(groups.values())

@@ -18,19 +18,18 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from micrograd_mlp._require import random_generator, require_count
+from micrograd_mlp.compiled.check import check
 from micrograd_mlp.compiled.loop import Loop
 from micrograd_mlp.compiled.machine import Machine
+from micrograd_mlp.compiled.native import Floats
 from micrograd_mlp.engine.value import Value
 
 if TYPE_CHECKING:
     import random
 
     from micrograd_mlp.optim import Optimizer
-
-Floats = NDArray[np.float64]
 
 NOTHING = np.zeros((1, 0))  # one example without inputs: f() of the parameters alone
 
@@ -145,7 +144,7 @@ class Program:
             machine, x, y = self._prepare(X, None)
             machine.read()
             outputs = machine.predict(x, y)
-            return outputs if machine.several else outputs[:, 0]
+            return outputs if machine.is_list else outputs[:, 0]
 
     def train(
         self,
@@ -190,8 +189,8 @@ class Program:
             machine, x, y = self._prepare(X, Y)
             self._require_loss(machine)
             rng = None if batch_size is None else random_generator(seed)
-            loop = Loop(machine, optimizer, self.parameters, x, y, batch_size or len(x), rng)
-            in_epoch = 1 if epochs is None else loop.steps_in_epoch
+            loop = Loop(machine, optimizer, x, y, batch_size or len(x), rng)
+            in_epoch = 1 if epochs is None else loop.order.steps_in_epoch
             return loop.go(count * in_epoch, in_epoch, callback)
 
     def __str__(self) -> str:
@@ -228,18 +227,18 @@ class Program:
                 given = ["nothing", "X alone", "X and Y"][len(arrays)]
                 raise TypeError(f"{self!r} can't be called with {given}: f takes {inspect.signature(self.f)}")
 
-            def rows_of(row: int) -> list[Any]:
+            def example(row: int) -> list[Any]:
                 return [array[row].tolist() for array in arrays]
 
-            machine = Machine(self.f, self.parameters, rows_of(0))
-            machine.check(*_matrices(arrays), rows_of)
+            machine = Machine(self.f, self.parameters, example(0))
+            check(machine, self.f, *_matrices(arrays), example)
             self._machines[shapes] = machine
         return self._machines[shapes]
 
     def _require_loss(self, machine: Machine) -> None:
-        if machine.several:
+        if machine.is_list:
             raise TypeError(
-                f"f returned a list of {len(machine.layout.outputs)} Values, but a loss is one: "
+                f"f returned a list of {len(machine.plan.outputs)} Values, but a loss is one: "
                 "use predict(), or let f return one Value"
             )
 

@@ -16,18 +16,15 @@ import math
 import operator
 import sys
 import types
-from collections.abc import Callable
 from typing import Any
 
 import numba
 from numba.extending import overload
 
 from micrograd_mlp.compiled.functions import NATIVE, exp, log1p
-from micrograd_mlp.compiled.native import inlined
+from micrograd_mlp.compiled.native import Function, inlined
 from micrograd_mlp.engine import table
 from micrograd_mlp.engine.op import Op
-
-Function = Callable[..., Any]
 
 KNOWN_TO_NUMBA = ("numpy", "numba")  # packages whose functions Numba compiles by itself
 

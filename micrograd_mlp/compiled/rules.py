@@ -6,16 +6,20 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numba
-from numba import cfunc
 from numba.core.errors import NumbaError
 
-from micrograd_mlp.compiled.native import OPTIONS, RULE_SIGNATURE, first_line, inlined, named
+from micrograd_mlp.compiled.native import Floats, by_address, entry, first_line, inlined, named
+
+
+def _signature(n: int, theta: Floats, gradient: Floats, t: int, state: Floats, settings: Floats) -> None: ...
+
+
+call_rule = by_address(_signature)
 
 
 @functools.cache
 def compiled_rule(rule: Callable[..., Any], n_states: int, n_settings: int) -> Any:
-    """A loop over θ, in place, that takes one step of `rule`.
+    """A function that takes one step of `rule` for n parameters, in place, for `native.address_of`.
 
     Raises:
         TypeError: Numba cannot compile the rule.
@@ -31,14 +35,12 @@ def compiled_rule(rule: Callable[..., Any], n_states: int, n_settings: int) -> A
     text += f"        {results}, = rule({', '.join(['theta[i]', 'g[i]', 'steps', *states, *settings])})\n"
     scope: dict[str, Any] = {"rule": inlined(rule), "__name__": __name__}
     # Under the file of the rules, so that Numba caches it until they change. Others may depend on anything.
-    ours = getattr(rule, "__module__", None) == "micrograd_mlp.optim"
-    exec(compile(text, rule.__code__.co_filename if ours else "<rule>", "exec"), scope)
-    if numba.config.DISABLE_JIT:
-        return scope["step"]
+    is_ours = getattr(rule, "__module__", None) == "micrograd_mlp.optim"
+    exec(compile(text, rule.__code__.co_filename if is_ours else "<rule>", "exec"), scope)
     step = named(scope["step"])
     step.__qualname__ += f"_{rule.__qualname__}"
     try:
-        return cfunc(RULE_SIGNATURE, **OPTIONS, cache=ours)(step)
+        return entry(step, _signature, cache=is_ours)
     except NumbaError as error:
         raise TypeError(
             f"the rule of this optimizer can't be compiled; write it with arithmetic and math's functions, "

@@ -1,9 +1,9 @@
 """Record the graph of one example as a list of numbered operations.
 
-`f` is called once with placeholder Values; the graph that it records is copied into a `Graph`, in
-topological order, so an operand's number is below its node's. Three things happen on the way:
+`f` is called once with placeholder Values. The graph that it records is copied into a `Graph`, in
+topological order, so that the number of an operand is below that of its node. Three things happen on the way:
 operations on constants alone are folded into one constant, the same operation on the same operands
-is recorded once, and what does nothing (x + 0, x · 1) is left out.
+is recorded once, and operations that do nothing (x + 0, x · 1) are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from micrograd_mlp._require import is_sequence
 from micrograd_mlp.engine import table as ops
-from micrograd_mlp.engine.modes import mode as _mode
+from micrograd_mlp.engine.modes import mode
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.value import Constant, Value
 
@@ -32,13 +32,13 @@ class Graph:
     Attributes:
         operators: for each number its Op, or None for a leaf.
         operands: for each number the numbers that it is computed from.
-        n_inputs: how many leaves differ from example to example.
+        n_inputs: how many inputs an example has.
         parameters: the Values that gradients are wanted for.
-        captured: other leaves by number: Values that `f` uses but was not told to differentiate.
-        constants: plain numbers by number.
-        outputs: what `f` returned.
+        captured: other leaves, by number: Values that `f` uses and that are no parameters.
+        constants: plain numbers in the graph, by number.
+        outputs: the numbers of what `f` returned.
         n_recorded: how many operations `f` recorded, before anything was shared or folded.
-        n_pairs: for a node that `passes` made a sum of products, how many products.
+        n_pairs: for each node that `passes` made a sum of products, how many products it has.
     """
 
     n_inputs: int
@@ -53,7 +53,7 @@ class Graph:
 
 
 def placeholders(row: Any, label: str) -> Value | list[Value]:
-    """Values with one example's numbers: a list for a row, one Value for a number."""
+    """Values with the numbers of one example: a list for a row of numbers, one Value for a single number."""
     if is_sequence(row):
         return [Value(number, f"{label}[{k}]") for k, number in enumerate(row, start=1)]
     return Value(row, label)
@@ -82,32 +82,38 @@ def trace(
     """
     inputs = [v for argument in arguments for v in (argument if isinstance(argument, list) else [argument])]
     leaves = [*inputs, *parameters]
-    with _mode(tracing=True, recording=True, anomalies=None):
+    with mode(tracing=True, recording=True, anomalies=None):
         result = call(f, arguments)
-        outputs = result if isinstance(result, list) else [result]
-        order = (
-            outputs[0].topological_order()
-            if len(outputs) == 1
-            else Value._record(TOTAL, outputs).topological_order()[:-1]
-        )
+    outputs = result if isinstance(result, list) else [result]
     graph = Graph(len(inputs), list(parameters), [None] * len(leaves), [()] * len(leaves))
     number = dict(zip(leaves, range(len(leaves))))
-    _copy(order, number, graph)
+    _copy(_topological_order(outputs), number, graph)
     graph.outputs = [number[output] for output in outputs]
     return graph, isinstance(result, list)
 
 
+def _topological_order(outputs: list[Value]) -> list[Value]:
+    if len(outputs) == 1:
+        return outputs[0].topological_order()
+    with mode(recording=True, anomalies=None):
+        return Value._record(TOTAL, outputs).topological_order()[:-1]
+
+
 def _copy(order: list[Value], number: dict[Value, int], graph: Graph) -> None:
+    """Enter the nodes in the graph, and their numbers in `number`."""
     operators, operands, constants = graph.operators, graph.operands, graph.constants
     seen: dict[Any, int] = {}  # an operation with its operands, or a constant -> its number
+
+    def enter(op: Op | None, its_operands: tuple[int, ...]) -> int:
+        operators.append(op)
+        operands.append(its_operands)
+        return len(operators) - 1
 
     def constant(data: float) -> int:
         key = (data, str(data))  # 0.0 and -0.0 are equal but differ
         if key not in seen:
-            seen[key] = len(operators)
-            constants[len(operators)] = data
-            operators.append(None)
-            operands.append(())
+            seen[key] = enter(None, ())
+            constants[seen[key]] = data
         return seen[key]
 
     for node in order:
@@ -118,31 +124,27 @@ def _copy(order: list[Value], number: dict[Value, int], graph: Graph) -> None:
             if isinstance(node, Constant):
                 number[node] = constant(node._data)
             else:
-                number[node] = len(operators)
-                graph.captured[len(operators)] = node
-                operators.append(None)
-                operands.append(())
+                number[node] = enter(None, ())
+                graph.captured[number[node]] = node
             continue
         graph.n_recorded += 1
-        key = (op, tuple([number[parent] for parent in node.parents]))
+        its_operands = tuple([number[parent] for parent in node.parents])
+        key = (op, its_operands)
         known = seen.get(key)
         if known is not None:
             number[node] = known
             continue
-        mine = key[1]
-        if not constants.keys().isdisjoint(mine):
-            if all(operand in constants for operand in mine):
+        if not constants.keys().isdisjoint(its_operands):
+            if all(operand in constants for operand in its_operands):
                 number[node] = constant(node._data)
                 continue
-            same = _same_as_operand(op, mine, constants)
+            same = _same_as_operand(op, its_operands, constants)
             if same is not None:
                 number[node] = same
                 continue
-            if op is POW and constants.get(mine[1]) == 2.0:
-                op, mine = MUL, (mine[0], mine[0])
-        number[node] = seen[key] = len(operators)
-        operators.append(op)
-        operands.append(mine)
+            if op is POW and constants.get(its_operands[1]) == 2.0:
+                op, its_operands = MUL, (its_operands[0], its_operands[0])
+        number[node] = seen[key] = enter(op, its_operands)
 
 
 def _same_as_operand(op: Op, operands: tuple[int, ...], constants: dict[int, float]) -> int | None:

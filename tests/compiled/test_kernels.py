@@ -1,17 +1,17 @@
-"""How the rows of a step are cut into parts for several threads."""
+"""How the examples of a step are cut into shards for several threads."""
 
 import pytest
 
 pytest.importorskip("numba")
 import itertools
 
-from micrograd_mlp.compiled.kernels import FREE_PARTS, _first_block, _n_parts
+from micrograd_mlp.compiled.kernels import MAX_FREE_SHARDS, first_block, n_shards
 
 MANY = (0, 1, 2, 3, 5, 8, 16, 64, 1000)
 
 
-def lengths_of_parts(n_blocks, size):
-    starts = [_first_block(part, n_blocks, size) for part in range(_n_parts(n_blocks, size) + 1)]
+def lengths_of_shards(n_blocks, size):
+    starts = [first_block(shard, n_blocks, size) for shard in range(n_shards(n_blocks, size) + 1)]
     assert starts[0] == 0
     assert starts[-1] == n_blocks
     return [stop - start for start, stop in itertools.pairwise(starts)]
@@ -19,19 +19,19 @@ def lengths_of_parts(n_blocks, size):
 
 @pytest.mark.parametrize("n_blocks", MANY)
 def test_one_thread_takes_all(n_blocks):
-    assert lengths_of_parts(n_blocks, 1) == [n_blocks]
+    assert lengths_of_shards(n_blocks, 1) == [n_blocks]
 
 
 @pytest.mark.parametrize("size", [2, 3, 8])
 @pytest.mark.parametrize("n_blocks", MANY)
 def test_each_thread_has_one_and_some_are_free(n_blocks, size):
-    lengths = lengths_of_parts(n_blocks, size)
+    lengths = lengths_of_shards(n_blocks, size)
     own, free = lengths[:size], lengths[size:]
     assert own == [own[0]] * size
     assert all(1 <= length <= max(own[0], 1) for length in free)
-    assert len(free) <= size * FREE_PARTS
+    assert len(free) <= size * MAX_FREE_SHARDS
 
 
 @pytest.mark.parametrize("size", [2, 3, 8])
 def test_of_many_a_quarter_is_free(size):
-    assert sum(lengths_of_parts(1000, size)[size:]) == pytest.approx(250, abs=size)
+    assert sum(lengths_of_shards(1000, size)[size:]) == pytest.approx(250, abs=size)

@@ -211,16 +211,16 @@ class TestTraining:
         """The signal arrives when machine code returns, before Python has counted its steps."""
         from micrograd_mlp.compiled import machine
 
-        compiled_run = machine.run
+        execute = machine.execute
 
         def interrupted(*arguments):
-            compiled_run(*arguments)
+            execute(*arguments)
             if optimizer.t >= 3:
                 raise KeyboardInterrupt
 
         optimizer = Adam(model.parameters(), 0.1)
         program(X, Y)
-        monkeypatch.setattr(machine, "run", interrupted)
+        monkeypatch.setattr(machine, "execute", interrupted)
         monkeypatch.setattr(machine, "OPERANDS_A_SECOND", 1)  # then training begins with one step
         with pytest.raises(KeyboardInterrupt):
             program.train(optimizer, X, Y, steps=100)

@@ -373,23 +373,22 @@ class TestSeveralCores:
         assert self.train(monkeypatch, 3) == self.train(monkeypatch, 3)
 
     @pytest.mark.parametrize("n_cores", [1, 2, 3])
-    def test_each_part_of_a_step_is_done_once(self, monkeypatch, n_cores):
-        """Each core asks for a free part until there is none: one question for each, and one in vain."""
+    def test_each_shard_of_a_step_is_computed_once(self, monkeypatch, n_cores):
+        """Each core asks for a free shard until there is none: one question for each, and one in vain."""
         from micrograd_mlp.compiled import machine
-        from micrograd_mlp.compiled.kernels import _n_parts
+        from micrograd_mlp.compiled.kernels import n_shards
 
-        run, questions = machine.run, []
+        execute, questions = machine.execute, []
 
-        def watched(*arguments):
-            run(*arguments)
-            team = arguments[-1]
-            if team.number == 0 and arguments[9] == machine.TRAIN:
+        def watched(code, memory, team, examples, steps):
+            execute(code, memory, team, examples, steps)
+            if team.number == 0 and steps.mode == machine.TRAIN:
                 questions.append(int(team.progress[team.size]) - team.size)
 
-        monkeypatch.setattr(machine, "run", watched)
+        monkeypatch.setattr(machine, "execute", watched)
         self.train(monkeypatch, n_cores)
         in_last_step = 1  # block of examples, of 10 rows
-        assert set(questions) == {_n_parts(in_last_step, n_cores)}
+        assert set(questions) == {n_shards(in_last_step, n_cores)}
 
     def test_an_overflow_stops_all(self, monkeypatch):
         with pytest.raises(FloatingPointError, match="learning rate"):
@@ -406,13 +405,13 @@ class TestSeveralCores:
     def test_an_error_on_another_core_is_raised_here(self, monkeypatch):
         from micrograd_mlp.compiled import machine
 
-        run = machine.run
+        execute = machine.execute
 
-        def fails_on_the_second(*arguments):
-            if arguments[-1].number == 1:
+        def fails_on_the_second(code, memory, team, *arguments):
+            if team.number == 1:
                 raise MemoryError("none left")
-            run(*arguments)
+            execute(code, memory, team, *arguments)
 
-        monkeypatch.setattr(machine, "run", fails_on_the_second)
+        monkeypatch.setattr(machine, "execute", fails_on_the_second)
         with pytest.raises(MemoryError, match="none left"):
             self.train(monkeypatch, 2)

@@ -1,4 +1,4 @@
-"""The products of a layer are matrix products, for every size, and touch nothing else."""
+"""Products are matrix products, for every size, and touch nothing else."""
 
 import itertools
 
@@ -6,7 +6,32 @@ import pytest
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("numba")
-from micrograd_mlp.compiled.layers import DEPTH, accumulate_product, accumulate_sums, transpose  # noqa: E402  (needs the extra)
+from micrograd_mlp.compiled import native, products  # noqa: E402  (needs the extra)
+from micrograd_mlp.compiled.products import DEPTH  # noqa: E402
+from micrograd_mlp.compiled.tiles import Matrix  # noqa: E402
+
+native.load()
+
+
+# From Python the kernels are called with arrays, whose addresses they take.
+
+
+@native.compiled
+def accumulate_product(a, steps, b, c, m, n, width):
+    A = Matrix(native.pointer(a), 1, steps[0], steps[1])
+    B, C = Matrix(native.pointer(b), 2, width, 1), Matrix(native.pointer(c), 2, width, 1)
+    products.accumulate_product(A, B, C, m, n, width)
+
+
+@native.compiled
+def transpose(a, b, m, n):
+    products.transpose(Matrix(native.pointer(a), 2, n, 1), Matrix(native.pointer(b), 2, m, 1), m, n)
+
+
+@native.compiled
+def accumulate_sums(g, sums, m, lanes):
+    products.accumulate_sums(Matrix(native.pointer(g), 0, lanes, 1), sums, 2, m, lanes)
+
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 33)
 SHAPES = [
@@ -34,7 +59,7 @@ def test_a_product_is_added(transposed):
         steps = (1, m) if transposed else (n, 1)
         a = np.concatenate([[5.0], (A.T if transposed else A).ravel()])
         b, c = between_guards(B), between_guards(C)
-        accumulate_product(a, 1, *steps, m, n, b, 2, c, 2, width)
+        accumulate_product(a, steps, b, c, m, n, width)
         assert np.array_equal(c, between_guards(C + A @ B)), (m, n, width)
 
 
@@ -42,7 +67,7 @@ def test_a_transpose_is_written():
     for m, n in itertools.product(SIZES, SIZES):
         A = whole_numbers(m, m, n)
         a, b = between_guards(A), between_guards(np.zeros((n, m)))
-        transpose(a, 2, n, m, n, b, 2, m)
+        transpose(a, b, m, n)
         assert np.array_equal(b, between_guards(A.T)), (m, n)
 
 
@@ -50,5 +75,5 @@ def test_rows_are_summed():
     for m, lanes in itertools.product((1, 2, 5), SIZES):
         g, db = whole_numbers(lanes, m, lanes), whole_numbers(0, m)
         into = between_guards(db)
-        accumulate_sums(g.ravel(), 0, m, into, 2, lanes)
+        accumulate_sums(g.ravel(), into, m, lanes)
         assert np.array_equal(into, between_guards(db + g.sum(axis=1))), (m, lanes)

@@ -1,0 +1,481 @@
+"""Lay a graph out for the machine: an offset for every number, and runs of equal operations.
+
+There are two tapes. The *uniform* one holds what is the same for every example: parameters, constants
+and what is computed from them alone. It is computed once a batch. The *varying* one holds what differs
+from example to example. It is computed once a block, with a lane for each example of the block: the lanes
+of the number at offset p begin at p · lanes in the buffer. A uniform number that the varying tape needs
+outside of an affine map is broadcast to all lanes.
+
+On both tapes the numbers that no parameter influences come first. They need no adjoints: the buffer of
+adjoints begins with one that nobody reads, to which all of theirs are added, and goes on with the others.
+Operations are sorted by depth and kind; neighbours of one kind form a *run*, which the interpreter
+decodes once. The weights of an affine map get consecutive offsets, so that they are a matrix where they lie.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from micrograd_mlp.compiled.native import Floats, Integers
+from micrograd_mlp.compiled.passes import Affine, Facts, analyse, find_affine_maps, find_softmaxes, fuse_sums
+from micrograd_mlp.compiled.trace import Graph
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.table import TABLE
+from micrograd_mlp.engine.value import Value
+
+# What a run computes. Sums of products, logsumexp, softmax and affine maps have kernels of their own. The
+# operations of the table with one or two inputs are numbered after them. All other operations, a user's
+# among them, are numbered from FIRST_ON_DEMAND on and are compiled when a program needs them.
+COPY, SUM, LOGSUMEXP, SOFTMAX, AFFINE = range(5)
+ELEMENTWISE = [op for op in TABLE.values() if op.arity in (1, 2)]
+CODES: dict[Op, int] = {op: code for code, op in enumerate(ELEMENTWISE, start=AFFINE + 1)}
+CODES |= {TABLE["total"]: SUM, TABLE["logsumexp"]: LOGSUMEXP}
+FIRST_ON_DEMAND = 1000
+
+
+class Run(NamedTuple):
+    """Consecutive results of one kind of operation.
+
+    Attributes:
+        code: what to compute.
+        first, first_adjoint: the offset of the first result, and that of its adjoint.
+        n_results: how many results there are.
+        start: where the operands begin in `Tape.operands`.
+        arity: the number of operands of each result.
+        n_pairs: how many pairs of factors are among these operands; terms follow them.
+        are_adjacent: 1 if the operands have consecutive offsets. For operations of one or two inputs this
+            holds for all first inputs, and for all second inputs.
+        are_active: 1 if a parameter influences an input of the affine map.
+        weights, weight_adjoints: where W begins on the uniform tape, and its adjoints.
+        biases, bias_adjoints: the same for b; -1 if there is none.
+    """
+
+    code: int
+    first: int
+    first_adjoint: int
+    n_results: int
+    start: int
+    arity: int
+    n_pairs: int
+    are_adjacent: int
+    are_active: int
+    weights: int
+    weight_adjoints: int
+    biases: int
+    bias_adjoints: int
+
+
+RUN = Run(*range(len(Run._fields)))
+"""The column of each field in `Tape.runs`."""
+
+
+class Tape(NamedTuple):
+    """One of the two tapes, as arrays for the machine.
+
+    Attributes:
+        runs: the fields of each run, one after the other, in the order of computing.
+        n_runs: how many runs there are.
+        first_active: the first run that has adjoints.
+        operands, operand_adjoints: the offsets of all operands, and those of their adjoints.
+        size: how many numbers the tape has.
+        n_adjoints: how many adjoints, the one that nobody reads included.
+    """
+
+    runs: Integers
+    n_runs: int
+    first_active: int
+    operands: Integers
+    operand_adjoints: Integers
+    size: int
+    n_adjoints: int
+
+
+@dataclass
+class Plan:
+    """A graph, laid out.
+
+    Attributes:
+        uniform, varying: the two tapes.
+        leaves: the constants, which stand at the front of the uniform tape.
+        captured: for each captured Value its offset on the uniform tape.
+        parameters: for each parameter, in the user's order, its offset on the uniform tape.
+        first_parameter: where the parameters begin; their adjoints begin at 1.
+        broadcast_to, broadcast_from: offsets on the varying tape, and on the uniform one.
+        broadcast_to_adjoint, broadcast_from_adjoint: the same for the adjoints.
+        outputs: offsets of the outputs; on the uniform tape if there are no inputs.
+        output_adjoint: the offset of the first output's adjoint.
+        on_demand: operations without machine code of their own, with their numbers of inputs, in the
+            order of their codes.
+        descriptions: lines for people, about affine maps and softmaxes.
+        n_uniform, n_varying: how many operations are left on each tape.
+        work: how many operands an example has, as a measure of time.
+        scratch: how many numbers of scratch space each lane needs.
+    """
+
+    uniform: Tape
+    varying: Tape
+    leaves: Floats
+    captured: dict[int, Value]
+    parameters: Integers
+    first_parameter: int
+    broadcast_to: Integers
+    broadcast_from: Integers
+    broadcast_to_adjoint: Integers
+    broadcast_from_adjoint: Integers
+    outputs: Integers
+    output_adjoint: int
+    on_demand: list[tuple[Op, int]]
+    descriptions: list[tuple[str, str]]
+    n_uniform: int
+    n_varying: int
+    work: int
+    scratch: int
+
+
+def plan(graph: Graph) -> Plan:
+    """Apply all passes to a recorded graph, and lay it out."""
+    facts = analyse(graph)
+    fuse_sums(graph, facts)
+    softmaxes = find_softmaxes(graph, facts)
+    maps = find_affine_maps(graph, facts)
+    kinds = _classify(graph, facts, softmaxes, maps)
+    keys = _sort_keys(graph, facts, kinds, softmaxes, maps)
+    uniform_order = kinds.sorted(~kinds.varying, keys)
+    varying_order = kinds.sorted(kinds.varying, keys)
+    maps, sequence = _in_order(maps, varying_order, len(graph.operators))
+
+    uniform = _uniform_offsets(graph, kinds, uniform_order)
+    matrices = _weight_offsets(graph, maps, sequence, uniform)
+    uniform_tape = _tape(graph, kinds, maps, uniform, uniform_order, matrices)
+    broadcast = _to_broadcast(graph, kinds, varying_order)
+    varying = _varying_offsets(graph, kinds, broadcast, varying_order)
+    varying_tape = _tape(graph, kinds, maps, varying, varying_order, matrices)
+
+    result = varying if graph.n_inputs else uniform
+    outputs = result.of[graph.outputs]
+    on_demand = kinds.arity[kinds.code >= FIRST_ON_DEMAND].max(initial=0)
+    map_inputs = max([len(a.inputs) for a in maps], default=0)
+    return Plan(
+        uniform=uniform_tape,
+        varying=varying_tape,
+        leaves=np.array([graph.constants[i] for i in graph.constants if facts.used[i]], dtype=np.float64),
+        captured={int(uniform.of[i]): value for i, value in graph.captured.items() if facts.used[i]},
+        parameters=uniform.of[graph.n_inputs : graph.n_inputs + len(graph.parameters)].copy(),
+        first_parameter=uniform.n_inactive,
+        broadcast_to=varying.of[broadcast],
+        broadcast_from=uniform.of[broadcast],
+        broadcast_to_adjoint=varying.adjoint(varying.of[broadcast]),
+        broadcast_from_adjoint=uniform.adjoint(uniform.of[broadcast]),
+        outputs=outputs,
+        output_adjoint=int(result.adjoint(outputs[0])),
+        on_demand=kinds.on_demand,
+        descriptions=_descriptions(maps, sequence, softmaxes),
+        n_uniform=len(uniform_order),
+        n_varying=len(varying_order),
+        work=len(varying_tape.operands) + sum([len(a.inputs) * len(a.outputs) for a in maps]),
+        scratch=max(2 * int(on_demand) + 2, map_inputs, graph.n_inputs, 3),
+    )
+
+
+# The kind of each operation, and the order of operations on a tape.
+
+
+@dataclass
+class _Kinds:
+    """What is known about each number of the graph, as arrays; -1 where there is nothing to know.
+
+    Attributes:
+        used, varying, active: see `passes.Facts`.
+        code: what computes it.
+        arity: the number of operands.
+        n_pairs: how many pairs of factors are among them.
+        map_of: the affine map whose result it is.
+        level: the depth among the operations of its tape.
+        on_demand: operations without machine code of their own, with their numbers of inputs.
+    """
+
+    used: NDArray[np.bool_]
+    varying: NDArray[np.bool_]
+    active: NDArray[np.bool_]
+    code: Integers
+    arity: Integers
+    n_pairs: Integers
+    map_of: Integers
+    level: Integers
+    on_demand: list[tuple[Op, int]]
+
+    def sorted(self, member: NDArray[np.bool_], keys: tuple[NDArray[Any], ...]) -> Integers:
+        """The operations in use that are members, by these keys; the last key is the most important one."""
+        numbers = np.flatnonzero(self.used & member & (self.code >= 0))
+        return numbers[np.lexsort([key[numbers] for key in keys])]
+
+
+def _classify(graph: Graph, facts: Facts, softmaxes: list[list[int]], maps: list[Affine]) -> _Kinds:
+    n = len(graph.operators)
+    code, map_of = np.full((2, n), -1)
+    arity, n_pairs = np.zeros((2, n), dtype=np.int64)
+    on_demand: dict[tuple[Op, int], int] = {}
+    for i, op in enumerate(graph.operators):
+        if op is None or not facts.used[i]:
+            continue
+        arity[i] = len(graph.operands[i])
+        if op in CODES:
+            code[i] = CODES[op]
+        else:
+            code[i] = on_demand.setdefault((op, int(arity[i])), FIRST_ON_DEMAND + len(on_demand))
+    for i, number in graph.n_pairs.items():
+        n_pairs[i] = number
+    for k, affine in enumerate(maps):
+        map_of[affine.outputs], code[affine.outputs] = k, AFFINE
+    for softmax in softmaxes:
+        code[softmax], arity[softmax] = SOFTMAX, len(softmax)
+    used, varying, active = (np.array(fact, dtype=bool) for fact in (facts.used, facts.varying, facts.active))
+    level = _levels(graph, facts, softmaxes)
+    return _Kinds(used, varying, active, code, arity, n_pairs, map_of, level, list(on_demand))
+
+
+def _levels(graph: Graph, facts: Facts, softmaxes: list[list[int]]) -> Integers:
+    """One more than the highest level of the operands on the same tape; a softmax has one level."""
+    used, varying = facts.used, facts.varying
+    level = [0] * len(graph.operators)
+    first_of = {i: first for first, *others in softmaxes for i in others}
+    for i, operands in enumerate(graph.operands):
+        if i in first_of:
+            level[i] = level[first_of[i]]
+        elif used[i] and operands:
+            own = varying[i]
+            level[i] = 1 + max([level[operand] for operand in operands if varying[operand] == own], default=0)
+    return np.array(level)
+
+
+def _sort_keys(
+    graph: Graph, facts: Facts, kinds: _Kinds, softmaxes: list[list[int]], maps: list[Affine]
+) -> tuple[NDArray[Any], ...]:
+    """By activity, level and kind; inside a run in the order in which the results are used.
+
+    An affine map wants its inputs side by side, so they are computed side by side, and so is what they are
+    computed from.
+    """
+    n = len(graph.operators)
+    consumer, position = [0] * n, [0] * n
+    inputs_of = {affine.outputs[0]: affine.inputs for affine in maps}
+    map_of = kinds.map_of.tolist()
+    for i in range(n - 1, -1, -1):
+        if not facts.used[i] or graph.operators[i] is None:
+            continue
+        in_map = map_of[i] >= 0
+        operands = inputs_of.get(i, ()) if in_map else graph.operands[i]
+        for k, operand in enumerate(operands):
+            if consumer[operand]:
+                continue
+            if in_map or len(operands) > 2:
+                consumer[operand], position[operand] = i, k
+            else:  # stay beside what is used together with the result
+                consumer[operand], position[operand] = consumer[i] or i, position[i]
+    for softmax in softmaxes:  # its results stay together
+        for k, i in enumerate(softmax):
+            consumer[i], position[i] = softmax[0], k
+    by_use = np.array(position), np.array(consumer)
+    return *by_use, kinds.map_of, kinds.n_pairs, kinds.arity, kinds.code, kinds.level, kinds.active
+
+
+def _in_order(maps: list[Affine], order: Integers, n: int) -> tuple[list[Affine], list[int]]:
+    """The affine maps with their results in the order of the tape, and the sequence of the maps there."""
+    rank = np.empty(n, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    result = []
+    for affine in maps:
+        by_rank = np.argsort(rank[affine.outputs]).tolist()
+        outputs, weights, biases = [
+            [numbers[j] for j in by_rank] if numbers else []
+            for numbers in (affine.outputs, affine.weights, affine.biases)
+        ]
+        result.append(Affine(outputs, affine.inputs, weights, biases))
+    return result, sorted(range(len(result)), key=lambda k: rank[result[k].outputs[0]])
+
+
+# Offsets
+
+
+@dataclass
+class _Offsets:
+    """Where numbers are on one tape.
+
+    Attributes:
+        of: the offset of each number of the graph, -1 if it is not there.
+        n_inactive: how many numbers in front have no adjoints.
+        size: how many numbers there are.
+        copied: numbers that are copied to the end of the tape, since they have to lie in a matrix.
+    """
+
+    of: Integers
+    n_inactive: int
+    size: int
+    copied: list[int]
+
+    def adjoint(self, offset: Any) -> Any:
+        """The offset of the adjoint: 0, which nobody reads, for all inactive numbers."""
+        return np.maximum(offset - self.n_inactive + 1, 0)
+
+
+def _uniform_offsets(graph: Graph, kinds: _Kinds, order: Integers) -> _Offsets:
+    """Leaves and inactive operations, then room for the parameters, then active operations."""
+    of = np.full(len(graph.operators), -1, dtype=np.int64)
+    leaves = [i for i in (*graph.constants, *graph.captured) if kinds.used[i]]
+    inactive, active = order[~kinds.active[order]], order[kinds.active[order]]
+    front = np.array([*leaves, *inactive], dtype=np.int64)
+    of[front] = np.arange(len(front))
+    first_active = len(front) + len(graph.parameters)
+    of[active] = first_active + np.arange(len(active))
+    return _Offsets(of, len(front), first_active + len(active), [])
+
+
+def _weight_offsets(
+    graph: Graph, maps: list[Affine], sequence: list[int], uniform: _Offsets
+) -> dict[int, list[int]]:
+    """Give the parameters their offsets, so that the weights of an affine map lie in a matrix.
+
+    A number that cannot be placed, since it is no parameter or lies in another matrix, is copied.
+
+    Returns:
+        For each map the last four fields of `Run`.
+    """
+    parameters = range(graph.n_inputs, graph.n_inputs + len(graph.parameters))
+    next_free = uniform.n_inactive
+    matrices: dict[int, list[int]] = {}
+    for k in sequence:
+        fields = []
+        for numbers in (list(chain.from_iterable(maps[k].weights)), maps[k].biases):
+            can_be_placed = all(i in parameters and uniform.of[i] < 0 for i in numbers)
+            if not numbers:
+                first = -1
+            elif can_be_placed and len(set(numbers)) == len(numbers):
+                first = next_free
+                uniform.of[numbers] = first + np.arange(len(numbers))
+                next_free += len(numbers)
+            else:
+                first = uniform.size + len(uniform.copied)
+                uniform.copied += numbers
+            fields += [first, int(uniform.adjoint(first))]
+        matrices[k] = fields
+    rest = [i for i in parameters if uniform.of[i] < 0]
+    uniform.of[rest] = next_free + np.arange(len(rest))
+    return matrices
+
+
+def _to_broadcast(graph: Graph, kinds: _Kinds, order: Integers) -> Integers:
+    """The uniform numbers that the varying tape needs, inactive ones first."""
+    outside = order[kinds.code[order] != AFFINE].tolist()
+    needed = set(chain.from_iterable([graph.operands[i] for i in outside]))
+    if graph.n_inputs:
+        needed.update(graph.outputs)
+    numbers = np.array(sorted(needed), dtype=np.int64)
+    numbers = numbers[~kinds.varying[numbers]]
+    inactive_first: Integers = numbers[np.argsort(kinds.active[numbers], kind="stable")]
+    return inactive_first
+
+
+def _varying_offsets(graph: Graph, kinds: _Kinds, broadcast: Integers, order: Integers) -> _Offsets:
+    """Inputs, then what is inactive, then what is active; each time what is broadcast comes first."""
+    both = np.concatenate([broadcast, order])
+    is_active = kinds.active[both]
+    everything = np.concatenate([np.arange(graph.n_inputs), both[~is_active], both[is_active]])
+    of = np.full(len(graph.operators), -1, dtype=np.int64)
+    of[everything] = np.arange(len(everything))
+    return _Offsets(of, len(everything) - int(is_active.sum()), len(everything), [])
+
+
+# Tapes
+
+
+def _tape(
+    graph: Graph,
+    kinds: _Kinds,
+    maps: list[Affine],
+    offsets: _Offsets,
+    order: Integers,
+    matrices: dict[int, list[int]],
+) -> Tape:
+    """Cut an order of operations into runs of one kind."""
+    first = _first_of_runs(kinds, order)
+    map_of = kinds.map_of[order].tolist()
+    operands = [graph.operands[i] if k < 0 else () for i, k in zip(order.tolist(), map_of)]
+    for j in first.tolist():  # an affine map lists its inputs once, at its first result
+        if map_of[j] >= 0:
+            operands[j] = maps[map_of[j]].inputs
+    starts = np.cumsum([0, *map(len, operands)])
+    listed = offsets.of[np.fromiter(chain.from_iterable(operands), dtype=np.int64)]
+
+    runs = np.zeros((len(first), len(RUN)), dtype=np.int64)
+    numbers = order[first]
+    runs[:, RUN.code] = kinds.code[numbers]
+    runs[:, RUN.first] = offsets.of[numbers]
+    runs[:, RUN.n_results] = np.diff(np.append(first, len(order)))
+    runs[:, RUN.start] = starts[first]
+    runs[:, RUN.arity] = kinds.arity[numbers]
+    runs[:, RUN.n_pairs] = kinds.n_pairs[numbers]
+    for run, j in zip(runs, first.tolist()):
+        if map_of[j] >= 0:
+            run[RUN.arity], run[RUN.n_pairs] = len(operands[j]), 0
+            run[RUN.weights : RUN.bias_adjoints + 1] = matrices[map_of[j]]
+            run[RUN.are_active] = kinds.active[list(operands[j])].any()
+    if offsets.copied:
+        copies = np.zeros((1, len(RUN)), dtype=np.int64)
+        copies[0, : RUN.arity + 1] = COPY, offsets.size, 0, len(offsets.copied), len(listed), 1
+        runs = np.concatenate([runs, copies])
+        listed = np.concatenate([listed, offsets.of[offsets.copied]])
+    runs[:, RUN.first_adjoint] = offsets.adjoint(runs[:, RUN.first])
+    runs[:, RUN.are_adjacent] = [_are_adjacent(run, listed, offsets.n_inactive) for run in runs]
+    size = offsets.size + len(offsets.copied)
+    return Tape(
+        runs=runs.ravel(),
+        n_runs=len(runs),
+        first_active=int(np.searchsorted(runs[:, RUN.first], offsets.n_inactive)),
+        operands=listed,
+        operand_adjoints=offsets.adjoint(listed),
+        size=size,
+        n_adjoints=size - offsets.n_inactive + 1,
+    )
+
+
+def _first_of_runs(kinds: _Kinds, order: Integers) -> Integers:
+    """Where in the order the kind differs from the one before."""
+    if not len(order):
+        return order
+    facts = [kinds.code, kinds.arity, kinds.n_pairs, kinds.map_of, kinds.level, kinds.active]
+    kind = np.stack([fact[order] for fact in facts])
+    changes = np.any(kind[:, 1:] != kind[:, :-1], axis=0)
+    return np.concatenate([[0], np.flatnonzero(changes) + 1])
+
+
+def _are_adjacent(run: Integers, operands: Integers, n_inactive: int) -> bool:
+    """Whether the operands, and their adjoints where there are any, have consecutive offsets."""
+    code, start, arity = run[RUN.code], run[RUN.start], run[RUN.arity]
+    if code == AFFINE:
+        inputs = operands[start : start + arity]
+        return bool((inputs == inputs[0] + np.arange(arity)).all())
+    if not AFFINE < code < FIRST_ON_DEMAND:
+        return False
+    count = run[RUN.n_results]
+    table = operands[start : start + count * arity].reshape(count, arity)
+    are_consecutive = bool((table == table[0] + np.arange(count)[:, np.newaxis]).all())
+    return are_consecutive and (run[RUN.first] < n_inactive or bool((table >= n_inactive).all()))
+
+
+def _descriptions(
+    maps: list[Affine], sequence: list[int], softmaxes: list[list[int]]
+) -> list[tuple[str, str]]:
+    """z = Wx + b with the shape of W for each affine map, and how many softmaxes there are of each size."""
+    lines = []
+    for number, affine in enumerate([maps[k] for k in sequence], start=1):
+        bias = " + b" if affine.biases else ""
+        shape = f"{len(affine.outputs)} × {len(affine.inputs)}"
+        lines.append(("layer", f"z{number} = W{number} x{bias}, W{number}: {shape}"))
+    sizes = Counter(sorted([len(softmax) for softmax in softmaxes]))
+    return lines + [("softmax", f"{times:,} of {n:,} numbers") for n, times in sizes.items()]
