@@ -2,8 +2,8 @@
 
 Numba optimises a function anew inside every function that calls it, which takes minutes for the large loops
 of this package. `separately` makes a function that is compiled alone, kept on disk and called through its
-symbol; nothing is compiled before `load` is called. With NUMBA_DISABLE_JIT=1 everything runs as Python, so that
-tests can step through it; each helper below then has a Python version.
+symbol; nothing is compiled before `load` is called. With NUMBA_DISABLE_JIT=1 everything runs as Python, for
+tests that step through it; each helper below then has a Python version.
 """
 
 from __future__ import annotations
