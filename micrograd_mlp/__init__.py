@@ -72,6 +72,7 @@ from micrograd_mlp.nn.modules import MLP, Layer, Module, Neuron
 from micrograd_mlp.optim import SGD, Adam, Momentum, RMSProp, clip_grad_norm
 
 if TYPE_CHECKING:  # for editors and type checkers; at run time these are imported when first asked for
+    from micrograd_mlp.app.playground import playground as playground
     from micrograd_mlp.compiled import Program as Program
     from micrograd_mlp.compiled import compile as compile
     from micrograd_mlp.render.drawing import Drawing, draw
@@ -110,6 +111,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "largest_hessian_eigenvalue": "training.diagnostics",
     "layer_gradient_norms": "training.diagnostics",
     "max_stable_learning_rate": "training.diagnostics",
+    "playground": "app.playground",
     "plot_decision_boundary": "render.plots",
     "plot_gradient_norms": "render.plots",
     "plot_history": "render.plots",
@@ -218,6 +220,7 @@ __all__ = [
     "mean",
     "minimum",
     "no_grad",
+    "playground",
     "plot_decision_boundary",
     "plot_gradient_norms",
     "plot_history",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from micrograd_mlp import __version__
-from micrograd_mlp.app import formula_commands, table_commands, tour_command
+from micrograd_mlp.app import formula_commands, play_command, table_commands, tour_command
 
 DESCRIPTION = "Backpropagation that you can read, draw, check and explain."
 
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     tour_command.add_tour(commands)
     formula_commands.add_graph(commands)
     formula_commands.add_check(commands)
+    play_command.add_play(commands)
     table_commands.add_train(commands)
     return parser
 
