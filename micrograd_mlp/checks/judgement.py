@@ -3,66 +3,90 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Protocol
 
 from micrograd_mlp.checks.extrapolation import CERTAINTY, Slopes
 from micrograd_mlp.checks.report import Row
-from micrograd_mlp.checks.rounding import LEAST_SLOPE, rounded_away
-from micrograd_mlp.engine.value import Value
 
 WIDEST = 1e-3  # an estimate above this part of the derivative confirms nothing
-LEAST_KINK = 1e-4  # slopes that differ by less than this part of themselves are one slope
+LEAST_SLOPE = 1e-8  # smaller slopes, as a part of those nearby or of terms that cancelled, count as zero
 
 
-def judge(
-    label: str, g: float, slopes: Slopes, atol: float, rtol: float, scale: float, output: Value, x: Value
-) -> Row:
-    """The verdict on one derivative. `scale` is the size of the terms that may have cancelled in it."""
-    numerical, estimate = slopes.best()
+class View(Protocol):
+    """What is known about the function beyond its slopes."""
+
+    scale: float  # of the terms that may have cancelled in the derivative
+
+    def allows_kink(self, g: float, slopes: Slopes) -> bool:
+        """May the function have a kink here, at which g is a derivative by some convention?"""
+
+    def hides_slope(self, step: float) -> bool:
+        """Where the function is level to the last bit over this step, may rounding be the reason?"""
+
+    def excuse(self, slopes: Slopes, uncertainty: float) -> str:
+        """Why slopes below the uncertainty cannot be seen, in words."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What the user asks for: errors that pass in any case."""
+
+    atol: float
+    rtol: float
+    widest: float = WIDEST
+
+
+def judge(label: str, g: float, slopes: Slopes, tolerance: Tolerance, view: View) -> Row:
+    """The verdict on the derivative g."""
+    numerical, estimate = slopes.surest() if slopes.differ() else slopes.best()
     error, uncertainty = abs(g - numerical), CERTAINTY * estimate
-    at_zero = max(slopes.central.scale, scale if math.isfinite(scale) else 0.0)
-    widest = max(atol, WIDEST * max(abs(g), abs(numerical)), LEAST_SLOPE * at_zero)
-    agrees = g != 0.0 and error <= rtol * abs(g)  # to more digits than chance explains
+    at_zero = max(slopes.steepest, view.scale if math.isfinite(view.scale) else 0.0)
+    narrow = tolerance.widest * max(abs(g), abs(numerical))
+    widest = max(tolerance.atol, narrow, LEAST_SLOPE * at_zero)
+    agrees = g != 0.0 and error <= tolerance.rtol * abs(g)  # to more digits than chance explains
     level = g == numerical == 0.0
-    at_kink = _at_kink(g, slopes)
     if not math.isfinite(estimate):
         verdict = "undefined"
-    elif at_kink is not None:
-        verdict = at_kink
-    elif error > max(atol, rtol * abs(g), uncertainty):
+    elif slopes.differ():
+        verdict = _verdict_between(g, slopes, view)
+    elif error > max(tolerance.atol, tolerance.rtol * abs(g), uncertainty):
         verdict = "wrong"
-    elif agrees or uncertainty <= widest or (level and not rounded_away(output, x, slopes.central.step)):
+    elif agrees or uncertainty <= widest or (level and not view.hides_slope(slopes.central.step)):
         verdict = "ok"
-    elif estimate <= CERTAINTY * slopes.central.rounding:
-        verdict = f"inconclusive, at {output.data:.4g} rounding hides slopes below {uncertainty:.1g}"
+    elif estimate <= CERTAINTY * slopes.noise / slopes.central.step:
+        verdict = f"inconclusive, {view.excuse(slopes, uncertainty)}"
     else:
         verdict = "inconclusive, the slopes do not settle"
     return Row(label, g, numerical, estimate, verdict)
 
 
-def _at_kink(g: float, slopes: Slopes) -> str | None:
-    """The verdict if the slopes on either side clearly differ, or None."""
+def _verdict_between(g: float, slopes: Slopes, view: View) -> str:
+    """The verdict where the slopes to the left and to the right differ."""
     left, right = slopes.left.value, slopes.right.value
     uncertainty = CERTAINTY * (slopes.left.estimate + slopes.right.estimate)
-    gap = abs(right - left)
-    if uncertainty > 0.01 * gap or gap <= LEAST_KINK * max(abs(left), abs(right)):
-        return None
-    between = min(left, right) - uncertainty <= g <= max(left, right) + uncertainty
-    return f"{'kink' if between else 'wrong'}, slopes {left:.4g} and {right:.4g}"
+    seen = f"slopes {left:.4g} and {right:.4g}"
+    if not min(left, right) - uncertainty <= g <= max(left, right) + uncertainty:
+        return f"wrong, {seen}"
+    if slopes.kink and view.allows_kink(g, slopes):
+        return f"kink, {seen}"
+    return f"inconclusive, {seen}, but no kink that is known of"
 
 
-def judge_again(row: Row, numerical: float, estimate: float, atol: float, rtol: float) -> Row:
+def judge_again(row: Row, numerical: float, estimate: float, tolerance: Tolerance) -> Row:
     """The verdict by the complex step, where differences passed the derivative or could not tell."""
     if row.verdict != "ok" and "rounding hides" not in row.verdict:
         return row
     g, uncertainty = row.analytic, CERTAINTY * estimate
-    tolerance = max(atol, rtol * abs(g))
+    tolerated = max(tolerance.atol, tolerance.rtol * abs(g))
     difference = abs(numerical - row.numerical)
-    if not difference <= max(atol, 1e-9 * abs(numerical), CERTAINTY * row.estimate, uncertainty):
+    believable = max(tolerance.atol, 1e-9 * abs(numerical), CERTAINTY * row.estimate, uncertainty)
+    if not difference <= believable:
         verdict = f"inconclusive, but {numerical:.10g} by the complex step: is f analytic?"
         return row._replace(verdict=verdict)
-    if abs(g - numerical) > max(tolerance, uncertainty):
+    if abs(g - numerical) > max(tolerated, uncertainty):
         verdict = "wrong"
-    elif uncertainty <= max(tolerance, WIDEST * abs(g)):
+    elif uncertainty <= max(tolerated, WIDEST * abs(g)):
         verdict = "ok"
     else:
         verdict = row.verdict

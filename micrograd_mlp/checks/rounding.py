@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
+from micrograd_mlp.checks.judgement import LEAST_SLOPE
 from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.value import Value
-
-LEAST_SLOPE = 1e-8  # smaller slopes, as a part of those nearby or of terms that cancelled, count as zero
 
 
 def rounding(output: Value) -> float:
@@ -35,6 +35,34 @@ def rounded_away(output: Value, x: Value, step: float) -> bool:
     place: would that show in f?
     """
     up, down = {x: x.data + step}, {x: x.data - step}
+    for node, above, below in _both_sides(output, up, down):
+        up[node], down[node] = above, below
+        if above == below:
+            differing = [d for p, d in zip(node.parents, node.local_grads) if p in up and up[p] != down[p]]
+            if any(differing) or (differing and math.ulp(above) > LEAST_SLOPE * step):
+                up[node] = math.nextafter(above, math.inf)
+    return output in up and up[output] != down[output]
+
+
+def has_kink_within(output: Value, x: Value, step: float) -> bool:
+    """Does an operation reach its own kink when x moves by a step to either side?"""
+    up, down = {x: x.data + step}, {x: x.data - step}
+    for node, above, below in _both_sides(output, up, down):
+        if node.op is not None and node.op.kink is not None:
+            signs = [
+                node.op.kink(*[side.get(parent, parent.data) for parent in node.parents])
+                for side in (up, {}, down)
+            ]
+            if min(signs) <= 0.0 <= max(signs):
+                return True
+        up[node], down[node] = above, below
+    return False
+
+
+def _both_sides(
+    output: Value, up: dict[Value, float], down: dict[Value, float]
+) -> Iterator[tuple[Value, float, float]]:
+    """Every node that moves with the nodes in `up` and `down`, and its number on either side."""
     for node in output.topological_order():
         if node.op is None or up.keys().isdisjoint(node.parents):
             continue
@@ -42,9 +70,4 @@ def rounded_away(output: Value, x: Value, step: float) -> bool:
             node.op.forward(*[side.get(parent, parent.data) for parent in node.parents])
             for side in (up, down)
         ]
-        if above == below:
-            differing = [d for p, d in zip(node.parents, node.local_grads) if p in up and up[p] != down[p]]
-            if any(differing) or (differing and math.ulp(above) > LEAST_SLOPE * step):
-                above = math.nextafter(above, math.inf)
-        up[node], down[node] = above, below
-    return output in up and up[output] != down[output]
+        yield node, above, below
