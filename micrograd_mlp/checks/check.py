@@ -1,39 +1,56 @@
 """`gradcheck`: is what backpropagation computed (§6, §7) the slope of the function (§5)?
 
-Every input is moved a little to either side, and the slope of f is extrapolated to a step of zero. Where the
-slopes to the left and to the right differ, the input is at a kink.
+Every input is moved a little to either side, and the slope of f is extrapolated to a step of zero. Many inputs
+are moved all at once, along random directions. A graph of Values tells how it is rounded, and where it has kinks; any
+other function is only called, and its noise is measured.
 
-Where all operations are analytic, the complex step has a sharper number to compare with. Differences still
-have to agree with it, since they see what the graph does not: a gradient lost through `.data`.
+Where all operations of a graph are analytic, the complex step has a sharper number to compare with. Differences
+still have to agree with it, since they see what the graph does not: a gradient lost through `.data`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from micrograd_mlp._require import require_choice, require_count, require_number
-from micrograd_mlp.checks.graphs import rows_of_graphs
+from micrograd_mlp.checks.directions import random_weights, rows_by_directions
+from micrograd_mlp.checks.graphs import GraphSubject, rows_of_graphs
 from micrograd_mlp.checks.judgement import Tolerance
 from micrograd_mlp.checks.report import GradCheckError, GradCheckReport
+from micrograd_mlp.checks.structure import argument_names, leaves_of
 from micrograd_mlp.engine.differentiate import grad
+from micrograd_mlp.engine.table import dot
 from micrograd_mlp.engine.value import Value
 
 RTOL = {"richardson": 1e-9, "complex-step": 1e-12}
+MANY = 100  # more inputs than these are checked along directions first
 
 
 def gradcheck(
-    f: Callable[..., Value],
-    inputs: Sequence[Value | float],
+    f: Callable[..., Any],
+    inputs: Any,
+    gradient: Any = None,
     *,
     order: int = 1,
     method: Literal["richardson", "complex-step"] = "richardson",
     atol: float = 0.0,
     rtol: float | None = None,
+    noise: float | None = None,
     raise_exception: bool = True,
 ) -> GradCheckReport:
-    """Compare f's derivatives from the graph with numerical ones that know their own error.
+    """Compare a gradient with numerical slopes that know their own error.
+
+    f may be written with Values, which are asked for its gradient, or with NumPy, PyTorch or JAX. Then:
+
+    - **NumPy**: `gradient` is a function of the same arguments, or its values: arrays of the inputs' shapes, in the
+      same list or dict. SciPy's `fun`, `x0` and `jac` are f, inputs and gradient; `gradient=True` says that f
+      returns its value and its gradient. Where f returns several numbers, `gradient` returns the Jacobian, with
+      f's axes first; or it takes `cotangent=`, of the shape of f's result, and returns Σ cotangent·∂f/∂x.
+    - **PyTorch**: tensors that require a gradient are checked, or all where none does. f may be a module, whose
+      parameters are checked with the inputs. A module in the place of the inputs stands for its parameters.
+    - **JAX**: the arrays are checked by `jax.vjp`.
 
     A derivative g passes if it is within max(atol, rtol·|g|, 10·estimate) of the numerical one, and
     the estimate is narrow enough to tell g from zero: 10·estimate is below atol, a thousandth of g, or
@@ -43,9 +60,12 @@ def gradcheck(
     which does not pass.
 
     Args:
-        f: takes the inputs as its arguments and returns one Value. Called some 15 times an input.
+        f: takes the inputs as its arguments and returns one Value, or numbers of its framework. A dict of inputs
+            is given by keyword where f has such arguments, else as it is.
         inputs: Values, such as `model.parameters()`, which are perturbed in place and get back their
-            `.data` and `.grad` even when f raises; or numbers, which are wrapped.
+            `.data` and `.grad` even when f raises; numbers, which are wrapped; arrays or tensors, in lists and
+            dicts; or a PyTorch module.
+        gradient: what is to be checked, where f's framework does not say it: a function, values, or True.
         order: 2 checks the second derivatives as well, against differences of the gradient.
         method: "complex-step" compares with Im f(x + ih) / h as well, which subtracts nothing and is
             good to a few units in the last place: it rejects a g that is off by 1e-11 of itself and
@@ -54,11 +74,12 @@ def gradcheck(
         atol: an absolute error that passes, where 10·estimate is no larger.
         rtol: an error, relative to a g that is not zero, that passes in any case; 1e-9 unless given, and
             1e-12 with the complex step.
+        noise: the standard deviation of the error in f's values, where you know it. It is measured unless given.
         raise_exception: False only returns the report.
 
     Raises:
         GradCheckError: an AssertionError that shows the derivatives which did not pass.
-        TypeError: f does not return a Value, or an input is not a number.
+        TypeError: f does not return a Value or numbers, an input is not a number, or NumPy's gradient is missing.
         ValueError: f gives two answers at one point, there are no inputs, an option is out of range, or
             an operation on the way from an input is not analytic and the method is the complex step.
 
@@ -85,56 +106,114 @@ def gradcheck(
     require_choice("method", method, RTOL)
     atol = require_number("atol", atol, least=0)
     rtol = RTOL[method] if rtol is None else require_number("rtol", rtol, least=0)
+    noise = None if noise is None else require_number("noise", noise, least=0)
+    if isinstance(f, Value) or not callable(f):
+        raise TypeError(
+            f"gradcheck takes a function and its inputs, got {f!r:.60}: write "
+            "gradcheck(lambda w, x: (w * x).tanh(), [w, x]) rather than gradcheck((w * x).tanh(), ...)"
+        )
+    tolerance = Tolerance(atol, rtol)
+    if _is_foreign(inputs, gradient):
+        from micrograd_mlp.checks.foreign import check_foreign  # imports NumPy
+
+        if method != "richardson":
+            raise ValueError("the complex step needs a graph of Values: use method='richardson', the default")
+        report = check_foreign(f, inputs, gradient, order, tolerance, noise)
+    else:
+        report = _check_values(f, inputs, order, method, tolerance)
+    for listener in LISTENERS:
+        listener(report)
+    if raise_exception and not report:
+        raise GradCheckError(report)
+    return report
+
+
+LISTENERS: list[Callable[[GradCheckReport], None]] = []  # the pytest plugin counts what was checked
+
+
+def _is_foreign(inputs: Any, gradient: Any) -> bool:
+    """Is this a check of arrays, and not of Values and plain numbers?"""
+    if gradient is not None or isinstance(inputs, Mapping) or hasattr(inputs, "register_parameter"):
+        return True
+    return any(_is_array(leaf) for _, leaf in leaves_of(inputs))
+
+
+def _is_array(leaf: Any) -> bool:
+    """NumPy's scalars are numbers; arrays and tensors have a shape and can be indexed."""
+    return hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") and not hasattr(leaf, "is_integer")
+
+
+def _check_values(
+    f: Callable[..., Value], inputs: Any, order: int, method: str, tolerance: Tolerance
+) -> GradCheckReport:
+    """Check a function of Values, and put their data and gradients back."""
     if not isinstance(inputs, Sequence) or isinstance(inputs, str) or not inputs:
         raise ValueError(f"inputs is a list of at least one Value or number, got {inputs!r:.60}")
     leaves = [x if isinstance(x, Value) else Value(x) for x in inputs]
-    labels = _labels(f, leaves)
+    names = argument_names(f, len(leaves))
+    labels = [name if x.label is None else x.label for x, name in zip(leaves, names)]
     before = [(x, x.data, x.grad) for x in leaves]
 
     def output() -> Value:
         result = f(*leaves)
         if not isinstance(result, Value):
-            raise TypeError(f"f returns one Value, got {result!r:.60}")
+            raise TypeError(
+                f"f returns one Value, got {result!r:.60}: write it with Values, or give its derivatives, gradient="
+            )
         return result
 
+    try:
+        _require_determinism(output)
+        if len(leaves) > MANY and method == "richardson":
+            report = _by_directions(output, leaves, labels, order, tolerance)
+        else:
+            report = _one_by_one(output, leaves, labels, order, method, tolerance)
+    finally:
+        for x, data, its_grad in before:
+            x.data, x.grad = data, its_grad
+    return report
+
+
+def _one_by_one(
+    output: Callable[[], Value],
+    leaves: list[Value],
+    labels: list[str],
+    order: int,
+    method: str,
+    tolerance: Tolerance,
+) -> GradCheckReport:
     def gradient() -> list[float]:
         result = output()
         if not math.isfinite(result.data):
             raise ArithmeticError("outside the domain of f")  # where its partials may exist all the same
         return grad(result, leaves)
 
-    try:
-        _require_determinism(output)
-        tolerance, everything = Tolerance(atol, rtol), range(len(leaves))
-        rows = rows_of_graphs(
-            [output()], lambda: [output().data], leaves, labels, method, tolerance, everything
-        )
-        if order == 2:
-            slopes = grad(output(), leaves, create_graph=True)
-            pairs = [f"{x}, {y}" for x in labels for y in labels]
-            rows += rows_of_graphs(slopes, gradient, leaves, pairs, method, tolerance, everything)
-    finally:
-        for x, data, its_grad in before:
-            x.data, x.grad = data, its_grad
-    report = GradCheckReport(rows)
-    if raise_exception and not report:
-        raise GradCheckError(report)
-    return report
+    everything = range(len(leaves))
+    rows = rows_of_graphs([output()], lambda: [output().data], leaves, labels, method, tolerance, everything)
+    if order == 2:
+        slopes = grad(output(), leaves, create_graph=True)
+        pairs = [f"{x}, {y}" for x in labels for y in labels]
+        rows += rows_of_graphs(slopes, gradient, leaves, pairs, method, tolerance, everything)
+    return GradCheckReport(rows)
 
 
-def _labels(f: Callable[..., Value], inputs: list[Value]) -> list[str]:
-    """The inputs' own labels, or else what f calls them, or else their number."""
-    import inspect  # slow to import, and this module is imported with the package
+def _by_directions(
+    output: Callable[[], Value], leaves: list[Value], labels: list[str], order: int, tolerance: Tolerance
+) -> GradCheckReport:
+    """Random directions; for second derivatives, the slope of the gradient along one of them is the function."""
+    rows, notes = rows_by_directions(GraphSubject(output, leaves, labels, tolerance))
+    count = len(leaves)
+    if order == 2:
+        weights = random_weights(len(leaves))
 
-    names = [f"x{i + 1}" for i in range(len(inputs))]
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):  # some built-in functions have no signature
-        parameters = []
-    for i, parameter in enumerate(parameters[: len(inputs)]):
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            names[i] = parameter.name
-    return [name if x.label is None else x.label for x, name in zip(inputs, names)]
+        def slope() -> Value:
+            return dot(weights, grad(output(), leaves, create_graph=True))
+
+        more, notes_of_slope = rows_by_directions(GraphSubject(slope, leaves, labels, tolerance))
+        rows += [row._replace(label=f"∇f·u by {row.label}") for row in more]
+        notes += [f"∇f·u, for a random direction u: {note}" for note in notes_of_slope]
+        count += len(leaves)
+    return GradCheckReport(rows, notes, count)
 
 
 def _require_determinism(output: Callable[[], Value]) -> None:

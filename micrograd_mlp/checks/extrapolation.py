@@ -138,7 +138,7 @@ class Slopes:
         value, estimate = self.surest()
         seam = abs(self.gap) / 2.0
         spread = (self.left.estimate + self.right.estimate) / 2.0
-        return value, max(estimate, seam) if seam > 2.0 * spread else estimate
+        return value, max(estimate, seam) if seam > 5.0 * spread else estimate
 
     @property
     def gap(self) -> float:

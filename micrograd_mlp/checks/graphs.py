@@ -1,16 +1,19 @@
-"""Derivatives of graphs of Values, checked one input at a time: the graph tells how it is rounded."""
+"""Derivatives of graphs of Values: the graph itself tells how it is rounded and where it has kinks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 
 from micrograd_mlp.checks.complex_step import slope_in_graph
+from micrograd_mlp.checks.directions import DIRECTION_STEP, Group
 from micrograd_mlp.checks.extrapolation import Line, Slopes, slopes_of
 from micrograd_mlp.checks.judgement import Tolerance, judge, judge_again
 from micrograd_mlp.checks.report import Row
 from micrograd_mlp.checks.rounding import contributions, has_kink_within, rounded_away, rounding
 from micrograd_mlp.engine.differentiate import grad
+from micrograd_mlp.engine.modes import no_grad
 from micrograd_mlp.engine.value import Value
 
 STEPS = 48  # in a ladder: from about a third of 1 or |x| down to 1e-15 of it
@@ -20,22 +23,106 @@ RESOLUTION = (
 
 
 class GraphView:
-    """What the graph of an output says about its derivative by x."""
+    """What the graph of an output says about its slope where inputs move by `moves` for each unit of a step."""
 
-    def __init__(self, output: Value, x: Value, scale: float) -> None:
-        self.output, self.x, self.scale = output, x, scale
+    def __init__(self, output: Value, moves: Mapping[Value, float], scale: float) -> None:
+        self.output, self.moves, self.scale = output, moves, scale
 
     def allows_kink(self, g: float, slopes: Slopes) -> bool:
         """Is an operation of the graph within reach of its own kink?"""
-        return has_kink_within(self.output, self.x, slopes.closest)
+        return has_kink_within(self.output, self._moved(slopes.closest))
 
     def hides_slope(self, step: float) -> bool:
-        """Does an intermediate result round the change of x away?"""
-        return rounded_away(self.output, self.x, step)
+        """Does an intermediate result round the change of the inputs away?"""
+        return rounded_away(self.output, self._moved(step))
 
     def excuse(self, slopes: Slopes, uncertainty: float) -> str:
         """The size of the output is the reason."""
         return f"at {self.output.data:.4g} rounding hides slopes below {uncertainty:.1g}"
+
+    def _moved(self, step: float) -> dict[Value, float]:
+        return {x: step * move for x, move in self.moves.items()}
+
+
+class GraphSubject:
+    """A graph with many inputs, for checks along directions.
+
+    Args:
+        make_output: computes the graph from the present data of the inputs.
+        inputs: Values.
+        labels: one for each input.
+        tolerance: errors that pass in any case.
+    """
+
+    def __init__(
+        self,
+        make_output: Callable[[], Value],
+        inputs: Sequence[Value],
+        labels: Sequence[str],
+        tolerance: Tolerance,
+    ) -> None:
+        self.make_output, self.inputs, self.labels = make_output, inputs, labels
+        self.tolerance, self.output = tolerance, make_output()
+        self.gradient = grad(self.output, inputs)
+        typical = math.hypot(*[x.data for x in inputs]) / math.sqrt(len(inputs))
+        self.sizes = [max(abs(x.data), typical) or 1.0 for x in inputs]
+        self.groups = [Group("all inputs", 0, len(inputs))]
+        self._scales = contributions(self.output)
+        self._needs_graph = False
+        try:
+            self._needs_graph = self._value() != self.output.data
+        except RuntimeError:  # f differentiates
+            self._needs_graph = True
+
+    def _value(self) -> float:
+        """The output's number, without a graph where f needs none."""
+        if self._needs_graph:
+            return self.make_output().data
+        with no_grad():
+            return self.make_output().data
+
+    def label(self, position: int) -> str:
+        """The name of an input."""
+        return self.labels[position]
+
+    def single(self, position: int) -> Row:
+        """Check one derivative."""
+        [row] = rows_of_graphs(
+            [self.output],
+            lambda: [self.make_output().data],
+            self.inputs,
+            self.labels,
+            "richardson",
+            self.tolerance,
+            [position],
+        )
+        return row
+
+    def along(self, label: str, positions: Sequence[int], rng: random.Random) -> Row:
+        """Check the slope along a random direction of these inputs, which move all at once."""
+        moves = {
+            self.inputs[i]: rng.choice((-1.0, 1.0)) * rng.uniform(0.5, 1.0) * self.sizes[i] for i in positions
+        }
+        start = [(x, x.data, move) for x, move in moves.items()]
+        terms = [self.gradient[i] * moves[self.inputs[i]] for i in positions]
+        g = math.fsum(terms)
+        if not (math.isfinite(self.output.data) and math.isfinite(g)):
+            return Row(label, g, math.nan, math.nan, "not finite")
+
+        def function(h: float) -> float:
+            try:
+                for x, data, move in start:
+                    x.data = data + h * move
+                return self._value()
+            finally:
+                for x, data, _ in start:
+                    x.data = data
+
+        landing = [self.gradient[i] * math.ulp(self.inputs[i].data) for i in positions]
+        noise = math.hypot(rounding(self.output), *landing)
+        slopes = slopes_of(Line(function, DIRECTION_STEP, DIRECTION_STEP - STEPS), noise, RESOLUTION)
+        scale = math.fsum([abs(move) * self._scales.get(x, 0.0) for x, move in moves.items()])
+        return judge(label, g, slopes, self.tolerance, GraphView(self.output, moves, scale))
 
 
 def rows_of_graphs(
@@ -71,7 +158,7 @@ def rows_of_graphs(
                 rows.append(Row(label, g, math.nan, math.nan, "not finite"))
                 continue
             slopes = slopes_of(_line_along(x, at, row), noises[row], RESOLUTION)
-            view = GraphView(output, x, scales[row].get(x, 0.0))
+            view = GraphView(output, {x: 1.0}, scales[row].get(x, 0.0))
             judged = judge(label, g, slopes, tolerance, view)
             if method == "complex-step":
                 judged = judge_again(judged, *slope_in_graph(output, x), tolerance)

@@ -46,14 +46,21 @@ class Row(NamedTuple):
 class GradCheckReport:
     """What `gradcheck` found: a table that prints itself, worst row first. True if all rows passed.
 
+    Attributes:
+        rows: one for each derivative, or for each direction along which many were checked.
+        notes: sentences on what the table does not show.
+        count: the number of derivatives that were checked.
+
     >>> from micrograd_mlp import gradcheck
     >>> gradcheck(lambda x: abs(x), [0.0])  # doctest: +ELLIPSIS
       label  analytic  numerical  error  ulps  estimate  verdict
       x             0          0      0     0       ...  kink, slopes -1 and 1
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[Row], notes: Iterable[str] = (), count: int | None = None) -> None:
         self.rows = tuple(sorted(rows, key=_badness, reverse=True))
+        self.notes = tuple(notes)
+        self.count = len(self.rows) if count is None else count
 
     @property
     def failures(self) -> tuple[Row, ...]:
@@ -69,7 +76,7 @@ class GradCheckReport:
         return self.passed
 
     def __repr__(self) -> str:
-        return _table(self.rows)
+        return "\n".join([_table(self.rows), *self.notes])
 
 
 class GradCheckError(AssertionError):
@@ -77,10 +84,15 @@ class GradCheckError(AssertionError):
 
     def __init__(self, report: GradCheckReport) -> None:
         failures = report.failures
-        super().__init__(
-            f"{len(failures)} of {len(report.rows)} derivatives did not pass:\n{_table(failures)}"
-        )
+        super().__init__("\n".join([f"{_how_many(report)} did not pass:", _table(failures), *report.notes]))
         self.report = report
+
+
+def _how_many(report: GradCheckReport) -> str:
+    failures = len(report.failures)
+    if report.count == len(report.rows):
+        return f"{failures} of {report.count} derivatives"
+    return f"{failures} checks of {report.count:,} derivatives"
 
 
 def _badness(row: Row) -> tuple[bool, float]:

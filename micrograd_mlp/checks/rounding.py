@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from micrograd_mlp.checks.judgement import LEAST_SLOPE
 from micrograd_mlp.engine.differentiate import grad
@@ -26,27 +26,30 @@ def contributions(output: Value) -> dict[Value, float]:
     return sums
 
 
-def rounded_away(output: Value, x: Value, step: float) -> bool:
+def rounded_away(output: Value, moves: Mapping[Value, float]) -> bool:
     """Where f is level to the last bit, may that be rounding, as in 1e16 + x, and not f, as in relu(x - 5)?
 
-    The graph is computed again with x one step up and one step down. A node that is the same on both
+    The graph is computed again with the inputs moved one step up and one step down. A node that is the same on both
     sides though its operands are not has rounded the difference away if, by its local derivatives, it
     should differ, or if it is so large that it could not. Then it may be off by one unit in its last
     place: would that show in f?
     """
-    up, down = {x: x.data + step}, {x: x.data - step}
+    up = {x: x.data + step for x, step in moves.items()}
+    down = {x: x.data - step for x, step in moves.items()}
+    longest = max(map(abs, moves.values()))
     for node, above, below in _both_sides(output, up, down):
         up[node], down[node] = above, below
         if above == below:
             differing = [d for p, d in zip(node.parents, node.local_grads) if p in up and up[p] != down[p]]
-            if any(differing) or (differing and math.ulp(above) > LEAST_SLOPE * step):
+            if any(differing) or (differing and math.ulp(above) > LEAST_SLOPE * longest):
                 up[node] = math.nextafter(above, math.inf)
     return output in up and up[output] != down[output]
 
 
-def has_kink_within(output: Value, x: Value, step: float) -> bool:
-    """Does an operation reach its own kink when x moves by a step to either side?"""
-    up, down = {x: x.data + step}, {x: x.data - step}
+def has_kink_within(output: Value, moves: Mapping[Value, float]) -> bool:
+    """Does an operation reach its own kink when inputs move by these steps to either side?"""
+    up = {x: x.data + step for x, step in moves.items()}
+    down = {x: x.data - step for x, step in moves.items()}
     for node, above, below in _both_sides(output, up, down):
         if node.op is not None and node.op.kink is not None:
             signs = [

@@ -1,0 +1,157 @@
+"""Gradients of functions of arrays, which are checked from outside: the function is only called."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from micrograd_mlp.checks.directions import DIRECTION_STEP, Group
+from micrograd_mlp.checks.extrapolation import Line, Slopes, slopes_of
+from micrograd_mlp.checks.judgement import Tolerance, judge
+from micrograd_mlp.checks.noise import KINK_RESOLUTION, slopes_and_noise
+from micrograd_mlp.checks.report import Row
+
+LAST_ROUNDING = 0.3  # standard deviation of one rounding, in units of the last place
+
+
+class Input(NamedTuple):
+    """One array among the inputs.
+
+    Attributes:
+        name: as the function's argument or the key is called.
+        values: its numbers, as float64, in its shape.
+        rounded: rounds float64 numbers to the precision that the function gets.
+        epsilon: the relative distance of two numbers of that precision.
+    """
+
+    name: str
+    values: Any
+    rounded: Callable[[Any], Any]
+    epsilon: float
+
+
+class ArraySubject:
+    """A function of arrays at a point, and the gradient that is claimed for it.
+
+    Args:
+        evaluate: takes a list of float64 arrays, one for each input, and returns f as a float.
+        inputs: the arrays.
+        gradient: one array for each input.
+        epsilon: the relative precision in which f returns its result.
+        tolerance: errors that pass in any case.
+        noise: the standard deviation of f's error, or None to find it out.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[list[Any]], float],
+        inputs: Sequence[Input],
+        gradient: Sequence[Any],
+        epsilon: float,
+        tolerance: Tolerance,
+        noise: float | None,
+    ) -> None:
+        self.evaluate, self.inputs = evaluate, inputs
+        self.epsilon, self.tolerance, self.noise = epsilon, tolerance, noise
+        self.point = np.concatenate([x.values.ravel() for x in inputs])
+        self.gradient = np.concatenate([np.asarray(g, dtype=np.float64).ravel() for g in gradient])
+        ends = np.cumsum([x.values.size for x in inputs])
+        self.groups = [Group(x.name, int(end) - x.values.size, int(end)) for x, end in zip(inputs, ends)]
+        self.sizes = np.concatenate([_sizes(x.values) for x in inputs])
+        self.largest = float(np.max(np.abs(self.gradient), initial=0.0, where=np.isfinite(self.gradient)))
+
+    def label(self, position: int) -> str:
+        """The name of an entry, with NumPy's indices: `W2[3,1]`."""
+        x, group = self._input_of(position)
+        if x.values.ndim == 0:
+            return x.name
+        index = np.unravel_index(position - group.first, x.values.shape)
+        return f"{x.name}[{','.join(map(str, index))}]"
+
+    def single(self, position: int) -> Row:
+        """Check one derivative."""
+        x, _ = self._input_of(position)
+        here = float(self.point[position])
+
+        def function(h: float) -> float:
+            moved = self.point.copy()
+            moved[position] += h
+            return self._at(moved)
+
+        def nearest(h: float) -> float:
+            return float(x.rounded(here + h)) - here
+
+        longest = math.frexp(max(1.0, abs(here)))[1] - 1
+        bits = round(-math.log2(x.epsilon)) - 4
+        line = Line(function, longest, min(0, math.frexp(here)[1]) - bits, nearest)
+        return self._judged(self.label(position), float(self.gradient[position]), line, self.largest)
+
+    def along(self, label: str, positions: Sequence[int], rng: random.Random) -> Row:
+        """Check the slope along a random direction of these entries, whose numbers move all at once."""
+        chosen = np.asarray(positions)
+        generator = np.random.default_rng(rng.getrandbits(64))
+        sizes = generator.uniform(0.5, 1.0, chosen.size) * generator.choice([-1.0, 1.0], chosen.size)
+        direction = np.zeros_like(self.point)
+        direction[chosen] = sizes * self.sizes[chosen]
+        terms = self.gradient[chosen] * direction[chosen]
+
+        def function(h: float) -> float:
+            return self._at(self.point + h * direction)
+
+        line = Line(function, DIRECTION_STEP, DIRECTION_STEP - 44)
+        scale = float(np.abs(terms).sum())
+        return self._judged(label, math.fsum(terms), line, scale)
+
+    def _at(self, moved: Any) -> float:
+        parts = [moved[g.first : g.last].reshape(x.values.shape) for x, g in zip(self.inputs, self.groups)]
+        return self.evaluate(parts)
+
+    def _judged(self, label: str, g: float, line: Line, scale: float) -> Row:
+        if not (math.isfinite(line.middle) and math.isfinite(g)):
+            return Row(label, g, math.nan, math.nan, "not finite")
+        least = LAST_ROUNDING * self.epsilon * abs(line.middle)
+        if self.noise is None:
+            slopes = slopes_and_noise(line, least)
+        else:
+            slopes = slopes_of(line, self.noise, KINK_RESOLUTION)
+        return judge(label, g, slopes, self.tolerance, OutsideView(line.middle, slopes.noise, least, scale))
+
+    def _input_of(self, position: int) -> tuple[Input, Group]:
+        for x, group in zip(self.inputs, self.groups):
+            if position < group.last:
+                return x, group
+        raise IndexError(position)
+
+
+class OutsideView:
+    """What can be said about a function that is only called."""
+
+    def __init__(self, value: float, noise: float, least_noise: float, scale: float) -> None:
+        self.value, self.noise, self.least_noise, self.scale = value, noise, least_noise, scale
+
+    def allows_kink(self, g: float, slopes: Slopes) -> bool:
+        """Conventions give one of the two slopes, or their mean; anything else is more likely a mistake."""
+        left, right = slopes.left.value, slopes.right.value
+        return any(
+            abs(g - slope) <= 0.01 * abs(right - left) for slope in (left, right, (left + right) / 2.0)
+        )
+
+    def hides_slope(self, step: float) -> bool:
+        """A function that changes in stairs hides a slope between them; one that stays level has none."""
+        return self.noise > 4.0 * self.least_noise
+
+    def excuse(self, slopes: Slopes, uncertainty: float) -> str:
+        """The number of digits to which f is computed."""
+        exact = abs(self.value) / self.noise if self.noise > 0.0 else 0.0
+        digits = round(math.log10(exact)) if exact > 1.0 else 0
+        return f"f is computed to about {digits} digits, which hides slopes below {uncertainty:.1g}"
+
+
+def _sizes(values: Any) -> Any:
+    """How far the entries of an array move: by their own size, or that of their neighbours if it is larger."""
+    typical = float(np.sqrt(np.mean(np.square(values)))) if values.size else 1.0
+    return np.maximum(np.abs(values), typical or 1.0).ravel()
