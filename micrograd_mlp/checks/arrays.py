@@ -58,10 +58,10 @@ class ArraySubject:
         self.evaluate, self.inputs = evaluate, inputs
         self.epsilon, self.tolerance, self.noise = epsilon, tolerance, noise
         self.point = np.concatenate([x.values.ravel() for x in inputs])
-        self.gradient = np.concatenate([np.asarray(g, dtype=np.float64).ravel() for g in gradient])
+        self.gradient: Any = np.concatenate([np.asarray(g, dtype=np.float64).ravel() for g in gradient])
         ends = np.cumsum([x.values.size for x in inputs])
         self.groups = [Group(x.name, int(end) - x.values.size, int(end)) for x, end in zip(inputs, ends)]
-        self.sizes = np.concatenate([_sizes(x.values) for x in inputs])
+        self.sizes: Any = np.concatenate([_sizes(x.values) for x in inputs])
         self.largest = float(np.max(np.abs(self.gradient), initial=0.0, where=np.isfinite(self.gradient)))
 
     def label(self, position: int) -> str:
@@ -85,7 +85,7 @@ class ArraySubject:
         def nearest(h: float) -> float:
             return float(x.rounded(here + h)) - here
 
-        longest = math.frexp(max(1.0, abs(here)))[1] - 1
+        longest = math.frexp(max(1.0, abs(here)))[1] + 1
         bits = round(-math.log2(x.epsilon)) - 4
         line = Line(function, longest, min(0, math.frexp(here)[1]) - bits, nearest)
         return self._judged(self.label(position), float(self.gradient[position]), line, self.largest)
@@ -108,7 +108,8 @@ class ArraySubject:
 
     def _at(self, moved: Any) -> float:
         parts = [moved[g.first : g.last].reshape(x.values.shape) for x, g in zip(self.inputs, self.groups)]
-        return self.evaluate(parts)
+        with np.errstate(all="ignore"):  # far from the point f may overflow or leave its domain
+            return self.evaluate(parts)
 
     def _judged(self, label: str, g: float, line: Line, scale: float) -> Row:
         if not (math.isfinite(line.middle) and math.isfinite(g)):
@@ -152,6 +153,6 @@ class OutsideView:
 
 
 def _sizes(values: Any) -> Any:
-    """How far the entries of an array move: by their own size, or that of their neighbours if it is larger."""
+    """How far the entries of an array move: by their size, or the typical size in the array."""
     typical = float(np.sqrt(np.mean(np.square(values)))) if values.size else 1.0
     return np.maximum(np.abs(values), typical or 1.0).ravel()

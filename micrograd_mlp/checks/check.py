@@ -1,11 +1,12 @@
 """`gradcheck`: is what backpropagation computed (§6, §7) the slope of the function (§5)?
 
-Every input is moved a little to either side, and the slope of f is extrapolated to a step of zero. Many inputs
-are moved all at once, along random directions. A graph of Values tells how it is rounded, and where it has kinks; any
-other function is only called, and its noise is measured.
+Every input is moved a little to either side, and the slope of f is extrapolated to a step of zero. Many
+inputs are moved all at once, along random directions. A graph of Values tells how it is rounded, and where it
+has kinks; any other function is only called, and its noise is measured.
 
-Where all operations of a graph are analytic, the complex step has a sharper number to compare with. Differences
-still have to agree with it, since they see what the graph does not: a gradient lost through `.data`.
+Where all operations of a graph are analytic, the complex step has a sharper number to compare with.
+Differences still have to agree with it, since they see what the graph does not: a gradient lost through
+`.data`.
 """
 
 from __future__ import annotations
@@ -42,44 +43,48 @@ def gradcheck(
 ) -> GradCheckReport:
     """Compare a gradient with numerical slopes that know their own error.
 
-    f may be written with Values, which are asked for its gradient, or with NumPy, PyTorch or JAX. Then:
+    f may be written with Values, which are asked for its gradient, or with NumPy, PyTorch or JAX:
 
-    - **NumPy**: `gradient` is a function of the same arguments, or its values: arrays of the inputs' shapes, in the
-      same list or dict. SciPy's `fun`, `x0` and `jac` are f, inputs and gradient; `gradient=True` says that f
-      returns its value and its gradient. Where f returns several numbers, `gradient` returns the Jacobian, with
-      f's axes first; or it takes `cotangent=`, of the shape of f's result, and returns Σ cotangent·∂f/∂x.
-    - **PyTorch**: tensors that require a gradient are checked, or all where none does. f may be a module, whose
-      parameters are checked with the inputs. A module in the place of the inputs stands for its parameters.
-    - **JAX**: the arrays are checked by `jax.vjp`.
+    - **NumPy**: `gradient` is a function of the same arguments, or its values: arrays of the inputs' shapes,
+      in the same list or dict. SciPy's `fun`, `x0` and `jac` are f, inputs and gradient; `gradient=True` says
+      that f returns its value and its gradient. Where f returns several numbers, `gradient` returns the
+      Jacobian, with f's axes first; or it takes `cotangent=`, of the shape of f's result, and returns
+      Σ cotangent·∂f/∂x.
+    - **PyTorch**: tensors that require a gradient are checked, or all where none does. f may be a module,
+      whose parameters are checked with the inputs. A module in the place of the inputs stands for its
+      parameters, and is given to an f that takes an argument.
+    - **JAX**: the arrays are checked with `jax.vjp`.
 
-    A derivative g passes if it is within max(atol, rtol·|g|, 10·estimate) of the numerical one, and
-    the estimate is narrow enough to tell g from zero: 10·estimate is below atol, a thousandth of g, or
+    A derivative g passes if it is within max(atol, rtol·|g|, 5·estimate) of the numerical one, and
+    the estimate is narrow enough to tell g from zero: 5·estimate is below atol, a thousandth of g, or
     1e-8 of the slopes nearby or of the terms that cancelled in g. A zero where f is level to the last bit
     passes unless rounding may be the reason: f has to stay level if every intermediate result that
     rounded a change of the input away is moved by one unit in its last place. All else is "inconclusive",
     which does not pass.
 
     Args:
-        f: takes the inputs as its arguments and returns one Value, or numbers of its framework. A dict of inputs
-            is given by keyword where f has such arguments, else as it is.
+        f: takes the inputs as its arguments and returns one Value, or numbers of its framework. A dict of
+            inputs is given by keyword where f has such arguments, else as it is.
         inputs: Values, such as `model.parameters()`, which are perturbed in place and get back their
-            `.data` and `.grad` even when f raises; numbers, which are wrapped; arrays or tensors, in lists and
-            dicts; or a PyTorch module.
+            `.data` and `.grad` even when f raises; numbers, which are wrapped; arrays or tensors, in lists
+            and dicts; or a PyTorch module.
         gradient: what is to be checked, where f's framework does not say it: a function, values, or True.
         order: 2 checks the second derivatives as well, against differences of the gradient.
         method: "complex-step" compares with Im f(x + ih) / h as well, which subtracts nothing and is
             good to a few units in the last place: it rejects a g that is off by 1e-11 of itself and
             resolves slopes that rounding hides from differences. For graphs of analytic operations, and
             operations of your own whose function takes complex numbers.
-        atol: an absolute error that passes, where 10·estimate is no larger.
+        atol: an absolute error that passes, where 5·estimate is no larger.
         rtol: an error, relative to a g that is not zero, that passes in any case; 1e-9 unless given, and
             1e-12 with the complex step.
-        noise: the standard deviation of the error in f's values, where you know it. It is measured unless given.
+        noise: the standard deviation of the error in f's values, if you know it; it is measured otherwise.
+            For a graph of Values it is computed, and this has no effect.
         raise_exception: False only returns the report.
 
     Raises:
         GradCheckError: an AssertionError that shows the derivatives which did not pass.
-        TypeError: f does not return a Value or numbers, an input is not a number, or NumPy's gradient is missing.
+        TypeError: f does not return a Value or numbers, an input is not a number, or the gradient of a
+            function of NumPy's arrays is missing.
         ValueError: f gives two answers at one point, there are no inputs, an option is out of range, or
             an operation on the way from an input is not analytic and the method is the complex step.
 
@@ -158,7 +163,7 @@ def _check_values(
         result = f(*leaves)
         if not isinstance(result, Value):
             raise TypeError(
-                f"f returns one Value, got {result!r:.60}: write it with Values, or give its derivatives, gradient="
+                f"f returns one Value, got {result!r:.60}: write it with Values, or give gradient="
             )
         return result
 
@@ -200,14 +205,15 @@ def _one_by_one(
 def _by_directions(
     output: Callable[[], Value], leaves: list[Value], labels: list[str], order: int, tolerance: Tolerance
 ) -> GradCheckReport:
-    """Random directions; for second derivatives, the slope of the gradient along one of them is the function."""
+    """Check along random directions; for second derivatives f's slope along one of them is the function."""
     rows, notes = rows_by_directions(GraphSubject(output, leaves, labels, tolerance))
     count = len(leaves)
     if order == 2:
         weights = random_weights(len(leaves))
 
         def slope() -> Value:
-            return dot(weights, grad(output(), leaves, create_graph=True))
+            result: Value = dot(weights, grad(output(), leaves, create_graph=True))
+            return result
 
         more, notes_of_slope = rows_by_directions(GraphSubject(slope, leaves, labels, tolerance))
         rows += [row._replace(label=f"∇f·u by {row.label}") for row in more]

@@ -1,8 +1,9 @@
 """Many derivatives at once: along random directions first, on their own only where a direction fails.
 
-Along a direction t, the slope of f is ∇f·t. Every number of t has a random sign and a random size between one half
-and one, so that a single wrong entry of the gradient shows in full, and several wrong ones cancel by a rare
-chance only. Where a direction fails, its halves are tried, and their halves, until the wrong entries are found.
+Along a direction t, the slope of f is ∇f·t. Every number of t has a random sign and a random size between one
+half and one, so that a single wrong entry of the gradient shows in full, and several wrong ones cancel by a
+rare chance only. Where a direction fails, its halves are tried, and their halves, until the wrong entries are
+found.
 """
 
 from __future__ import annotations
@@ -34,9 +35,17 @@ class Group(NamedTuple):
 class Subject(Protocol):
     """A function at a point, and the gradient that is claimed for it."""
 
-    gradient: Sequence[float]
-    sizes: Sequence[float]  # by how much each entry moves along a direction, at most
-    groups: Sequence[Group]
+    @property
+    def gradient(self) -> Sequence[float]:
+        """The entries of the gradient, one after the other."""
+
+    @property
+    def sizes(self) -> Sequence[float]:
+        """By how much each entry moves along a direction, at most."""
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """The inputs to which the entries belong."""
 
     def label(self, position: int) -> str:
         """The name of an entry."""
@@ -57,7 +66,8 @@ def rows_by_directions(subject: Subject, seed: int = 0) -> tuple[list[Row], list
     """
     rng = random.Random(seed)
     everything = range(len(subject.gradient))
-    rows, notes = [], []
+    rows: list[Row] = []
+    notes: list[str] = []
     for k in range(1 if len(everything) > HUGE else DIRECTIONS):
         rows.append(subject.along(f"direction {k + 1}", everything, rng))
         if not _is_sure(rows[-1]):
@@ -69,7 +79,7 @@ def rows_by_directions(subject: Subject, seed: int = 0) -> tuple[list[Row], list
         if not _is_sure(rows[-1]):
             return _search(subject, rng), notes
         blind = unresolved(subject, blind, rows[-1:])
-    if len(blind) <= ALONE:
+    if len(blind) <= ALONE and len(everything) <= HUGE:
         rows += [subject.single(position) for position in blind]
         blind = []
     notes.append(_what_may_be_missed(subject, directions, len(blind)))
@@ -83,7 +93,7 @@ def random_weights(count: int, seed: int = 0) -> list[float]:
 
 
 def unresolved(subject: Subject, positions: Sequence[int], rows: Sequence[Row]) -> list[int]:
-    """The entries that could be wrong by more than a thousandth, or not zero, without showing in these rows."""
+    """The entries that could be wrong by a thousandth, or not zero, without showing in these rows."""
     doubt = 2.0 * CERTAINTY * min(row.estimate for row in rows)
     largest = max([abs(subject.gradient[i]) for i in positions], default=0.0)
     return [
@@ -130,10 +140,11 @@ def _bisect(subject: Subject, rng: random.Random, first: int, last: int) -> list
 def _what_may_be_missed(subject: Subject, rows: Sequence[Row], blind: int) -> str:
     count, largest = len(subject.gradient), max(map(abs, subject.gradient))
     limit = 2.0 * CERTAINTY * min(row.estimate for row in rows) / min(subject.sizes)
+    directions = "1 random direction" if len(rows) == 1 else f"{len(rows)} random directions"
     sentence = (
-        f"{count:,} derivatives, the largest {largest:.2g}, along {len(rows)} random direction{'s' * (len(rows) > 1)}: a single one "
-        f"that is wrong by {limit:.1g} is missed with probability 0; where several are, one of them by "
-        f"{1e3 * limit:.1g}, with probability {1e-3 ** len(rows):.0g} at most"
+        f"{count:,} derivatives, the largest {largest:.2g}, along {directions}: a single one that is wrong "
+        f"by {limit:.1g} is missed with probability 0; where several are, one of them by {1e3 * limit:.1g}, "
+        f"with probability {1e-3 ** len(rows):.0g} at most"
     )
     if blind:
         sentence += f". {blind:,} derivatives are too small for the directions to show that they are not zero"

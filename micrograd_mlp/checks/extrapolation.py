@@ -15,7 +15,7 @@ import math
 import sys
 from collections.abc import Callable
 
-CERTAINTY = 10.0  # an error of more than ten estimates is a wrong derivative
+CERTAINTY = 5.0  # an error of more than five estimates is a wrong derivative
 EPSILON = sys.float_info.epsilon
 COLUMNS = 8  # of the extrapolation's table: more would only add noise
 MANTISSAS = (27, 25, 30, 23, 28, 31, 24, 29)  # of the steps in turn; few binary digits keep x ± h exact
@@ -81,6 +81,7 @@ class Extrapolation:
         self.value, self.estimate, self.step = math.nan, math.inf, 0.0
         self.disputed = False  # did a shorter step contradict a value that seemed sure?
         self._steps: list[float] = []
+        self._previous = math.nan  # the value that was surest one step before
         self._last: list[tuple[float, float]] = []  # values and noises of the last row of the table
 
     def add(self, slope: float, step: float, noise: float) -> None:
@@ -92,12 +93,13 @@ class Extrapolation:
             last_value, last_noise = row[-1]
             weight = 1.0 / ((older / step) ** self.power - 1.0)
             better = last_value + (last_value - older_value) * weight
-            better_noise = last_noise * (1.0 + weight) + older_noise * weight
+            better_noise = math.hypot(last_noise * (1.0 + weight), older_noise * weight)
             row.append((better, better_noise))
-            error = max(abs(better - last_value), abs(better - older_value)) + better_noise
-            if error < estimate:
+            changes = abs(better - last_value), abs(better - older_value), abs(better - self._previous)
+            error = max(changes) + better_noise
+            if error < estimate and len(row) > 2:  # two slopes agree by chance too often
                 value, estimate = better, error
-        self._last = row[:COLUMNS]
+        self._last, self._previous = row[:COLUMNS], row[-1][0] if estimate == math.inf else value
         self._steps.append(step)
         # A shorter step that contradicts a longer one is nearer to the limit.
         contradicts = abs(value - self.value) > CERTAINTY * (estimate + self.estimate)
@@ -130,8 +132,10 @@ class Slopes:
         """The slope and its estimate, from both sides where f is only piecewise smooth, as x·|x| is at 0."""
         mean = (self.left.value + self.right.value) / 2.0
         spread = (self.left.estimate + self.right.estimate) / 2.0
-        central = self.central.value, self.central.estimate
-        return central if central[1] <= spread else (mean, spread)
+        central, estimate = self.central.value, self.central.estimate
+        closer = max(self.left.step, self.right.step) < self.central.step
+        contradicts = abs(central - mean) > CERTAINTY * (estimate + spread)
+        return (mean, spread) if spread < estimate or (contradicts and closer) else (central, estimate)
 
     def best(self) -> tuple[float, float]:
         """The slope and its estimate; where the sides differ for sure, the slope is no surer than that."""
@@ -160,18 +164,19 @@ class Slopes:
         return all(side.estimate <= max(1e-3 * abs(side.value), 3.0 * CERTAINTY * noise) for side in sides)
 
 
-def slopes_of(line: Line, noise: float, resolution: float = 100.0) -> Slopes:
+def slopes_of(line: Line, noise: float, resolution: float = 100.0, stretch: float = 1.0) -> Slopes:
     """Go down the ladder of steps, until noise grows faster than the rest shrinks.
 
     Args:
         line: the function.
         noise: by how much one value of the function is off, as a standard deviation.
         resolution: the sides of a kink differ by at least so many times their noise.
+        stretch: makes all steps longer by this factor.
     """
     slopes = Slopes(noise)
     exponent, dropped = line.longest, 0
     while exponent > line.shortest:
-        h = math.ldexp(MANTISSAS[exponent % len(MANTISSAS)] / 64.0, exponent)
+        h = stretch * math.ldexp(MANTISSAS[exponent % len(MANTISSAS)] / 64.0, exponent)
         left, central, right = line.slopes(h)
         exponent -= 1
         if not (math.isfinite(left) and math.isfinite(right) and math.isfinite(central)):

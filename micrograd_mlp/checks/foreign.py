@@ -32,7 +32,7 @@ class Function:
     def __init__(self, f: Callable[..., Any], inputs: Any, returns_gradient: bool = False) -> None:
         self._original = f
         self.f = f if not returns_gradient else _first_of(f)
-        self.module = inputs if _is_module(inputs) else f if _is_module(f) else None
+        self.module: Any = next(filter(_is_module, [inputs, f]), None)
         self.inputs = self._arguments(f, inputs)
         named = list(leaves_of(self.inputs))
         if isinstance(self.inputs, list):
@@ -58,8 +58,8 @@ class Function:
         return inputs if isinstance(inputs, Mapping) else [inputs]
 
     def _names(self) -> list[str]:
-        f = self._original
-        return argument_names(getattr(f, "forward") if _is_module(f) else f, len(self.inputs))
+        forward = getattr(self._original, "forward", self._original)  # of a module
+        return argument_names(forward, len(self.inputs))
 
     def gradient_at(self, arrays: Sequence[Any]) -> Any:
         """The gradient that f returns beside its value."""
@@ -190,7 +190,7 @@ def _second_order(
 
 
 def _claimed(function: Function, gradient: Any, outputs: Outputs) -> tuple[list[Any], dict[int, Any]]:
-    """The gradient in question, one array for each input, and those that have another shape than their input."""
+    """The gradient in question, one array for each input, and those that have another shape."""
     inputs = function.read
     arrays = function.arrays([x.values for x in inputs])
     if gradient is None:

@@ -1,7 +1,7 @@
 """What NumPy, PyTorch and JAX call an array, and how each is asked for a gradient.
 
-A framework is imported only when one of its arrays is among the inputs. Every class below turns arrays into float64
-numbers of NumPy and back, in the precision that the function gets.
+A framework is imported only when one of its arrays is among the inputs. Every class below turns arrays into
+float64 numbers of NumPy and back, in the precision that the function gets.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 from micrograd_mlp.checks.arrays import Input
 from micrograd_mlp.checks.structure import leaves_of, with_leaves
 
+COMPLEX = "gradcheck takes real arrays: check the real and the imaginary part as two inputs"
+
 
 class NumPy:
     """Arrays of NumPy and plain numbers; the gradient has to be given."""
@@ -25,9 +27,7 @@ class NumPy:
         """Is this an array or a number with a derivative?"""
         if isinstance(leaf, (np.ndarray, np.generic)):
             if leaf.dtype.kind == "c":
-                raise TypeError(
-                    "gradcheck takes real arrays: check the real and the imaginary part as two inputs"
-                )
+                raise TypeError(COMPLEX)
             return leaf.dtype.kind == "f"
         return isinstance(leaf, (float, int)) and not isinstance(leaf, bool)
 
@@ -73,8 +73,8 @@ class NumPy:
     ) -> Sequence[Any]:
         """NumPy has no second derivatives."""
         raise ValueError(
-            "order=2 needs second derivatives, which NumPy does not give: check the gradient as the function, "
-            "gradcheck(jac, x, hess)"
+            "order=2 needs second derivatives, which NumPy does not give: check the gradient as a "
+            "function of its own, gradcheck(jac, x, hess)"
         )
 
     def restore(self) -> None:
@@ -82,7 +82,7 @@ class NumPy:
 
 
 class PyTorch(NumPy):
-    """Tensors. Parameters are changed in place and put back, so that a module uses them; others are copied."""
+    """Tensors. Parameters are changed in place, so that a module uses them, and put back."""
 
     name = "PyTorch"
 
@@ -197,9 +197,7 @@ class JAX(NumPy):
     def is_array(self, leaf: Any) -> bool:
         """Is this an array with a derivative?"""
         if isinstance(leaf, self.jax.Array) and leaf.dtype.kind == "c":
-            raise TypeError(
-                "gradcheck takes real arrays: check the real and the imaginary part as two inputs"
-            )
+            raise TypeError(COMPLEX)
         return isinstance(leaf, (self.jax.Array, np.ndarray)) and self.jax.numpy.issubdtype(
             leaf.dtype, self.jax.numpy.floating
         )

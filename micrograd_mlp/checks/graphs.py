@@ -23,7 +23,7 @@ RESOLUTION = (
 
 
 class GraphView:
-    """What the graph of an output says about its slope where inputs move by `moves` for each unit of a step."""
+    """What a graph says about its slope where its inputs move by `moves` for each unit of a step."""
 
     def __init__(self, output: Value, moves: Mapping[Value, float], scale: float) -> None:
         self.output, self.moves, self.scale = output, moves, scale

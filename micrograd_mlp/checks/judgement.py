@@ -9,14 +9,16 @@ from typing import Protocol
 from micrograd_mlp.checks.extrapolation import CERTAINTY, Slopes
 from micrograd_mlp.checks.report import Row
 
-WIDEST = 1e-3  # an estimate above this part of the derivative confirms nothing
+WIDEST = 5e-4  # an estimate above this part of the derivative confirms nothing
 LEAST_SLOPE = 1e-8  # smaller slopes, as a part of those nearby or of terms that cancelled, count as zero
 
 
 class View(Protocol):
     """What is known about the function beyond its slopes."""
 
-    scale: float  # of the terms that may have cancelled in the derivative
+    @property
+    def scale(self) -> float:
+        """The size of the terms that may have cancelled in the derivative."""
 
     def allows_kink(self, g: float, slopes: Slopes) -> bool:
         """May the function have a kink here, at which g is a derivative by some convention?"""

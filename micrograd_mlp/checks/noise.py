@@ -1,21 +1,24 @@
 """How exact is a function that one cannot look into? Its noise is read off differences of high order.
 
-Where a function is smooth, its differences over equal steps fall quickly from order to order, while those of
-noise grow in a known way. What is left at a high order is noise (Moré and Wild, "Estimating Computational
-Noise", 2011). A function that rounds its result, or its input to fewer digits, is a staircase: level over
-short steps, with jumps between. There the height of a stair is the noise.
+Where a function is smooth, its divided differences fall quickly from order to order, while those of noise
+grow in a known way. What is left at a high order is noise (Moré and Wild, "Estimating Computational Noise",
+2011). A function that rounds its result, or its input to fewer digits, is a staircase: level over short
+steps, with jumps between. There the height of a stair is the noise.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
-from micrograd_mlp.checks.extrapolation import Line, Slopes, is_kink, slopes_of
+from micrograd_mlp.checks.extrapolation import CERTAINTY, Line, Slopes, is_kink, slopes_of
 
 POINTS = 9  # in a table of differences
+JITTER = (0.0, 0.13, -0.21, 0.27, -0.08, 0.19, -0.26)  # by which the points of the table are moved
 AGREEMENT = 4.0  # orders of differences that agree to this factor show noise
+STRETCHES = (0.71, 0.83, 0.91, 1.11, 1.19, 1.31, 1.37, 1.43)
+ENOUGH = 5e-4  # a slope that is known to this part of itself needs no averaging
+TRIALS = 8  # of a noise, each found with the last one
 HALVINGS = 12  # after which a gradual change would have become 64 times smaller
 KINK_RESOLUTION = 100.0
 SHARP = (1e-4, 1e-8, 1e-12)  # a bend is looked for at so much shorter steps
@@ -24,15 +27,20 @@ FAR_LONGER = 10  # binary orders of magnitude beyond the longest step, for a fun
 
 def slopes_and_noise(line: Line, least_noise: float) -> Slopes:
     """The slopes of a function whose noise is to be found out, and which is at least `least_noise`."""
-    noise = least_noise
-    for _ in range(6):
+    noise, finest = least_noise, math.inf
+    for _ in range(TRIALS):
         slopes = slopes_of(line, noise)
-        measured = 2.0 * _noise_around(line, slopes, slopes.central.step / 16.0)
-        if not measured > 2.0 * noise and slopes.central.disputed:
-            measured = _height_of_stairs_around(line, slopes)
-        if not measured > 2.0 * noise:
+        spacing = slopes.central.step / 16.0
+        measured = 2.0 * _noise_around(line, slopes, spacing)
+        stairs = _height_of_stairs_around(line, slopes) if slopes.central.disputed else 0.0
+        if max(measured, stairs) <= 2.0 * noise:
             break
-        noise = measured
+        if not stairs and measured > 8.0 * noise and spacing > 2.0 * finest:
+            line.longest = math.frexp(spacing)[1]  # closer by there is less noise: this is an oscillation
+        else:
+            noise, finest = max(measured, stairs), min(finest, spacing)
+    if not slopes.differ():
+        _average_out(line, slopes, noise)
     if slopes.kink:  # a bend that is sharper than the steps so far looks like noise to them
         closer = min([_noise_around(line, slopes, slopes.central.step * part) for part in SHARP])
         slopes.kink = (
@@ -41,41 +49,68 @@ def slopes_and_noise(line: Line, least_noise: float) -> Slopes:
     return slopes
 
 
-def noise_in(values: Sequence[float]) -> float:
-    """The standard deviation of the noise in values of a smooth function at equal distances.
+def _average_out(line: Line, slopes: Slopes, noise: float) -> None:
+    """Where noise is what limits the slope, other steps see other noise: their mean is better than one."""
+    value, estimate = slopes.surest()
+    limited = estimate <= 20.0 * noise / slopes.central.step
+    if not limited or CERTAINTY * estimate <= ENOUGH * abs(value):
+        return
+    results = [slopes_of(line, noise, KINK_RESOLUTION, stretch).surest() for stretch in STRETCHES]
+    values = [value, *[v for v, _ in results]]
+    estimates = [estimate, *[e for _, e in results]]
+    if not all(map(math.isfinite, [*values, *estimates])):
+        return
+    count = math.sqrt(len(values))
+    mean = math.fsum(values) / len(values)
+    scatter = math.hypot(*[v - mean for v in values]) / count / math.sqrt(len(values) - 1)
+    expected = math.hypot(*estimates) / len(values)
+    slopes.central.value, slopes.central.estimate = mean, max(2.0 * scatter, expected)
+
+
+def noise_in(points: Sequence[float], values: Sequence[float]) -> float:
+    """The standard deviation of the noise in values of a smooth function.
 
     Args:
-        values: nine of them are enough.
+        points: where the values were taken, in rising order; nine of them are enough.
+        values: as many numbers.
 
-    >>> noise_in([0.0, 1.0, 4.0, 9.0, 16.0, 25.0, 36.0, 49.0, 64.0])
-    0.0
-    >>> 0.05 < noise_in([1.1, 0.9, 1.0, 1.1, 1.0, 0.9, 1.1, 0.9, 1.1]) < 0.2
+    >>> squares = [float(x * x) for x in range(9)]
+    >>> noise_in(range(9), squares) < 1e-14
+    True
+    >>> 0.05 < noise_in(range(9), [1.1, 0.9, 1.0, 1.1, 1.0, 0.9, 1.1, 0.9, 1.1]) < 0.2
     True
     """
-    differences, factor = list(values), 1.0
     deviations = []
-    for order in range(1, len(values)):
-        differences = [b - a for a, b in pairwise(differences)]
-        factor *= order / (2.0 * (2.0 * order - 1.0))  # (k!)² / (2k)!
-        mean_square = math.fsum([d * d for d in differences]) / len(differences)
-        deviations.append(math.sqrt(factor * mean_square))
-    for start in range(1, len(deviations) - 2):
+    for order in range(2, len(points)):
+        windows = [slice(k, k + order + 1) for k in range(len(points) - order)]
+        squares = [_divided_difference(points[w], values[w]) ** 2 for w in windows]
+        deviations.append(math.sqrt(math.fsum(squares) / len(squares)))
+    for start in range(len(deviations) - 2):
         three = deviations[start : start + 3]
         if max(three) <= AGREEMENT * min(three):
             return max(three)
-    return min(deviations)
+    return max(deviations[-2:])  # the function is smooth, and this an upper bound
+
+
+def _divided_difference(points: Sequence[float], values: Sequence[float]) -> float:
+    """The divided difference of these values, scaled so that it is as noisy as one value."""
+    size = points[-1] - points[0]
+    weights = [math.prod([size / (a - b) for b in points if b != a]) for a in points]
+    return math.fsum([w * v for w, v in zip(weights, values)]) / math.hypot(*weights)
 
 
 def _noise_around(line: Line, slopes: Slopes, step: float) -> float:
-    """The noise in values that lie one step apart.
+    """The noise in values that lie about one step apart.
 
     A kink looks like noise to differences that reach across it, so that one side may speak for both.
     """
     deviations = []
     for first in (-(POINTS // 2), 0, 1 - POINTS):
-        values = [line.at(line.nearest(k * step)) for k in range(first, first + POINTS)]
-        if all(map(math.isfinite, values)):
-            deviations.append(noise_in(values))
+        # Equal distances could alias with the stairs of a function that rounds its result.
+        points = [line.nearest((first + k + JITTER[(first + k) % len(JITTER)]) * step) for k in range(POINTS)]
+        values = [line.at(h) for h in points]
+        if all(map(math.isfinite, values)) and len(set(points)) == POINTS:
+            deviations.append(noise_in(points, values))
         if values.count(line.middle) > POINTS // 2:
             deviations = [_height_of_a_stair(line)]
             break
@@ -125,4 +160,5 @@ def _jump(line: Line, h: float, slope: float, noise: float) -> float:
             straight = half
         else:
             h = half
-    return off(h) if off(h) > max(noise, first / 64.0) else 0.0
+    height = off(h) - off(straight)
+    return height if height > max(noise, first / 64.0) else 0.0

@@ -29,8 +29,8 @@ def contributions(output: Value) -> dict[Value, float]:
 def rounded_away(output: Value, moves: Mapping[Value, float]) -> bool:
     """Where f is level to the last bit, may that be rounding, as in 1e16 + x, and not f, as in relu(x - 5)?
 
-    The graph is computed again with the inputs moved one step up and one step down. A node that is the same on both
-    sides though its operands are not has rounded the difference away if, by its local derivatives, it
+    The graph is computed again with the inputs moved one step up and one step down. A node that is the same
+    on both sides though its operands are not has rounded the difference away if, by its local derivatives, it
     should differ, or if it is so large that it could not. Then it may be off by one unit in its last
     place: would that show in f?
     """
