@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 from micrograd_mlp._require import require_count, require_float, require_number
 from micrograd_mlp.engine.value import Value
 
+__all__ = ["SGD", "Adam", "Momentum", "RMSProp", "clip_grad_norm"]
+
 
 class Setting:
     """A hyperparameter of an optimizer: a finite number within limits, checked whenever it is set."""

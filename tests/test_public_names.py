@@ -100,7 +100,7 @@ def test_a_star_import_brings_what_a_notebook_uses():
 
 def test_type_checkers_see_every_lazy_name():
     tree = ast.parse(inspect.getsource(micrograd_mlp))
-    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
         alias.asname or alias.name: statement.module.removeprefix("micrograd_mlp.")
         for statement in block.body

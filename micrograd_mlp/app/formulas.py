@@ -88,10 +88,10 @@ def parse(text: str) -> Expression:
 
     >>> parse("tanh(w*x + b)").names
     ('w', 'x', 'b')
-    >>> parse("tahn(w*x + b)")
+    >>> parse("sigmiod(w*x + b)")
     Traceback (most recent call last):
-    micrograd_mlp.app.formulas.ExpressionError: there is no function 'tahn'; did you mean tanh?
-      tahn(w*x + b)
+    micrograd_mlp.app.formulas.ExpressionError: there is no function 'sigmiod'; did you mean sigmoid?
+      sigmiod(w*x + b)
       ^
     """
     if len(text) > MAX_LENGTH:

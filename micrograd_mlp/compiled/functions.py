@@ -92,6 +92,13 @@ def sigmoid(z):
 
 
 @inlined
+def sech(z):
+    """2 / (eᶻ + e⁻ᶻ)."""
+    e = exp(-abs(z))
+    return 2.0 * e / (1.0 + e * e)
+
+
+@inlined
 def tanh(z):
     """t / (t + 2) with t = e²ᶻ - 1, for |z|."""
     k, r = _reduced(min(2.0 * abs(z), 44.0))  # at 22 tanh is 1 in the last place
@@ -159,7 +166,7 @@ def div(x, y):
 
 NATIVE = {
     "exp": exp, "expm1": expm1, "log": log, "log1p": log1p,
-    "sigmoid": sigmoid, "tanh": tanh, "softplus": softplus,
+    "sigmoid": sigmoid, "tanh": tanh, "sech": sech, "softplus": softplus,
     "pow": power, "div": div,
 }  # fmt: skip
 """By an op's name, what runs instead of the table's `forward`, which is written for reading."""

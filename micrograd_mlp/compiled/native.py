@@ -40,7 +40,8 @@ inlined: Callable[[Function], Function] = njit(**OPTIONS, forceinline=True)
 
 
 def _fingerprint() -> str:
-    files = [Path(table.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
+    folders = [Path(table.__file__).parent, Path(__file__).parent]
+    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
     return hashlib.sha256(b"".join([file.read_bytes() for file in files])).hexdigest()[:16]
 
 

@@ -1,9 +1,10 @@
 """The record of an operation: its value, its local derivatives, and how it is shown (§6).
 
 An operation is one `Op` record: how to compute it on floats (`forward`) and its partial derivatives
-(`partials`). Everything else in the package reads these records: recording a graph, differentiating it
-once or twice, drawing it, explaining it, compiling it, and testing all of that. To add an operation,
-write one function in your own program, or in `table.py`:
+(`partials`). Everything else in the package reads these records: the functions and the methods of
+`Value`, recording a graph, differentiating it once or twice, drawing it, explaining it, compiling it,
+formulas on the command line, and testing all of that. To add an operation, write one function with
+`@primitive` in your own program, or with `@operation` in a file of `engine/table`:
 
 >>> from micrograd_mlp import Value, cos, primitive
 >>> @primitive(partials=lambda out, x: (cos(x),))
@@ -17,14 +18,15 @@ True
 Two rules keep one record good for every use. `forward` is written for floats and follows IEEE
 arithmetic (an overflow is inf, 1/0 is inf, log(-1) is nan) instead of raising. `partials` is written
 with ordinary operators and the functions of the table, so that the same lines give a float during
-the forward pass and a new graph when derivatives are differentiated again.
+the forward pass and a new graph when derivatives are differentiated again. A helper of either one is a
+plain function, so that it can be compiled too.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from micrograd_mlp._require import as_float
@@ -43,12 +45,15 @@ class Op:
     Args:
         name: what it is called, in the table and in error messages.
         forward: f on floats; returns a float and never raises on floats (IEEE arithmetic).
-        partials: `(y, x₁, …, xₙ) -> (∂y/∂x₁, …, ∂y/∂xₙ)`, from operators and functions of this file.
+        partials: `(y, x₁, …, xₙ) -> (∂y/∂x₁, …, ∂y/∂xₙ)`, written with operators and the table's functions.
         arity: the number of inputs n, or None for any number.
         symbol: what a graph shows in the operation's node; the name unless given.
         latex: the formula, with `{0}`, `{1}` for the inputs (`{args}` for all of an n-ary operation).
         domain: for each input the open interval on which f is defined (n-ary: one for all inputs).
         kink: a function of the inputs that changes sign exactly where f has no derivative, or None.
+        complex_form: f on complex numbers next to the real line, for the complex step of `gradcheck`; None if
+            f is not analytic, or if nobody has written it down.
+        method: whether an operation of the table is a method of `Value` as well.
 
     Raises:
         TypeError: the arity is not 1 or more; and, when a graph records the op, `forward` or
@@ -59,7 +64,9 @@ class Op:
     6.0
     """
 
-    __slots__ = ("arity", "domain", "forward", "kink", "latex", "name", "partials", "symbol")
+    __slots__ = (
+        "arity", "complex_form", "domain", "forward", "kink", "latex", "method", "name", "partials", "symbol",
+    )  # fmt: skip
 
     name: str
     forward: Callable[..., float]
@@ -69,6 +76,8 @@ class Op:
     latex: str
     domain: tuple[tuple[float, float], ...]
     kink: Callable[..., float] | None
+    complex_form: Callable[..., complex] | None
+    method: bool
 
     # Written out, not a dataclass: importing that module would take half of this package's import time.
     def __init__(
@@ -81,6 +90,8 @@ class Op:
         latex: str = "",
         domain: tuple[tuple[float, float], ...] = (REALS,),
         kink: Callable[..., float] | None = None,
+        complex_form: Callable[..., complex] | None = None,
+        method: bool = False,
     ) -> None:
         if arity is not None and arity < 1:
             raise TypeError(f"op {name!r}: arity is {arity}, expected 1 or more, or None")
@@ -94,6 +105,8 @@ class Op:
             "latex": latex or rf"\operatorname{{{{{name}}}}}\left({operands}\right)".replace("_", r"\_"),
             "domain": domain * arity if arity is not None and len(domain) == 1 else domain,
             "kink": kink,
+            "complex_form": complex_form,
+            "method": method,
         }
         for field, value in fields.items():
             object.__setattr__(self, field, value)
@@ -113,7 +126,7 @@ class Op:
 
 
 class Function(Protocol):
-    """A function of one or two numbers that also takes Values, and carries its record as `.op`."""
+    """A function of numbers that also takes Values, and carries its record as `.op`."""
 
     op: Op
     __name__: str
@@ -122,6 +135,18 @@ class Function(Protocol):
     def __call__(self, *inputs: float) -> float: ...
     @overload
     def __call__(self, *inputs: Value | float) -> Value: ...
+
+
+class FunctionOfMany(Protocol):
+    """The same for any number of inputs: they may come as arguments or as one iterable, as in `max`."""
+
+    op: Op
+    __name__: str
+
+    @overload
+    def __call__(self, *inputs: float | Iterable[float]) -> float: ...
+    @overload
+    def __call__(self, *inputs: Value | float | Iterable[Value | float]) -> Value: ...
 
 
 def primitive(
@@ -133,8 +158,11 @@ def primitive(
     latex: str = "",
     domain: tuple[tuple[float, float], ...] = (REALS,),
     kink: Callable[..., float] | None = None,
+    complex_form: Callable[..., complex] | None = None,
 ) -> Callable[[Callable[..., float]], Function]:
     """Turn a function of floats into an operation: the decorator's arguments are those of `Op`.
+
+    An operation of any number of inputs (`arity=None`) takes them as arguments or as one iterable.
 
     >>> @primitive(partials=lambda out, x: (3.0 * x**2,))
     ... def cube(x):
@@ -144,15 +172,64 @@ def primitive(
     """
 
     def decorate(forward: Callable[..., float]) -> Function:
-        op = Op(name or forward.__name__, forward, partials, arity, symbol, latex, domain, kink)
+        record = (arity, symbol, latex, domain, kink, complex_form)
+        function: Function = _function_of(Op(name or forward.__name__, forward, partials, *record))
+        return function
 
-        @functools.wraps(forward)
-        def function(*inputs: Any) -> Any:
-            if arity is not None and len(inputs) != arity:
-                raise TypeError(f"{op.name} takes {arity} input(s), got {len(inputs)}")
-            return op(*inputs)
+    return decorate
 
-        function.op = op  # type: ignore[attr-defined]  # it makes a plain function a Function,
-        return function  # type: ignore[return-value]  # which mypy cannot see
+
+def _function_of(op: Op) -> Any:
+    """What users call: the record behind a check of how many inputs there are."""
+    arity = op.arity
+
+    def function(*inputs: Any) -> Any:
+        if len(inputs) != arity:
+            raise TypeError(f"{op.name} takes {arity} input(s), got {len(inputs)}")
+        for x in inputs:
+            if type(x) is not float:
+                return op(*inputs)
+        return op.forward(*inputs)  # measured: the usual case inside of `partials`, in half the time
+
+    def function_of_many(*inputs: Any) -> Any:
+        several = len(inputs) != 1 or not hasattr(inputs[0], "__iter__")
+        return op(*inputs) if several else op(*inputs[0])
+
+    wrapper: Any = functools.wraps(op.forward)(function_of_many if arity is None else function)
+    wrapper.op = op
+    return wrapper
+
+
+# The table: what the package ships, entered by the files of `engine/table`.
+
+TABLE: dict[str, Op] = {}
+"""Every operation that the package ships, by name."""
+
+FUNCTIONS: dict[str, Any] = {}
+"""The function of each operation, by the name that it has in Python (`power` for pow)."""
+
+
+@overload
+def operation(*, arity: None, **record: Any) -> Callable[[Callable[..., float]], FunctionOfMany]: ...
+@overload
+def operation(*, arity: int = 1, **record: Any) -> Callable[[Callable[..., float]], Function]: ...
+def operation(
+    *, arity: int | None = 1, method: bool | None = None, **record: Any
+) -> Callable[[Callable[..., float]], Any]:
+    """`primitive`, and enter the operation into the table.
+
+    Args:
+        arity: the number of inputs, or None for any number.
+        method: whether it is a method of `Value`; unless given, it is if it has a fixed number of inputs.
+        record: the other fields of `Op`.
+    """
+
+    def decorate(forward: Callable[..., float]) -> Any:
+        fields = {"name": forward.__name__} | record
+        is_method = arity is not None if method is None else method
+        function = _function_of(Op(forward=forward, arity=arity, method=is_method, **fields))
+        TABLE[function.op.name] = function.op
+        FUNCTIONS[function.__name__] = function
+        return function
 
     return decorate

@@ -690,6 +690,8 @@ class _Body:
         name = getattr(function, "__name__", "f")
         values = [value for _, value in arguments]
         if isinstance(function, Op):
+            if function.arity is None and len(arguments) == 1 and values[0].kind.parts:
+                arguments = [(True, values[0])]  # prod(values) means prod(*values)
             function, name = function.forward, function.name
         if function in _OPERATORS and len(values) == 2:
             return self._binary(_OPERATORS[function], values[0], values[1], node)

@@ -16,12 +16,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp._require import as_float
 from micrograd_mlp.engine import table as ops
 from micrograd_mlp.engine.modes import modes, modes_in_use, refuse_while_tracing
-from micrograd_mlp.engine.op import Function, Op
+from micrograd_mlp.engine.op import FUNCTIONS, TABLE, Function, Op
 
 _Unary = Callable[["Value"], "Value"]
 _Binary = Callable[["Value", "Value | float"], "Value"]
@@ -177,7 +177,7 @@ class Value:
         if not active.recording:
             return constant(as_float(data))
         local_grads = op.partials(data, *numbers)
-        if ops.TABLE.get(op.name) is not op:
+        if TABLE.get(op.name) is not op:
             data, local_grads = _checked(op, data, local_grads, len(parents))
         node = _node(data, op, parents, local_grads)
         if active.anomalies is not None:
@@ -195,11 +195,10 @@ class Value:
     def __pos__(self) -> Value:
         return self
 
-    exp, log = _unary(ops.exp), _unary(ops.log)
-    expm1, log1p = _unary(ops.expm1), _unary(ops.log1p)
-    sqrt, sin, cos = _unary(ops.sqrt), _unary(ops.sin), _unary(ops.cos)
-    sigmoid, tanh, relu = _unary(ops.sigmoid), _unary(ops.tanh), _unary(ops.relu)
-    leaky_relu, softplus = _unary(ops.leaky_relu), _unary(ops.softplus)
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Value]:
+            """The methods that the table adds below, such as `x.exp()`."""
 
     # The backward pass
 
@@ -294,6 +293,12 @@ class Value:
         )
 
     __int__ = __index__ = __complex__ = __float__
+
+
+# The methods: one for each operation of the table that has a fixed number of inputs.
+for _function in FUNCTIONS.values():
+    if _function.op.method:
+        setattr(Value, _function.op.name, _unary(_function) if _function.op.arity == 1 else _function)
 
 
 class Parameter(Value):

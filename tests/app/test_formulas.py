@@ -51,7 +51,7 @@ def test_a_formula_is_computed(text, expected):
 @pytest.mark.parametrize("name", sorted(ops.TABLE))
 def test_every_function_of_the_table_can_be_called(name):
     op = ops.TABLE[name]
-    text = "dot([x], [y])" if name == "dot" else f"{name}({', '.join(['x', 'y'][: op.arity or 2])})"
+    text = "dot([x], [y])" if name == "dot" else f"{name}({', '.join(['x', 'y', 'z'][: op.arity or 2])})"
     assert evaluate(text).op is op
 
 

@@ -11,10 +11,9 @@ import random
 import pytest
 
 from micrograd_mlp import Value, gradcheck, hessian
-from micrograd_mlp.checks.complex_step import CONTINUATIONS
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
-from tests.engine.oracle import SPECS, errors_in_ulps
+from tests.engine.oracle import KNOWN, SPECS, errors_in_ulps
 from tests.sampling import one_of_each
 
 POINTS = 3
@@ -83,10 +82,14 @@ def ordinary_points(op, seed):
     domain = op.domain if op.arity else op.domain * 4
     for _ in range(POINTS):
         sizes = [rng.uniform(0.3, 1.7) for _ in domain]
-        yield [
-            low + x if math.isfinite(low) else rng.choice([-1, 1]) * x
-            for x, (low, _) in zip(sizes, domain, strict=True)
-        ]
+        yield [_coordinate(x, low, high, rng) for x, (low, high) in zip(sizes, domain, strict=True)]
+
+
+def _coordinate(size, low, high, rng):
+    if math.isfinite(low) and math.isinf(high):
+        return low + size
+    middle, half = (0.0, 1.0) if math.isinf(low) else (0.5 * (low + high), 0.25 * (high - low))
+    return middle + half * rng.choice([-1, 1]) * size
 
 
 @pytest.mark.parametrize(("op", "k", "how"), wrong_rules(FIRST, TABLE.values()))
@@ -99,7 +102,8 @@ def test_a_wrong_first_derivative_is_rejected(op, k, how):
             continue
         report = gradcheck(wrong_op, numbers, raise_exception=False)
         assert [(row.label, row.verdict) for row in report.failures] == [(f"x{k + 1}", "wrong")], report
-        assert errors_in_ulps(wrong_op, numbers)[1] > SPECS[op.name].ulps[1], "the oracle let it pass"
+        if op.name in KNOWN:
+            assert errors_in_ulps(wrong_op, numbers)[1] > SPECS[op.name].ulps[1], "the oracle let it pass"
 
 
 @pytest.mark.parametrize(("op", "k", "how"), wrong_rules(SECOND, TABLE.values()))
@@ -115,11 +119,12 @@ def test_a_wrong_second_derivative_is_rejected(op, k, how):
         report = gradcheck(wrong_op, numbers, order=2, raise_exception=False)
         assert {row.label for row in report.failures if row.verdict == "wrong"} == different, report
         assert gradcheck(wrong_op, numbers), "the first derivatives are right"
-        assert errors_in_ulps(wrong_op, numbers)[2] > SPECS[op.name].ulps[2], "the oracle let it pass"
+        if op.name in KNOWN:
+            assert errors_in_ulps(wrong_op, numbers)[2] > SPECS[op.name].ulps[2], "the oracle let it pass"
 
 
 @pytest.mark.parametrize(
-    ("op", "k", "how"), wrong_rules(TINY, [op for op in TABLE.values() if op.name in CONTINUATIONS])
+    ("op", "k", "how"), wrong_rules(TINY, [op for op in TABLE.values() if op.complex_form])
 )
 def test_the_complex_step_rejects_a_derivative_that_is_off_by_1e_10(op, k, how):
     wrong_op = with_rule(op, k, lambda d, x: d * TINY[how])
@@ -141,5 +146,5 @@ def test_the_right_rules_pass_at_the_same_points(op):
     for k in range(op.arity or 4):
         for numbers in ordinary_points(op, f"{op.name} {k} sign"):
             assert gradcheck(op, numbers, order=2)
-            if op.name in CONTINUATIONS:
+            if op.complex_form:
                 assert gradcheck(op, numbers, order=2, method="complex-step")

@@ -59,7 +59,7 @@ class TestExpressions:
     def test_reach_every_op(self):
         reached = set()
 
-        @settings(SHRINK, max_examples=500)
+        @settings(SHRINK, max_examples=2000)
         @given(expressions(max_depth=3))
         def collect(e):
             reached.update(node.op.name for node in e.output.topological_order() if node.op)

@@ -1,5 +1,6 @@
 """Compiled execution gives what eager execution gives: values and gradients, to 1e-12 relative."""
 
+import itertools
 import math
 import random
 
@@ -101,7 +102,8 @@ def test_every_operation_on_parameters_alone(op):
 def test_every_operation_on_special_values(op):
     """One row at a time: in a mean of all, one nan would hide the rest."""
     n = op.arity or 2
-    rows = [[a, b] for a in SPECIAL for b in SPECIAL] if n == 2 else [[a] for a in SPECIAL]
+    rows = list(itertools.product(SPECIAL, repeat=n))
+    rows = random.Random(op.name).sample(rows, min(len(rows), 200))
     scales = [Value(1.0) for _ in range(n)]
     program = compile(lambda x: op(*[x_k * s for x_k, s in zip(x, scales)]), scales)
     for row in rows:
