@@ -799,7 +799,11 @@ function buildInspector() {
     box.replaceChildren(make("p", { textContent: `x[${selected.j + 1}] is an input: one coordinate of a point.` }));
     find("inspected").textContent = `x[${selected.j + 1}]`;
   } else if (selected.kind === "neuron") buildNeuronInspector(box);
-  else box.replaceChildren(make("div", { id: "point" }));
+  else {
+    const open = make("button", { id: "open-graph", textContent: "Explore this loss as a graph" });
+    open.addEventListener("click", openGraph);
+    box.replaceChildren(make("div", { id: "point" }), make("p", {}, open));
+  }
   drawInspector();
 }
 
@@ -875,9 +879,18 @@ function drawPointInspector() {
   }[lossName()];
   if (last > 1) lines.push("δℓ[k] = σ′(zℓ[k]) · Σⱼ Wℓ₊₁[j,k] · δℓ₊₁[j]");
   find("inspected").textContent = describePoint(e);
-  find("point").replaceChildren(
-    make("div", { className: "columns" }, make("div", {}, ...lines.map(shown)), make("div", { className: "scroll" }, table)),
-  );
+  const numbers = [make("div", {}, ...lines.map(shown)), make("div", { className: "scroll" }, table)];
+  find("point").replaceChildren(make("div", { className: "columns" }, ...numbers));
+}
+
+// The loss of the selected point in the explorer, with the present weights; what is changed there stays there.
+function openGraph() {
+  pause();
+  const { e } = selected;
+  const graph = new PointGraph(network, lossName(), data.X[e], data.y[e]);
+  find("graph-title").textContent = describePoint(e);
+  find("graph-frame").srcdoc = graph.page();
+  find("graph").showModal();
 }
 
 // The plane: mouse, touch and keys
@@ -1189,8 +1202,9 @@ function bindButtons() {
       find("leave-note").textContent = "Selected: copy it with Ctrl-C.";
     }
   });
+  find("close-graph").addEventListener("click", () => find("graph").close());
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, canvas")) return;
+    if (find("graph").open || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, canvas")) return;
     const action = { p: () => (playing ? pause() : play()), s: oneStep, r: restart }[event.key.toLowerCase()];
     if (action) action();
   });

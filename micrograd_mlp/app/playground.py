@@ -18,13 +18,18 @@ from typing import Any, NamedTuple
 from micrograd_mlp._require import as_float, require_choice, require_count, require_examples, require_number
 from micrograd_mlp.engine.javascript import JAVASCRIPT
 from micrograd_mlp.engine.language import NUMBER
+from micrograd_mlp.engine.table import dot, total
 from micrograd_mlp.engine.translate import Translation
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.nn.activations import ACTIVATIONS
 from micrograd_mlp.nn.initializers import INITIALIZERS
+from micrograd_mlp.nn.losses import binary_cross_entropy_with_logits, cross_entropy, squared_error
 from micrograd_mlp.nn.modules import MLP
 from micrograd_mlp.optim import SGD, Adam, Momentum, Optimizer, RMSProp
+from micrograd_mlp.render.description import describe
+from micrograd_mlp.render.explore import page_program, page_shell
+from micrograd_mlp.render.scene import Scene
 from micrograd_mlp.training import datasets
 
 MAX_CLASSES = 6
@@ -147,7 +152,9 @@ class Playground:
             [
                 f"const DATA = {json.dumps(data)};".replace("<", r"\u003c"),
                 _functions(),
+                _explorer(),
                 _read("playground_network.js"),
+                _read("playground_graph.js"),
                 _read("playground.js"),
             ]
         )
@@ -283,6 +290,53 @@ def _functions() -> str:
             "};",
         ]
     )
+
+
+def _explorer() -> str:
+    """What shows the loss of a point as a graph: the explorer, and the parts of such a graph.
+
+    The page puts the parts together, since it knows the network's sizes only when a point is chosen.
+    """
+    z = [Value(0.5 + k, f"z{k + 1}") for k in range(MAX_CLASSES)]
+    y = Value(1.0, "y")
+    ends = {name: sigma(z[0]) for name, sigma in ACTIVATIONS.items() if name != "linear"}
+    ends |= {
+        "weighted sum": dot([z[0]], [z[1]]) + z[2],
+        "squared_error": squared_error(z[0], y),
+        "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits(z[0], y),
+    }
+    for n in range(3, MAX_CLASSES + 1):
+        ends |= {f"cross_entropy {n} {k}": cross_entropy(z[:n], k) for k in range(n)}
+    scene = Scene(total(ends.values()))
+    data, functions = describe(scene)
+    described = dict(zip(scene.order, data["nodes"], strict=True))
+    program, style = page_program()
+    explorer = {
+        "shell": page_shell("the loss of a point"),
+        "program": program,
+        "style": style,
+        "functions": functions,
+        "data": {key: data[key] for key in ("palette", "partials", "ops")},
+        "parts": {name: _operations(end, described) for name, end in ends.items()},
+    }
+    return f"const EXPLORER = {json.dumps(explorer)};".replace("<", r"\u003c")
+
+
+def _operations(output: Value, described: dict[Value, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The operations that lead to an output, in order.
+
+    A parent is the position of an operation in this list, the label of a leaf, or {"constant": number}.
+    """
+    order = [node for node in output.topological_order() if node.op is not None]
+    position = {node: i for i, node in enumerate(order)}
+    return [
+        {
+            "op": described[node]["op"],
+            "partials": described[node]["partials"],
+            "parents": [position.get(p, p.label or {"constant": p.data}) for p in node.parents],
+        }
+        for node in order
+    ]
 
 
 def _picture(points: Points) -> str:

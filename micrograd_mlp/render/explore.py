@@ -120,8 +120,9 @@ class Explorer:
 
     def html(self) -> str:
         """The page as one HTML document, which loads nothing from anywhere."""
-        shell = _read("page.html").replace("<!-- title -->", html.escape(self._data["title"]))
-        return shell.replace("<!-- explorer -->", self._fragment("", whole_page=True))
+        return page_shell(self._data["title"]).replace(
+            "<!-- explorer -->", self._fragment("", whole_page=True)
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page as one file; an existing file is replaced whole or, on an error, not at all.
@@ -148,13 +149,9 @@ class Explorer:
         identity = f"explorer-{uuid.uuid4().hex}"
         # Inside <script> only < could end the script or open a comment; in JSON it can be written \u003c.
         data = json.dumps(self._data | {"wholePage": whole_page}).replace("<", r"\u003c")
-        script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
-        host, style = f'document.getElementById("{identity}")', json.dumps(_read("style.css"))
-        return (
-            f'<div id="{identity}">{still}</div>\n'
-            f"<script>((host, data, functions, style) => {{\n{script}\n}})"
-            f"({host}, {data}, {self._functions}, {style});</script>"
-        )
+        program, style = page_program()
+        arguments = f'document.getElementById("{identity}"), {data}, {self._functions}, {json.dumps(style)}'
+        return f'<div id="{identity}">{still}</div>\n<script>({program})({arguments});</script>'
 
     def _still_picture(self) -> str:
         """A picture for a notebook that is not trusted, which drops scripts and keeps images."""
@@ -169,6 +166,17 @@ class Explorer:
             alt = html.escape(f"Graph of {self._data['title']}, {size} nodes")
             picture = f'<img alt="{alt}" style="max-width: 100%" src="data:image/svg+xml;base64,{source}">'
         return f"{picture}<p>This is a still picture. Run this cell to change its numbers.</p>"
+
+
+def page_shell(title: str) -> str:
+    """The HTML document of a saved page; the program stands where it says `<!-- explorer -->`."""
+    return _read("page.html").replace("<!-- title -->", html.escape(title))
+
+
+def page_program() -> tuple[str, str]:
+    """The page's JavaScript, a function of (host, data, functions, style), and its style sheet."""
+    script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
+    return f"(host, data, functions, style) => {{\n{script}\n}}", _read("style.css")
 
 
 def _read(name: str) -> str:

@@ -11,6 +11,7 @@ from micrograd_mlp import (
     Adam,
     Momentum,
     RMSProp,
+    Value,
     binary_cross_entropy_with_logits,
     cross_entropy,
     datasets,
@@ -324,6 +325,41 @@ class TestThePage:
             "field.dispatchEvent(new Event('input'))"
         )
         assert page.state()["model"]["parameters"]["W1[2,1]"] == 1.5
+
+    @pytest.mark.parametrize(
+        ("y", "loss", "settings"),
+        [
+            ([0, 1, 1], binary_cross_entropy_with_logits, {"hidden": [3, 2]}),
+            ([0, 2, 1], cross_entropy, {"hidden": [2], "activation": "relu"}),
+            ([0.5, -1.0, 2.0], squared_error, {"hidden": [], "activation": "linear"}),
+            ([0.5, -1.0, 2.0], squared_error, {"hidden": [11], "activation": "softplus"}),
+        ],
+    )
+    def test_the_loss_of_a_point_is_explored_as_the_graph_that_the_engine_records(
+        self, show, y, loss, settings
+    ):
+        X = [[0.25, -0.5], [1.0, 0.75], [-0.5, 2.0]]
+        page = show(X, y, test_share=0, **settings)
+        page.focus("#plane")
+        page.press("n", "n")
+        page.run("document.getElementById('open-graph').click()")
+        model = playground(X, y, test_share=0, **settings).model
+        expected = loss(model([Value(X[1][0], "x[1]"), Value(X[1][1], "x[2]")]), y[1])
+        expected.backward()
+        page.driver.switch_to.frame(page.find("#graph-frame"))
+        for node in expected.topological_order():
+            if node.label and node is not expected:
+                seen = page.run("return explorer.get(arguments[0])", node.label)
+                assert seen["data"] == pytest.approx(node.data, rel=1e-12, abs=1e-15), node.label
+                assert seen["grad"] == pytest.approx(node.grad, rel=1e-12, abs=1e-15), node.label
+        assert page.run("return explorer.get('ℓ').data") == pytest.approx(expected.data, rel=1e-12)
+        size = len(expected.topological_order())
+        assert f"{size} nodes" in page.run(
+            "return document.querySelector('#explorer').shadowRoot.querySelector('canvas').ariaLabel"
+        )
+        page.driver.switch_to.default_content()
+        page.press("\ue00c")  # Escape
+        assert page.run("return document.getElementById('graph').open") is False
 
     def test_layers_and_neurons_come_and_go(self, show):
         page = show(hidden=[2])
