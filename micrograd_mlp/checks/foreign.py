@@ -16,7 +16,6 @@ from micrograd_mlp.checks.judgement import Tolerance
 from micrograd_mlp.checks.report import GradCheckReport, Row
 from micrograd_mlp.checks.structure import argument_names, leaves_of, takes_keywords, with_leaves
 
-MOST_ROWS = 1000
 FEW = 32  # so many derivatives are checked one by one
 SEED = 20240229  # of the directions and of the weights of several outputs
 
@@ -97,6 +96,7 @@ def check_foreign(
     order: int,
     tolerance: Tolerance,
     noise: float | None,
+    strict: bool,
 ) -> GradCheckReport:
     """Check a function of arrays. See `gradcheck` for the arguments."""
     function = Function(f, inputs, returns_gradient=gradient is True)
@@ -104,12 +104,12 @@ def check_foreign(
         outputs = Outputs(function, noise)
         claimed, other_shapes = _claimed(function, gradient, outputs)
         subject = ArraySubject(outputs.weighed, function.read, claimed, outputs.epsilon, tolerance, noise)
-        rows, notes = _rows(subject, set(other_shapes))
+        rows, notes = _rows(subject, set(other_shapes), strict)
         if outputs.count > 1:
             notes.append(f"f has {outputs.count:,} outputs: their sum with random weights was checked")
         count = len(subject.gradient)
         if order == 2:
-            more, more_notes = _second_order(function, outputs, tolerance, noise)
+            more, more_notes = _second_order(function, outputs, tolerance, noise, strict)
             rows, notes, count = rows + more, notes + more_notes, count + len(subject.gradient)
         rows += [_row_of_shape(function.read[k], array) for k, array in other_shapes.items()]
         return GradCheckReport(rows, notes, count)
@@ -157,17 +157,17 @@ class Outputs:
         return [self.function.framework.numbers(output) for _, output in leaves_of(result)]
 
 
-def _rows(subject: ArraySubject, left_out: set[int]) -> tuple[list[Row], list[str]]:
+def _rows(subject: ArraySubject, left_out: set[int], strict: bool) -> tuple[list[Row], list[str]]:
     """Few derivatives one by one, many along directions; without inputs whose gradient has another shape."""
     finite = bool(np.all(np.isfinite(subject.gradient)))
-    if len(subject.gradient) > FEW and finite and not left_out:
+    if len(subject.gradient) > FEW and finite and not left_out and not strict:
         return rows_by_directions(subject)
     kept = [g for k, g in enumerate(subject.groups) if k not in left_out]
-    return [subject.single(i) for g in kept for i in range(g.first, g.last)][:MOST_ROWS], []
+    return [subject.single(i) for g in kept for i in range(g.first, g.last)], []
 
 
 def _second_order(
-    function: Function, outputs: Outputs, tolerance: Tolerance, noise: float | None
+    function: Function, outputs: Outputs, tolerance: Tolerance, noise: float | None, strict: bool
 ) -> tuple[list[Row], list[str]]:
     """The gradient of ∇f·u for a random direction u, which is the Hessian times u (§11)."""
     framework, inputs = function.framework, function.read
@@ -184,7 +184,7 @@ def _second_order(
     arrays = function.arrays([x.values for x in inputs])
     claimed = framework.hessian_times(f, arrays, outputs.cotangents, u)
     subject = ArraySubject(slope, inputs, claimed, outputs.epsilon, tolerance, noise)
-    rows, notes = _rows(subject, set())
+    rows, notes = _rows(subject, set(), strict)
     rows = [row._replace(label=f"∇f·u by {row.label}") for row in rows]
     return rows, ["second derivatives: ∇f·u has the gradient H·u, for a random direction u", *notes]
 
