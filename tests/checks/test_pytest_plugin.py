@@ -54,19 +54,23 @@ def test_the_fixture_passes_and_the_summary_counts(run):
 
 
 def test_the_worst_test_is_named_with_its_error(run):
-    result = run(
-        PASSING
-        + "\n    def test_exp(gradcheck):\n        gradcheck(lambda x: (x * x * x).exp().sin(), [0.9])\n"
-    )
+    more = """
+    def test_exp(gradcheck):
+        gradcheck(lambda x: (x * x * x).exp().sin(), [0.9])
+    """
+    result = run(PASSING + more)
     result.assert_outcomes(passed=2)
     result.stdout.re_match_lines([r"3 derivatives checked, worst error \d+ ulp in test_(exp|square)$"])
 
 
 def test_checks_without_the_fixture_count_too(run):
-    result = run(
-        "from micrograd_mlp import gradcheck\n\ndef test_it():\n    gradcheck(lambda x: x * x, [3.0])\n"
-    )
-    result.stdout.fnmatch_lines(["1 derivatives checked*"])
+    result = run("""
+        from micrograd_mlp import gradcheck
+
+        def test_it():
+            gradcheck(lambda x: x * x, [3.0])
+    """)
+    result.stdout.fnmatch_lines(["1 derivative checked*"])
 
 
 def test_a_failure_names_the_parameter_and_shows_the_failing_part_of_the_table(run):
