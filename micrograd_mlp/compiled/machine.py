@@ -30,7 +30,7 @@ from micrograd_mlp.compiled.native import IS_NATIVE, Floats, Integers, address_o
 from micrograd_mlp.compiled.operations import Operation
 from micrograd_mlp.compiled.plan import RUN, plan
 from micrograd_mlp.compiled.trace import placeholders, trace
-from micrograd_mlp.engine.value import Value
+from micrograd_mlp.engine.value import Value, numbers_moved
 
 CACHE = 1 << 20  # bytes that a block's values and adjoints should stay below, about a second-level cache
 MOST_LANES, FEWEST_LANES = 64, 8
@@ -113,6 +113,7 @@ class Machine:
         """Give the parameters the numbers of `theta`."""
         for _ in map(_set_data, self.parameters, self.theta[self.order].tolist()):
             pass
+        numbers_moved()
 
     def predict(self, x: Floats, y: Floats) -> Floats:
         """The outputs of each example, one row an example."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +158,7 @@ class Value:
         if isinstance(number, Value):
             raise TypeError(f"data is a number, got {number!r}: use its .data")
         self._data = as_float(number)
+        numbers_moved()
 
     def __repr__(self) -> str:
         label = "" if self.label is None else f", label={self.label!r}"
@@ -200,6 +202,41 @@ class Value:
         def __getattr__(self, name: str) -> Callable[..., Value]:
             """The methods that the table adds below, such as `x.exp()`."""
 
+    def forward(self) -> None:
+        """Compute the recorded graph again, in place, from the present `.data` of its leaves.
+
+        Afterwards every node holds what recording the same operations anew would give, to the last bit: its
+        number and its local derivatives. Gradients of interior nodes belonged to the old numbers and become
+        0; those of leaves stay, since they accumulate. Which operations there are does not change: a branch
+        of your program (`if x > 0`) was taken when the graph was recorded.
+
+        Raises:
+            RuntimeError: a node has local derivatives that were given as numbers, see `Value`.
+            Exception: what an operation of your own raises; the graph is then as it was.
+
+        >>> w = Value(3.0)
+        >>> loss = w * w
+        >>> w.data = 4.0
+        >>> loss.forward()
+        >>> loss.backward()
+        >>> loss.data, w.grad
+        (16.0, 8.0)
+        """
+        interior = [node for node in self.topological_order() if node.parents]
+        before = [(node._data, node.local_grads) for node in interior]
+        active = modes.get()
+        try:
+            for node in interior:
+                node._data, node.local_grads = _computed_again(node)
+                if active.anomalies is not None:
+                    _check_forward(node)
+        except BaseException:
+            for node, (data, local_grads) in zip(interior, before):
+                node._data, node.local_grads = data, local_grads
+            raise
+        for node in interior:
+            node.grad = 0.0
+
     # The backward pass
 
     def backward(self, seed: float = 1.0) -> None:
@@ -213,6 +250,10 @@ class Value:
 
         Raises:
             RuntimeError: under `no_grad()`, or on a number computed there, which has no graph.
+
+        Warns:
+            RuntimeWarning: it is not the first time, and a leaf has moved since the graph was recorded, as in
+                a training loop that does not compute its loss again.
 
         >>> x = Value(3.0)
         >>> y = x * x + x
@@ -230,6 +271,9 @@ class Value:
             )
         seed = as_float(seed)
         order = self.topological_order()
+        # Only a node that has been through a backward pass has a gradient, so the first one pays nothing.
+        if self.grad != 0.0 and self.parents and _unmoved_root[0] != id(self):
+            _warn_of_an_old_graph(order)
         for node in order:
             if node.parents:
                 node.grad = 0.0
@@ -246,6 +290,7 @@ class Value:
                     parent.grad += local_grad * adjoint
             if active.anomalies is not None:
                 _check_backward(node, active.anomalies)
+        _unmoved_root[0] = id(self)
 
     def topological_order(self) -> list[Value]:
         """Every node that this one depends on, parents before children, this one last.
@@ -383,6 +428,99 @@ def _constant_or_none(number: Any) -> Constant | None:
         return constant(as_float(number))
     except TypeError:
         return None
+
+
+# Graphs and the numbers that moved since
+
+
+_unmoved_root = [0]  # the id of the node that backward() was last called on, until any number is assigned
+
+
+def numbers_moved() -> None:
+    """Whoever assigns numbers to Values says so here: a graph may be older than its leaves from now on."""
+    _unmoved_root[0] = 0
+
+
+def changed_leaves(output: Value) -> list[Value]:
+    """The leaves whose present data no longer give what the graph recorded; none if the graph is up to date.
+
+    Every node is computed again, and compared bit by bit with what it holds. Where it differs, those of its
+    leaves are named that can have changed. If both factors of one product are possible, both are named. An
+    interior node is named if its own `.data` was assigned. Nodes with local derivatives that were given as
+    numbers can't be computed again and are left out.
+
+    >>> w, x = Value(3.0, "w"), Value(2.0, "x")
+    >>> y = w * x
+    >>> w.data = 4.0
+    >>> changed_leaves(y)
+    [Value(data=4.0, grad=0.0, label='w')]
+    """
+    suspects: dict[Value, None] = {}
+    cleared: set[Value] = set()
+    for node in output.topological_order():
+        if node.op is None:
+            continue
+        present = _results(node.op, [x._data for x in node.parents])
+        recorded = (node._data, *node.local_grads)
+        changed = [not same for same in map(_same_bits, present, recorded)] or [True]
+        leaves = [x for x in dict.fromkeys(node.parents) if not x.parents and not isinstance(x, Constant)]
+        if any(changed):
+            blamed = [x for x in leaves if _can_explain(x, node, changed)] if len(leaves) <= 64 else leaves
+            suspects.update(dict.fromkeys(blamed or [node]))
+        else:
+            cleared.update([x for x, slope in zip(node.parents, node.local_grads) if slope != 0.0])
+    return [x for x in suspects if x not in cleared] or list(suspects)
+
+
+def _computed_again(node: Value) -> tuple[float, tuple[float, ...]]:
+    """A node's number and local derivatives from the present numbers of its parents."""
+    op = node.op
+    if op is None:
+        raise RuntimeError(
+            f"forward() can't compute the node {describe(node)} again: its local derivatives were given as "
+            "numbers, by Value(data, children, local_grads). Record it with an operation, see primitive"
+        )
+    numbers = [x._data for x in node.parents]
+    data = op.forward(*numbers)
+    local_grads = op.partials(data, *numbers)
+    if TABLE.get(op.name) is not op:
+        return _checked(op, data, local_grads, len(numbers))
+    return data, local_grads
+
+
+def _results(op: Op, numbers: Iterable[float]) -> tuple[float, ...]:
+    """The number and all local derivatives; nothing where an operation of the user's own raises."""
+    try:
+        data = op.forward(*numbers)
+        return data, *op.partials(data, *numbers)
+    except Exception:
+        return ()
+
+
+def _same_bits(a: float, b: float) -> bool:
+    if a == b:
+        return a != 0.0 or math.copysign(1.0, a) == math.copysign(1.0, b)
+    return a != a and b != b
+
+
+def _can_explain(leaf: Value, node: Value, changed: list[bool]) -> bool:
+    """Whether all that depends on this leaf has changed: the number and some of the local derivatives."""
+    assert node.op is not None
+    here = _results(node.op, [x._data for x in node.parents])
+    there = _results(node.op, [1.25 * x._data + 0.75 if x is leaf else x._data for x in node.parents])
+    return all(has_changed or _same_bits(a, b) for has_changed, a, b in zip(changed, here, there))
+
+
+def _warn_of_an_old_graph(order: list[Value]) -> None:
+    moved = [describe(leaf) for leaf in changed_leaves(order[-1])]
+    if moved:
+        names = ", ".join(moved[:3]) + (f" and {len(moved) - 3} more" if len(moved) > 3 else "")
+        warnings.warn(
+            f"backward() again through a graph that was recorded before {names} changed: {order[-1]._data!r} "
+            "and its gradients belong to the old numbers. Compute the output again, or call its forward()",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 # What detect_anomaly() looks at

@@ -348,7 +348,6 @@ def test_labels_in_latex(label, latex):
 @pytest.mark.parametrize("notation", [Text(), Latex()], ids=["text", "latex"])
 def test_every_operation_can_be_written(op, notation):
     u = notation.apply(TABLE["add"], [notation.number(2.0), notation.number(-3.0)])
-    assert op.name in ("total", "dot", "logsumexp") or op.arity is not None
     written = notation.apply(op, [u] * (op.arity or 4)).text
     assert "2" in written
     assert written.count("(") == written.count(")")
