@@ -4,6 +4,7 @@
 const MONO = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const SANS = 'system-ui, -apple-system, "Segoe UI", sans-serif';
 const SERIF = '"STIX Two Text", "Latin Modern Roman", Cambria, Georgia, "DejaVu Serif", serif';
+const MOST_DASHED = 2500; // pixels
 const LEGIBLE = 0.42; // below this scale boxes are drawn without their small text
 
 // Compresses any size to 0 … 1: how much of a bar is filled, how thick an edge is.
@@ -62,7 +63,7 @@ class View {
 
   zoom(factor, at = [this.width / 2, this.height / 2]) {
     const { camera } = this;
-    const scale = clamp(camera.scale * factor, 0.02, 4);
+    const scale = clamp(camera.scale * factor, 0.004, 4);
     camera.x += at[0] / scale - at[0] / camera.scale;
     camera.y += at[1] / scale - at[1] / camera.scale;
     camera.scale = scale;
@@ -241,7 +242,9 @@ class View {
     context.strokeStyle = context.fillStyle =
       marked === "active" ? colours.active : mixed ? colours.zero : size > 0 ? colours.positive : size < 0 ? colours.negative : colours.zero;
     context.lineWidth = Math.max(1 / this.camera.scale, marked === "active" ? 3.2 : 0.9 + 4.2 * share);
-    context.setLineDash(mixed ? [] : size < 0 ? [6, 4] : size === 0 ? [1, 4] : []);
+    // Dashing a curve that runs far out of the window would cost more than all else together.
+    const dashed = !mixed && (high - low) * this.camera.scale < MOST_DASHED;
+    context.setLineDash(dashed && size < 0 ? [6, 4] : dashed && size === 0 ? [1, 4] : []);
     context.stroke();
     context.setLineDash([]);
     if (this.detailed) {

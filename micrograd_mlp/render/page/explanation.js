@@ -10,16 +10,28 @@ const PRE_ACTIVATION = /^z(\d+)(?:\[(\d+)\])?$/;
 class Explanation {
   constructor(graph, notation, data, wrt, maxPaths = 10) {
     Object.assign(this, { graph, notation, data, wrt, output: graph.output });
-    this.structure = pathStructure(graph, wrt);
+    this.findStructure();
     this.paths = largestPaths(graph, wrt, this.structure, maxPaths);
     this.gradient = graph.descendants(wrt).length || wrt === this.output ? graph.grad[wrt] : 0;
     this.total = exactSum([...this.paths.listed.map((path) => path.contribution), this.paths.remainder]);
-    this.findChildren();
-    this.findHeads();
     this.steps = this.findSteps();
     this.named = this.findNamed();
     this.written = new Set();
     this.derivative = this.derivativePiece(this.output, wrt);
+  }
+
+  // What does not change with the numbers is kept for the node that was explained last.
+  findStructure() {
+    const { graph, wrt } = this;
+    if (graph.explained?.wrt !== wrt) {
+      this.structure = pathStructure(graph, wrt);
+      this.findChildren();
+      this.findHeads();
+      this.countConnections();
+      const { structure, children, heads, connections } = this;
+      graph.explained = { wrt, structure, children, heads, connections };
+    }
+    Object.assign(this, graph.explained);
   }
 
   label(i) {
@@ -173,17 +185,24 @@ class Explanation {
     }
   }
 
-  // Each path from named node to named node, where that says unambiguously which way it goes.
-  findSteps() {
-    const connections = new Map();
-    const between = (start, end) => start * this.graph.size + end;
+  // How many ways lead from one named node straight to another.
+  countConnections() {
+    this.connections = new Map();
     for (const [node, uses] of this.children) {
       if (this.heads.get(node) !== node) continue;
       for (const [child] of uses) {
-        const key = between(this.heads.get(child), node);
-        connections.set(key, (connections.get(key) ?? 0) + 1);
+        const key = this.between(this.heads.get(child), node);
+        this.connections.set(key, (this.connections.get(key) ?? 0) + 1);
       }
     }
+  }
+
+  between(start, end) {
+    return start * this.graph.size + end;
+  }
+
+  // Each path from named node to named node, where that says unambiguously which way it goes.
+  findSteps() {
     return this.paths.listed.map((path) => {
       const steps = [];
       let edges = [];
@@ -192,7 +211,7 @@ class Explanation {
         const end = path.nodes[i + 1];
         if (this.heads.get(end) !== end) return;
         const start = edges[0][0];
-        if (connections.get(between(start, end)) === 1) steps.push({ start, end, edges });
+        if (this.connections.get(this.between(start, end)) === 1) steps.push({ start, end, edges });
         else steps.push(...edges.map((edge) => this.singleStep(...edge)));
         edges = [];
       });

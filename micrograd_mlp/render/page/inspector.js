@@ -29,6 +29,8 @@ class Inspector {
     const { kind, op } = notation.nodes[i];
     const what = op === null ? kind : data.ops[op].name;
     this.rows = [];
+    this.kept = new Map();
+    this.keeping = new Map();
     this.parts = {
       formula: element("div", { class: "formula" }),
       derivative: element("div", { class: "derivative" }),
@@ -62,7 +64,7 @@ class Inspector {
       const written = [notation.apply(notation.ops[op], terms).pieces,
         notation.apply(notation.ops[op], graph.parents[i].map((p) => notation.number(graph.data[p]))).pieces, [value]];
       const rows = written.filter((row, k) => notation.toText(row) !== notation.toText(written[k + 1] ?? []));
-      formula.replaceChildren(equation([{ name: i }], rows, notation));
+      formula.replaceChildren(this.equation([{ name: i }], rows, notation));
       const { problem } = notation.ops[op];
       if (problem) formula.append(element("p", { class: "warning" }, `The page can't compute this operation: ${problem}`));
     }
@@ -90,23 +92,42 @@ class Inspector {
   fillExplanation(part, told) {
     const { notation } = this.explorer;
     const blocks = [];
+    const equation = (left, rows) => this.equation(left, rows, notation);
+    this.kept = this.keeping ?? new Map();
+    this.keeping = new Map();
     told.pathRows().forEach((rows, i) => {
       const paths = told.paths.count > 1n ? `Path ${i + 1}` : "The one path";
       const share = told.paths.count > 1n ? element("span", { class: "share" }, minus(number(told.paths.listed[i].contribution))) : "";
-      blocks.push(element("h4", {}, paths, " ", share), equation(null, rows, notation));
+      blocks.push(element("h4", {}, paths, " ", share), equation(null, rows));
     });
     if (told.unlisted) blocks.push(element("p", { class: "quiet" }, `${told.others()}: ${minus(told.shown(told.paths.remainder))}`));
     const signals = told.errorSignals();
     if (signals.length) {
       blocks.push(element("h4", {}, "With the error signals δ (§6.2)"));
-      for (const [first, ...others] of signals) blocks.push(equation(first, others, notation));
+      for (const [first, ...others] of signals) blocks.push(equation(first, others));
     }
     const definitions = told.definitions();
     if (definitions.length) {
       blocks.push(element("h4", {}, "where"));
-      for (const [first, ...others] of definitions) blocks.push(equation(first, others, notation));
+      for (const [first, ...others] of definitions) blocks.push(equation(first, others));
     }
     part.replaceChildren(...blocks);
+  }
+
+  // left = row = row …, one row below the other. A row that says what it said before is not built again.
+  equation(left, rows, notation) {
+    const lines = rows.map((row, i) => {
+      const start = i === 0 && left ? left : [];
+      const equals = i === 0 && !left ? "" : " = ";
+      const key = notation.toText(start) + equals + notation.toText(row);
+      const same = this.kept.get(key)?.pop();
+      const line = same ?? element("div", { class: "row" }, ...notation.toElements(start),
+        element("span", { class: "equals" }, equals), ...notation.toElements(row));
+      if (!this.keeping.has(key)) this.keeping.set(key, []);
+      this.keeping.get(key).push(line);
+      return line;
+    });
+    return element("div", { class: "equation" }, ...lines);
   }
 
   neighbours(title, nodes) {
@@ -230,13 +251,6 @@ class Inspector {
   }
 }
 
-// left = row = row …, one row below the other where there are several.
-const equation = (left, rows, notation) => {
-  const lines = rows.map((row, i) =>
-    element("div", { class: "row" }, ...(i === 0 && left ? notation.toElements(left) : []), i === 0 && !left ? "" : element("span", { class: "equals" }, " = "),
-      ...notation.toElements(row)));
-  return element("div", { class: "equation" }, ...lines);
-};
 
 // To how many significant digits two numbers agree, at most 15.
 const digitsInCommon = (x, y) => {
