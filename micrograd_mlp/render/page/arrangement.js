@@ -287,6 +287,11 @@ class Arrangement {
       return containers;
     };
     const [froms, tos] = [chain(from), chain(to)];
+    // Out of a frame an edge runs straight, past what is wider than its own box.
+    for (let item = from; this.frameOf(item) && !tos.includes(this.frameOf(item)); item = this.frameOf(item)) {
+      const right = item.originLeft + item.container.width;
+      if (right > item.left + item.width + 1) outer.push({ left: item.left + item.width, right, y: from.top + from.height / 2 });
+    }
     const source = froms.find((item) => tos.some((other) => other.container === item.container));
     const target = tos.find((other) => other.container === source.container);
     const { way, positions } = source.container;

@@ -66,10 +66,13 @@ class Graph {
       for (const node of later) this.forwardOnly(node);
       return this.data[this.output];
     };
-    const slope = (at(x + h) - at(x - h)) / (x + h - (x - h));
+    const [above, below] = [at(x + h), at(x - h)];
+    const slope = (above - below) / (x + h - (x - h));
+    // What rounding alone can make of the difference, where the computation is some operations long.
+    const rounding = (16 * Number.EPSILON * Math.max(Math.abs(above), Math.abs(below))) / h;
     this.data[i] = x;
     later.forEach((node, k) => (this.data[node] = kept[k]));
-    return { slope, h };
+    return { slope, h, rounding };
   }
 
   forwardOnly(i) {

@@ -79,14 +79,15 @@ class Inspector {
   }
 
   fillDifference(part, i, gradient) {
-    const { slope, h } = this.explorer.graph.difference(i);
-    const agree = digitsInCommon(slope, gradient);
-    const verdict = agree >= 5 ? `agrees to ${agree} digits` : Number.isFinite(slope) && Number.isFinite(gradient)
-      ? "differs: look for a kink, or for rounding" : "not a finite number";
+    const { slope, h, rounding } = this.explorer.graph.difference(i);
+    const digits = digitsInCommon(slope, gradient);
+    const agrees = digits >= 5 || Math.abs(slope - gradient) <= rounding;
+    const verdict = digits >= 5 ? `agrees to ${digits} digits` : agrees ? "agrees, up to rounding"
+      : Number.isFinite(slope) && Number.isFinite(gradient) ? "differs: is here a kink?" : "not a finite number";
     part.replaceChildren(
       element("span", { class: "label", title: `(f(x + h) − f(x − h)) / 2h with h = ${repr(h)}` }, "by a difference"),
       element("div", { class: "math" }, element("b", {}, minus(number(slope, 6)))),
-      element("span", { class: agree >= 5 ? "agrees" : "differs" }, verdict));
+      element("span", { class: agrees ? "agrees" : "differs" }, verdict));
   }
 
   fillExplanation(part, told) {
@@ -255,6 +256,6 @@ class Inspector {
 // To how many significant digits two numbers agree, at most 15.
 const digitsInCommon = (x, y) => {
   if (Object.is(x, y) || x === y) return 15;
-  const error = Math.abs(x - y) / Math.max(Math.abs(x), Math.abs(y), 1e-9);
+  const error = Math.abs(x - y) / Math.max(Math.abs(x), Math.abs(y));
   return Number.isFinite(error) ? clamp(Math.floor(-Math.log10(error)), 0, 15) : 0;
 };
