@@ -286,6 +286,15 @@ class Adam(Optimizer):
         return theta - lr * m_hat / (v_hat**0.5 + eps), m, v
 
 
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "adam": Adam,
+    "momentum": Momentum,
+    "rmsprop": RMSProp,
+    "sgd": SGD,
+}
+"""The optimizers by the names that estimators and the command line take."""
+
+
 def clip_grad_norm(params: Iterable[Value], max_norm: float) -> float:
     """Scale all gradients by one factor so that their norm ‖g‖ is at most `max_norm` (§9).
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from micrograd_mlp import __version__
 from micrograd_mlp.app import formula_commands, play_command, table_commands, tour_command
+from micrograd_mlp.app.command import printable
 
 DESCRIPTION = "Backpropagation that you can read, draw, check and explain."
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"micrograd-mlp: {message}", file=sys.stderr)
+    print(f"micrograd-mlp: {printable(message)}", file=sys.stderr)
     return 2
 
 
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     formula_commands.add_check(commands)
     play_command.add_play(commands)
     table_commands.add_train(commands)
+    table_commands.add_predict(commands)
     return parser
 
 

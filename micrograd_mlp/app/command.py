@@ -1,11 +1,14 @@
-"""What the commands share: how one is added to the command line, and how text reaches the terminal."""
+"""What the commands share: how one is added, how its numbers are read, how text reaches the terminal."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+from micrograd_mlp._require import require_count, require_number
+
+Number = TypeVar("Number", int, float)
 Run = Callable[[argparse.Namespace], int | None]
 
 
@@ -33,10 +36,38 @@ def add_command(commands: Any, name: str, run: Run, what: str, example: str) -> 
     return added
 
 
+def whole_number(least: int) -> Callable[[str], int]:
+    """A type for argparse: an integer that is not below `least`."""
+    return _option(int, "a whole number", lambda number: require_count("it", number, least))
+
+
+def real_number(**limits: float) -> Callable[[str], float]:
+    """A type for argparse: a finite number within the limits, named as those of `require_number`."""
+    return _option(float, "a number", lambda number: require_number("it", number, **limits))
+
+
+def _option(
+    parse: Callable[[str], Number], kind: str, check: Callable[[Number], Number]
+) -> Callable[[str], Number]:
+    def read(text: str) -> Number:
+        try:
+            number = parse(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {kind}, got {text!r:.60}") from None
+        try:
+            return check(number)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
 def printable(text: str) -> str:
     """The text without control characters, which could move the cursor or change the terminal's colours.
+
+    Line ends stay.
 
     >>> printable("red\\x1b[31m")
     'red?[31m'
     """
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

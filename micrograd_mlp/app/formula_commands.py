@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ def add_graph(commands: Any) -> None:
         _graph,
         "print the graph of a formula or a saved network with its gradients, and draw it",
         'micrograd-mlp graph "tanh(w*x + b)" w=0.5 x=2 b=-1 --svg neuron.svg --local\n'
-        "  micrograd-mlp graph tour/iris.model.json x1=5 x2=3 x3=1.4 x4=0.2 --png iris.png --collapse neuron",
+        "  micrograd-mlp graph net.json x1=0.5 x2=-1 --png net.png --collapse neuron",
     )
     _add_formula(graph)
     graph.add_argument(
@@ -123,33 +123,47 @@ def _formula(options: argparse.Namespace) -> tuple[Expression, dict[str, Value]]
 
 
 def _network(options: argparse.Namespace) -> tuple[Value, dict[str, Value]]:
-    """One output of a saved network, and a leaf for each of its inputs x1, x2, …."""
-    model, scales = _load_network(options.formula.strip())
-    names = [f"x{k}" for k in range(1, model.n_inputs + 1)]
-    values = _numbers(options, names, "the network's inputs")
-    numbers = [scale(values[name]) for scale, name in zip(scales, names)]
-    leaves = {name: Value(x, f"x[{k}]") for k, (name, x) in enumerate(zip(names, numbers), start=1)}
-    outputs = model(list(leaves.values()))
+    """One output of a saved network, and a leaf for each of its inputs."""
+    network, leaves = _saved_network(options)
+    outputs = network(list(leaves.values()))
     outputs = outputs if isinstance(outputs, list) else [outputs]
     if not 1 <= options.output <= len(outputs):
         raise ValueError(f"--output {options.output}: the network has the outputs 1 to {len(outputs)}")
     return outputs[options.output - 1], leaves
 
 
-def _load_network(path: str) -> tuple[MLP, Sequence[Callable[[float], float]]]:
-    """A network from a file of `MLP.save`, or of `train` with the standardisation of its inputs."""
+def _saved_network(options: argparse.Namespace) -> tuple[MLP, dict[str, Value]]:
+    """The network of `MLP.save` with its inputs x1, x2, …, or that of `train` with the table's columns."""
     from micrograd_mlp import MLP
     from micrograd_mlp.app.tables import TableModel
 
+    path = options.formula.strip()
     try:
-        model = MLP.load(path)
+        network = MLP.load(path)
     except ValueError as error:
         try:
-            table = TableModel.load(path)
+            model = TableModel.load(path)
         except ValueError:
             raise error from None
-        return table.network, [scale.apply for scale in table.scales]
-    return model, [float] * model.n_inputs
+        return model.network, model.leaves(_cells(options, [column.name for column in model.columns]))
+    names = [f"x{k}" for k in range(1, network.n_inputs + 1)]
+    values = _numbers(options, names, "the network's inputs")
+    return network, {name: Value(values[name], f"x[{k}]") for k, name in enumerate(names, start=1)}
+
+
+def _cells(options: argparse.Namespace, names: list[str]) -> dict[str, str]:
+    """The cell that the user gave for each column; a name may hold spaces and the sign =."""
+    cells: dict[str, str] = {}
+    for text in options.values:
+        known = [name for name in names if text.strip().startswith(f"{name}=")]
+        if not known:
+            raise ValueError(f"{text!r:.60}: expected column=value; the columns are {', '.join(names)}")
+        name = max(known, key=len)
+        cells[name] = text.strip()[len(name) + 1 :]
+    if missing := [name for name in names if name not in cells]:
+        example = " ".join(f"{name}=…" for name in missing)
+        raise ValueError(f"{', '.join(missing)} has no value: add {example}")
+    return cells
 
 
 def _numbers(options: argparse.Namespace, names: list[str], where: str) -> Mapping[str, float]:

@@ -19,9 +19,7 @@ def add_play(commands: Any) -> None:
         "train a network on points of the plane in a page, and watch it learn",
         "micrograd-mlp play\n  micrograd-mlp play flowers.csv --target species --out flowers.html",
     )
-    play.add_argument(
-        "file", type=Path, nargs="?", help="a CSV file with two columns of numbers and a target"
-    )
+    play.add_argument("file", type=Path, nargs="?", help="a table with two columns of numbers and a target")
     play.add_argument("--target", metavar="COLUMN", help="the column to predict; required with a file")
     play.add_argument(
         "--out", type=Path, default=Path("playground.html"), metavar="FILE", help="the page (playground.html)"
@@ -40,14 +38,14 @@ def _play(options: argparse.Namespace) -> None:
 
 
 def _points(file: Path, target: str | None) -> tuple[list[list[float]], list[Any]]:
-    """The two columns of numbers in a table, and its target."""
-    from micrograd_mlp.app.tables import read_table
-
+    """The two columns of numbers in a table, and its target; rows with a missing number are left out."""
     if target is None:
         raise ValueError(f"{file}: name the column to predict with --target")
+    from micrograd_mlp.app.table_files import read_table
+
     table = read_table(file, target)
-    if len(table.inputs) != 2:
-        found = ", ".join(table.inputs) or "none"
+    numbers = table.inputs.select_dtypes(float).dropna()
+    if numbers.shape[1] != 2:
+        found = ", ".join(numbers.columns) or "none"
         raise ValueError(f"{file}: the playground takes two columns of numbers besides {target}, got {found}")
-    y = table.y if table.classes is None else [table.classes[int(k)] for k in table.y]
-    return table.X, list(y)
+    return numbers.values.tolist(), table.target[numbers.index].tolist()

@@ -1,198 +1,31 @@
-"""A user's own table: a CSV file in, a network that predicts one of its columns out.
+"""The model of a table: a network, and what turns a row of the table into its inputs.
 
-`read_table` turns the file into rows of numbers and targets, `train` fits a network to standardised
-columns and measures it on rows that it held out, and the `TableModel` that comes out keeps the column
-names, the standardisation and the class names with the weights, so that it predicts from a row as it
-stands in the table.
+`micrograd-mlp train` makes such a model. Its columns, their means and the values of text are saved with the
+weights as plain data, so that `predict` needs the file alone: neither pandas nor scikit-learn.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from micrograd_mlp._require import as_float
 from micrograd_mlp.engine.modes import no_grad
-from micrograd_mlp.files import load_document, save_document, unseal
-from micrograd_mlp.nn.losses import cross_entropy, squared_error
+from micrograd_mlp.engine.value import Value
+from micrograd_mlp.files import load_document, require_fields, save_document, unseal
 from micrograd_mlp.nn.modules import MLP
-from micrograd_mlp.optim import Adam
-from micrograd_mlp.training.datasets import train_test_split
-from micrograd_mlp.training.fit import fit
 
-LARGEST = 1e100  # a number in a table; its square, summed up, still fits a float
-
-
-class TableError(ValueError):
-    """The file is not a table that can be trained on; the message names the line and the column."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """What was read from a file.
-
-    Attributes:
-        inputs: the names of the numeric columns that are inputs.
-        ignored: the names of the columns of text, which are left out.
-        target: the name of the column to predict.
-        classes: its different values if it is classified, None if it is a real number to be regressed.
-        X: for each row of the file the inputs' numbers.
-        y: for each row the index of its class, or its number.
-    """
-
-    inputs: list[str]
-    ignored: list[str]
-    target: str
-    classes: list[str] | None
-    X: list[list[float]]
-    y: list[float]
-
-
-def read_table(path: str | os.PathLike[str], target: str, classify: bool | None = None) -> Table:
-    """Read a CSV file whose first line names the columns; commas, semicolons or tabs part them.
-
-    A column of numbers is an input, one without any number in it is left out, and one that mixes them
-    is an error. The target is classified if its values are text or whole numbers.
-
-    Args:
-        path: the file, in UTF-8.
-        target: the name of the column to predict.
-        classify: True or False instead of what the target's values suggest.
-
-    Raises:
-        OSError: the file can't be read.
-        TableError: a ValueError that names the line and column of what is wrong.
-    """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise TableError(f"line {line}: byte {error.object[error.start]:#04x} is not UTF-8 text") from None
-    return parse_table(text, target, classify)
-
-
-def parse_table(text: str, target: str, classify: bool | None = None) -> Table:
-    """The table that a file's text is; see `read_table`.
-
-    >>> table = parse_table("width,height,kind\\n1,2,a\\n3,4,b\\n", target="kind")
-    >>> table.inputs, table.X, table.y, table.classes
-    (['width', 'height'], [[1.0, 2.0], [3.0, 4.0]], [0, 1], ['a', 'b'])
-    """
-    names, rows = _cells(text)
-    if target not in names:
-        raise TableError(f"there is no column {target!r:.60}; line 1 names {_listed(names)}")
-    inputs, ignored, columns = [], [], []
-    for i, name in enumerate(names):
-        if name == target:
-            continue
-        numbers = [_number(row[i]) for _, row in rows]
-        if all(math.isnan(x) for x in numbers) and any(row[i] for _, row in rows):
-            ignored.append(name)
-            continue
-        inputs.append(name)
-        columns.append([_require_number(line, name, row[i]) for line, row in rows])
-    if not columns:
-        raise TableError(f"no column besides {target!r:.60} has numbers to predict it from")
-    at = names.index(target)
-    classes, y = _targets(target, [(line, row[at]) for line, row in rows], classify)
-    return Table(inputs, ignored, target, classes, [list(row) for row in zip(*columns)], y)
-
-
-def _cells(text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The names of the columns, and every row with the number of its line."""
-    first_line = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first_line.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines: list[tuple[int, list[str]]] = []
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                lines.append((reader.line_num, cells))
-    except csv.Error as error:
-        raise TableError(f"line {reader.line_num}: {error}") from None
-    if not lines:
-        raise TableError("the file is empty: its first line names the columns")
-    (first, names), *rows = lines
-    for k, name in enumerate(names, start=1):
-        if not name:
-            raise TableError(f"line {first}: column {k} has no name")
-        if name in names[: k - 1]:
-            raise TableError(f"line {first}: two columns are named {name!r:.60}")
-    if not any(math.isnan(_number(name)) for name in names):
-        raise TableError(f"line {first}: expected the names of the columns, got numbers alone")
-    if len(rows) < 2:
-        raise TableError(f"a table needs 2 rows or more below the names, got {len(rows)}")
-    for line, cells in rows:
-        if len(cells) != len(names):
-            raise TableError(f"line {line}: {len(cells)} cells, but line {first} names {len(names)} columns")
-    return names, rows
-
-
-def _number(cell: str) -> float:
-    """The cell's number; nan if it has none that can be computed with."""
-    try:
-        number = float(cell)
-    except ValueError:
-        return math.nan
-    # 1_000 is a number to Python alone.
-    return number if abs(number) <= LARGEST and "_" not in cell else math.nan
-
-
-def _require_number(line: int, name: str, cell: str) -> float:
-    number = _number(cell)
-    if math.isnan(number):
-        what = f"{cell!r:.60} is not a number" if cell else "the cell is empty"
-        raise TableError(f"line {line}, column {name!r:.60}: {what} (from -1e100 to 1e100)")
-    return number
-
-
-def _targets(
-    name: str, cells: list[tuple[int, str]], classify: bool | None
-) -> tuple[list[str] | None, list[float]]:
-    for line, cell in cells:
-        if not cell:
-            raise TableError(f"line {line}, column {name!r:.60}: the cell is empty, and it is the target")
-    whole = all(re.fullmatch(r"[+-]?[0-9]{1,15}", cell) for _, cell in cells)
-    numeric = all(not math.isnan(_number(cell)) for _, cell in cells)
-    if classify is None:
-        classify = whole or not numeric
-    if not classify:
-        numbers = [_require_number(line, name, cell) for line, cell in cells]
-        if len(set(numbers)) == 1:
-            raise TableError(f"column {name!r:.60} is {numbers[0]!r} in every row: there is nothing to learn")
-        return None, numbers
-    values = {cell for _, cell in cells}
-    classes = sorted(values, key=int) if whole else sorted(values)
-    if len(classes) == 1:
-        raise TableError(f"column {name!r:.60} is {classes[0]!r:.60} in every row: there is nothing to learn")
-    if len(classes) > 2 and len(classes) > len(cells) // 2:
-        raise TableError(
-            f"column {name!r:.60} has {len(classes)} different values in {len(cells)} rows, too many for "
-            "classes; a column of numbers can be regressed instead"
-        )
-    index = {value: k for k, value in enumerate(classes)}
-    return classes, [index[cell] for _, cell in cells]
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"{name!r:.40}" for name in names[:20])
-    return shown + (f", … ({len(names)} in all)" if len(names) > 20 else "")
-
-
-# Standardisation
+FORMAT = "micrograd_mlp table model"
+LARGEST = 1e100  # the largest number in a table: the sum of squares still fits a float
 
 
 @dataclass(frozen=True)
 class Scale:
-    """x as (x - mean) / deviation, so that columns of any unit look alike to a network.
+    """Standardises numbers to (x - mean) / deviation, so that columns of any unit look alike to a network.
 
     >>> scale = Scale.of([1.0, 3.0])
     >>> scale, scale.apply(3.0), scale.undo(1.0)
@@ -204,23 +37,126 @@ class Scale:
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Scale:
-        """The mean and standard deviation; a deviation of 1 where all numbers are the same."""
+        """The mean and standard deviation of some numbers; the deviation is 1 if all numbers are equal."""
+        if not numbers:
+            return cls(0.0, 1.0)
         mean = math.fsum(numbers) / len(numbers)
         variance = math.fsum((x - mean) ** 2 for x in numbers) / len(numbers)
         return cls(mean, math.sqrt(variance) or 1.0)
 
     def apply(self, x: float) -> float:
-        """From the column's unit."""
+        """From the column's unit to the standardised number."""
         return (x - self.mean) / self.deviation
 
     def undo(self, z: float) -> float:
-        """Back to the column's unit."""
+        """From the standardised number to the column's unit."""
         return z * self.deviation + self.mean
 
 
-# The trained model
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers, which becomes one standardised input.
 
-FORMAT = "micrograd_mlp table model"
+    Attributes:
+        name: the column's name.
+        scale: the mean and deviation of the training rows.
+        missing: the number that stands for a missing one, which is the median of the training rows.
+    """
+
+    name: str
+    scale: Scale
+    missing: float
+
+    @classmethod
+    def of(cls, name: str, cells: Sequence[float]) -> NumberColumn:
+        """Learn the column from the training rows; nan is a missing number."""
+        numbers = sorted(x for x in cells if not math.isnan(x))
+        middle = len(numbers) // 2
+        median = (numbers[middle] + numbers[~middle]) / 2 if numbers else 0.0
+        return cls(name, Scale.of([median if math.isnan(x) else x for x in cells]), median)
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the network's inputs for this column."""
+        return [self.name]
+
+    def cell(self, given: Any) -> float:
+        """The number that a user gives for this column; None is a missing one.
+
+        Raises:
+            ValueError: it is no number, or too large.
+        """
+        try:
+            number = (
+                math.nan if given is None else float(given) if isinstance(given, str) else as_float(given)
+            )
+        except (TypeError, ValueError):
+            raise ValueError(f"{self.name} must be a number, got {given!r:.60}") from None
+        if abs(number) > LARGEST:
+            raise ValueError(f"{self.name} must be a number from -1e100 to 1e100, got {given!r:.60}")
+        return number
+
+    def encode(self, cells: Iterable[float]) -> list[list[float]]:
+        """The network's inputs for each cell."""
+        filled = (self.missing if math.isnan(x) else x for x in cells)
+        return [[self.scale.apply(x)] for x in filled]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The column as plain data."""
+        scale = {"mean": self.scale.mean, "deviation": self.scale.deviation}
+        return {"name": self.name, **scale, "missing": self.missing}
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """A column of text or of true and false, which becomes one input of 0 or 1 for each of its values.
+
+    A missing value, and one that the training did not meet, has 0 in all of them.
+
+    Attributes:
+        name: the column's name.
+        values: the values that have an input.
+    """
+
+    name: str
+    values: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, cells: Iterable[str | None], largest: int) -> TextColumn:
+        """Learn the most frequent values, at most `largest`, from the training rows."""
+        counts = Counter(cell for cell in cells if cell is not None)
+        return cls(name, tuple(sorted(value for value, _ in counts.most_common(largest))))
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the network's inputs for this column."""
+        return [f"{self.name}={value}" for value in self.values]
+
+    def cell(self, given: Any) -> str | None:
+        """The text that a user gives for this column; None and nan are missing ones.
+
+        >>> TextColumn("sex", ("f", "m")).cell("m")
+        'm'
+        """
+        if given is None or given != given:
+            return None
+        return str(int(given)) if isinstance(given, float) and given.is_integer() else str(given)
+
+    def encode(self, cells: Iterable[str | None]) -> list[list[float]]:
+        """The network's inputs for each cell."""
+        n = len(self.values)
+        others = [0.0] * n
+        one_hot: dict[str | None, list[float]] = {
+            value: [float(k == index) for k in range(n)] for index, value in enumerate(self.values)
+        }
+        return [one_hot.get(cell, others) for cell in cells]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The column as plain data."""
+        return {"name": self.name, "values": list(self.values)}
+
+
+Column = NumberColumn | TextColumn
 
 
 @dataclass(frozen=True)
@@ -228,94 +164,154 @@ class TableModel:
     """A network with what it needs to predict from a row of a table.
 
     Attributes:
-        network: the MLP, which works on standardised numbers.
-        inputs: the names of the columns it takes.
-        scales: their standardisations.
-        target: the name of the column it predicts.
-        classes: the names of the classes, or None for a regression.
-        target_scale: the standardisation of a regression's target.
+        network: the MLP, which takes what the columns encode.
+        columns: the columns that it predicts from.
+        target: the name of the column that it predicts.
+        classes: the names of the classes, or None for a regression. Two classes may share one output, which
+            is then the logit of the second.
+        target_scale: the standardisation of a regression's target, else None.
     """
 
     network: MLP
-    inputs: list[str]
-    scales: list[Scale]
+    columns: list[Column]
     target: str
     classes: list[str] | None
     target_scale: Scale | None
 
-    def predict(self, row: Mapping[str, float]) -> str | float:
-        """The class, or the number, that the model expects for a row.
+    def __post_init__(self) -> None:
+        n_inputs = sum(len(column.inputs) for column in self.columns)
+        if n_inputs != self.network.n_inputs:
+            raise ValueError(f"the columns encode {n_inputs} inputs, the network has {self.network.n_inputs}")
+        n_outputs = len(self.network.layers[-1].neurons)
+        if self.classes is None:
+            if n_outputs != 1 or self.target_scale is None:
+                raise ValueError("a regression has one output and the scale of its target")
+        elif self.target_scale is not None or len(self.classes) < 2:
+            raise ValueError("a classification has two classes or more, and no scale of its target")
+        elif n_outputs not in ({1, 2} if len(self.classes) == 2 else {len(self.classes)}):
+            raise ValueError(f"{len(self.classes)} classes for a network with {n_outputs} outputs")
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the network's inputs: `age` for a column of numbers, `sex=f` for a value of text."""
+        return [name for column in self.columns for name in column.inputs]
+
+    def encode(self, row: Mapping[str, Any]) -> list[float]:
+        """The network's inputs for a row.
 
         Args:
-            row: a number for each of `inputs`; other columns are not looked at.
+            row: a cell for each column; None is a missing one. Other columns are not looked at.
 
         Raises:
-            ValueError: a column is missing, or is not a finite number.
+            ValueError: a column is missing, or a cell is not a number where one is needed.
         """
-        missing = [name for name in self.inputs if name not in row]
-        if missing:
-            raise ValueError(f"the row has no {_listed(missing)}; the model takes {_listed(self.inputs)}")
-        try:
-            numbers = [as_float(row[name]) for name in self.inputs]
-        except TypeError as error:
-            raise ValueError(f"the row of inputs: {error}") from None
-        if not all(map(math.isfinite, numbers)):
-            raise ValueError(f"the row must hold finite numbers, got {numbers!r:.200}")
-        return self.predict_numbers(numbers)
+        if missing := [column.name for column in self.columns if column.name not in row]:
+            raise ValueError(
+                f"the row has no {_listed(missing)}; the model takes {_listed(c.name for c in self.columns)}"
+            )
+        encoded: list[float] = []
+        for column in self.columns:
+            encoded += column.encode([column.cell(row[column.name])])[0]  # type: ignore[list-item]
+        return encoded
 
-    def predict_numbers(self, numbers: Sequence[float]) -> str | float:
-        """As `predict`, for the inputs' numbers in their order."""
+    def predict(self, row: Mapping[str, Any]) -> str | float:
+        """The class or the number that the model expects for a row.
+
+        Args:
+            row: as for `encode`.
+
+        Raises:
+            ValueError: as for `encode`.
+        """
         with no_grad():
-            output = self.network([scale.apply(x) for scale, x in zip(self.scales, numbers)])
+            output = self.network(self.encode(row))
+        return self.decode([z.data for z in (output if isinstance(output, list) else [output])])
+
+    def decode(self, outputs: Sequence[float]) -> str | float:
+        """The class or the number for the network's outputs."""
         if self.classes is None:
             assert self.target_scale is not None
-            return self.target_scale.undo(output.data)
-        return self.classes[max(range(len(output)), key=lambda k: output[k].data)]
+            return self.target_scale.undo(outputs[0])
+        if len(outputs) == 1:
+            return self.classes[outputs[0] > 0.0]
+        return self.classes[max(range(len(outputs)), key=outputs.__getitem__)]
+
+    def leaves(self, row: Mapping[str, Any]) -> dict[str, Value]:
+        """The network's inputs for a row as Values, by name and labelled by it."""
+        return {name: Value(x, name) for name, x in zip(self.inputs, self.encode(row))}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as JSON, exact to the last bit; an existing file is replaced whole or not at all."""
+        """Write the model as JSON, exact to the last bit; an existing file is replaced whole or not at all.
+
+        Raises:
+            OSError: the file can't be written.
+        """
         content = {
             "network": self.network.to_dict(),
-            "inputs": self.inputs,
-            "scales": [[scale.mean, scale.deviation] for scale in self.scales],
+            "columns": [column.to_dict() for column in self.columns],
             "target": self.target,
             "classes": self.classes,
-            "target_scale": None
-            if self.target_scale is None
-            else [self.target_scale.mean, self.target_scale.deviation],
+            "target_scale": self.target_scale and [self.target_scale.mean, self.target_scale.deviation],
         }
         save_document(path, FORMAT, content, indent=1)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TableModel:
-        """The model that `save` wrote.
+        """The model that `save` wrote, also with an earlier version of this package.
 
         Raises:
             OSError: there is no such file, or it can't be read.
-            ValueError: it is no saved model of a table, is cut short or does not fit together.
+            ValueError: it is no saved model of a table, is cut short, or does not fit together.
         """
         return load_document(path, FORMAT, cls._from_dict)
 
     @classmethod
-    def _from_dict(cls, content: Any) -> TableModel:
-        fields = ["network", "inputs", "scales", "target", "classes", "target_scale"]
-        content = unseal(FORMAT, content, fields)
-        network, inputs, classes = MLP.from_dict(content["network"]), content["inputs"], content["classes"]
-        scales = [_scale(pair) for pair in content["scales"]]
-        _require_names("inputs", inputs, network.n_inputs)
-        if len(scales) != network.n_inputs:
-            raise ValueError(f"{len(scales)} scales for {network.n_inputs} inputs")
-        if not isinstance(content["target"], str):
-            raise ValueError(f"the target's name is {content['target']!r:.40}")
-        n_outputs = len(network.layers[-1].neurons)
-        if classes is None:
-            if n_outputs != 1:
-                raise ValueError(f"a regression has one output, the network {n_outputs}")
-            return cls(network, inputs, scales, content["target"], None, _scale(content["target_scale"]))
-        _require_names("classes", classes, n_outputs)
-        if n_outputs < 2 or content["target_scale"] is not None:
-            raise ValueError("a classification has two classes or more, and no scale of its target")
-        return cls(network, inputs, scales, content["target"], classes, None)
+    def _from_dict(cls, document: Any) -> TableModel:
+        fields = ["network", "columns", "target", "classes", "target_scale"]
+        if isinstance(document, dict) and document.get("version") == 1:
+            fields[1:2] = ["inputs", "scales"]
+        content = unseal(FORMAT, document, fields)
+        if content["version"] == 1:
+            columns = _columns_of_version_1(content["inputs"], content["scales"])
+        else:
+            columns = [_column(column) for column in content["columns"]]
+        classes, scale = content["classes"], content["target_scale"]
+        return cls(
+            MLP.from_dict(content["network"]),
+            columns,
+            _text("the target's name", content["target"]),
+            None if classes is None else _texts("classes", classes),
+            None if scale is None else _scale(scale),
+        )
+
+
+# What a file holds
+
+
+def _columns_of_version_1(names: Any, scales: Any) -> list[Column]:
+    """Version 1 had columns of numbers alone, without missing ones."""
+    pairs = [_scale(scale) for scale in scales]
+    if len(pairs) != len(_texts("inputs", names)):
+        raise ValueError(f"{len(pairs)} scales for {len(names)} inputs")
+    return [NumberColumn(name, scale, scale.mean) for name, scale in zip(names, pairs)]
+
+
+def _column(content: Any) -> Column:
+    if isinstance(content, dict) and "values" in content:
+        require_fields("a column of text", content, ["name", "values"])
+        values = _texts("values", content["values"])
+        if len(set(values)) != len(values):
+            raise ValueError("a value of a column of text stands there twice")
+        return TextColumn(_text("a column's name", content["name"]), tuple(values))
+    require_fields("a column of numbers", content, ["name", "mean", "deviation", "missing"])
+    column = NumberColumn(
+        _text("a column's name", content["name"]),
+        _scale([content["mean"], content["deviation"]]),
+        as_float(content["missing"]),
+    )
+    if not abs(column.missing) <= LARGEST:
+        raise ValueError(f"a missing number counts as {column.missing!r}")
+    return column
 
 
 def _scale(pair: Any) -> Scale:
@@ -327,118 +323,19 @@ def _scale(pair: Any) -> Scale:
     return scale
 
 
-def _require_names(what: str, names: Any, expected: int) -> None:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{what} must be a list of names, got {names!r:.40}")
-    if len(names) != expected:
-        raise ValueError(f"{len(names)} {what} for a network with {expected}")
+def _texts(what: str, content: Any) -> list[str]:
+    if not isinstance(content, list):
+        raise ValueError(f"{what} must be a list, got {content!r:.40}")
+    return [_text(what, text) for text in content]
 
 
-# Training
+def _text(what: str, content: Any) -> str:
+    if not isinstance(content, str):
+        raise ValueError(f"{what} must be text, got {content!r:.40}")
+    return content
 
 
-@dataclass(frozen=True)
-class Score:
-    """How a model does on rows that it was not trained on.
-
-    Attributes:
-        name: "accuracy", or "R²", the part of the target's variance that is explained.
-        held_out: that score on the rows held out.
-        guess: the score of always answering the most frequent class of the training rows, or their mean.
-        n_train, n_held_out: how many rows there were.
-        epochs: how many epochs were finished; less than asked for if Ctrl-C ended the training.
-    """
-
-    name: str
-    held_out: float
-    guess: float
-    n_train: int
-    n_held_out: int
-    epochs: int
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.held_out:.3f} (a constant guess: {self.guess:.3f})"
-
-
-def train(
-    table: Table,
-    hidden: Sequence[int] = (16,),
-    epochs: int = 100,
-    learning_rate: float = 0.01,
-    batch_size: int = 16,
-    test_size: float = 0.25,
-    seed: int = 0,
-    compiled: bool = False,
-    progress: bool = False,
-) -> tuple[TableModel, Score]:
-    """Fit a network with tanh layers to a part of the table, and measure it on the rest.
-
-    Args:
-        table: what `read_table` gave.
-        hidden: the sizes of the hidden layers.
-        epochs: how often the training goes through its rows.
-        learning_rate: Adam's η.
-        batch_size: rows in a step.
-        test_size: which part of the rows is held out.
-        seed: for the split, the initial weights and the order of the rows.
-        compiled: run as machine code (needs the extra "compile").
-        progress: show epoch and loss on standard error.
-
-    Returns:
-        The model, and its score on the rows held out.
-    """
-    X_train, X_test, y_train, y_test = train_test_split(table.X, table.y, test_size, seed)
-    scales = [Scale.of(column) for column in zip(*X_train)]  # of the training rows: the others are unseen
-    rows = [[scale.apply(x) for scale, x in zip(scales, row)] for row in X_train]
-    target_scale = None
-    targets: list[float]
-    truth: list[Any]
-    loss: Callable[..., Any]
-    if table.classes is None:
-        target_scale = Scale.of(y_train)
-        targets, loss, n_outputs = [target_scale.apply(y) for y in y_train], squared_error, 1
-    else:
-        targets, loss, n_outputs = y_train, cross_entropy, len(table.classes)
-    network = MLP(len(table.inputs), [*hidden, n_outputs], activation="tanh", seed=seed)
-    history = fit(
-        network,
-        loss,
-        rows,
-        targets,
-        Adam(network.parameters(), learning_rate),
-        epochs,
-        batch_size=batch_size,
-        compiled=compiled,
-        progress=progress,
-        seed=seed,
-    )
-    model = TableModel(network, table.inputs, scales, table.target, table.classes, target_scale)
-    predictions = [model.predict_numbers(row) for row in X_test]
-    if table.classes is None:
-        guess: Any = math.fsum(y_train) / len(y_train)
-        measure, truth = _r_squared, y_test
-    else:
-        guess = table.classes[int(max(sorted(set(y_train)), key=y_train.count))]
-        measure, truth = _part_equal, [table.classes[int(k)] for k in y_test]
-    return model, Score(
-        "R²" if table.classes is None else "accuracy",
-        measure(predictions, truth),
-        measure([guess] * len(truth), truth),
-        len(X_train),
-        len(X_test),
-        len(history.losses),
-    )
-
-
-def _part_equal(predictions: Sequence[Any], truth: Sequence[Any]) -> float:
-    return [p == t for p, t in zip(predictions, truth)].count(True) / len(truth)
-
-
-def _r_squared(predictions: Sequence[Any], truth: Sequence[Any]) -> float:
-    """1 - Σ(ŷ - y)² / Σ(y - ȳ)²."""
-    mean = math.fsum(truth) / len(truth)
-    residual: float = math.fsum([(p - t) ** 2 for p, t in zip(predictions, truth)])
-    variation: float = math.fsum([(t - mean) ** 2 for t in truth])
-    if variation == 0.0:
-        return math.nan
-    return 1.0 - residual / variation
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    shown = ", ".join(f"{name!r:.40}" for name in names[:20])
+    return shown + (f", … ({len(names)} in all)" if len(names) > 20 else "")

@@ -54,15 +54,15 @@ def _show_two_layer_network(folder: Path) -> None:
 
 
 def _train_on_iris(path: Path, seed: int) -> None:
-    from micrograd_mlp.app import tour
-    from micrograd_mlp.app.tables import train
+    from micrograd_mlp.app.tour import train_on_iris
 
     print("\n3. A network that learns the three species of iris from 150 flowers\n", flush=True)
-    trained, score = train(
-        tour.iris_table(), hidden=[8], epochs=30, learning_rate=0.03, seed=seed, progress=True
+    epochs = 30
+    iris = train_on_iris(epochs, seed)
+    iris.model.save(path)
+    print(f"   {iris.model.network}")
+    print(f"   trained on {iris.n_training} flowers, {epochs} epochs")
+    print(
+        f"   on the other {iris.n_held_out}: accuracy {iris.accuracy:.3f} (a constant: {iris.constant:.3f})"
     )
-    trained.save(path)
-    print(f"   {trained.network}")
-    print(f"   trained on {score.n_train} flowers, {score.epochs} epochs")
-    print(f"   on the other {score.n_held_out}: {score}")
     print(f"   model:   {path}")

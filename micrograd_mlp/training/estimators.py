@@ -12,7 +12,7 @@ import math
 import random
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from micrograd_mlp._require import require_choice, require_count, require_number
 from micrograd_mlp.engine.modes import no_grad
@@ -20,9 +20,10 @@ from micrograd_mlp.engine.value import Value, number_of
 from micrograd_mlp.nn.activations import Sigma
 from micrograd_mlp.nn.losses import binary_cross_entropy_with_logits, cross_entropy, l2, squared_error
 from micrograd_mlp.nn.modules import MLP
-from micrograd_mlp.optim import SGD, Adam, Momentum, Optimizer, RMSProp
-from micrograd_mlp.training.fit import fit
-from micrograd_mlp.training.run import History
+from micrograd_mlp.optim import OPTIMIZERS
+from micrograd_mlp.training.engines import CompiledEngine, EagerEngine, Engine
+from micrograd_mlp.training.progress import progress_bar
+from micrograd_mlp.training.run import History, Run
 
 try:
     import numpy as np
@@ -38,13 +39,8 @@ except ImportError as error:
         'micrograd_mlp.estimators needs scikit-learn: pip install "micrograd_mlp[sklearn]"'
     ) from error
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "adam": Adam,
-    "momentum": Momentum,
-    "rmsprop": RMSProp,
-    "sgd": SGD,
-}
-"""The optimizers of §10 by the names that `solver` takes."""
+if TYPE_CHECKING:
+    from micrograd_mlp.compiled import Program
 
 
 class _Examples(NamedTuple):
@@ -113,13 +109,14 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             examples, validation = self._split(examples)
         watch = _Watch(self, validation)
         history = self._train(examples, require_count("max_iter", self.max_iter, 1), watch.end_of_epoch)
-        watch.finish(history)
+        self.interrupted_ = history.interrupted
+        watch.finish()
         return self
 
     def _fit_one_epoch(self, X: Any, y: Any, weights: Any) -> Self:
         examples = _Examples(X, self._encoded(y), weights)
         if self._program is None:
-            self.loss_curve_ += self._train(examples, 1, None).losses
+            self.loss_curve_ += self._train(examples, 1, lambda epoch, loss: False).losses
         else:
             self.loss_curve_ += self._train_with_kept_program(examples)
         self.n_iter_ += 1
@@ -140,7 +137,7 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             seed=self._random,
         )
         self._optimizer = OPTIMIZERS[self.solver](self.model_.parameters(), self.learning_rate_init)
-        self._program = _compiled(self.model_)
+        self._program = compiled(self.model_)
         self.__dict__.pop("_training_program", None)  # of a network before this one
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
@@ -155,26 +152,39 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         )
         return _Examples(*parts[::2]), _Examples(*parts[1::2])
 
-    def _train(
-        self, examples: _Examples, epochs: int, callback: Callable[[int, float], object] | None
-    ) -> History:
+    def _train(self, examples: _Examples, epochs: int, end_of_epoch: Callable[[int, float], bool]) -> History:
         """Minimise (Σ wᵢℓᵢ + ½ alpha ‖W‖²) / Σ wᵢ, where W are all weights without the biases."""
         X, targets, weights = examples
+        Y: Any = np.column_stack([targets, weights / weights.mean()])
         factor, matrices = self._penalty_factor(weights), self._matrices()
-        return fit(
+        is_compiled = self._program is not None
+        if not is_compiled:
+            X, Y = X.tolist(), Y.tolist()
+        run = Run(
             self.model_,
             self._weighted_loss,
-            X.tolist(),
-            np.column_stack([targets, weights / weights.mean()]).tolist(),
+            X,
+            Y,
             self._optimizer,
-            epochs=epochs,
-            batch_size=self._batch_size(len(X)),
-            compiled=self._program is not None,
-            progress=self.verbose,
-            callback=callback,
-            seed=self._random,
             penalty=(lambda: factor * l2(matrices)) if factor else None,
+            validation=None,
+            batch_size=self._batch_size(len(X)),
+            rng=self._random,
         )
+        engine: Engine = CompiledEngine(run) if is_compiled else EagerEngine(run)
+        with progress_bar(self.verbose, 0, epochs) as show:
+
+            def after_epoch(loss: float) -> bool:
+                run.history.losses.append(loss)
+                epoch = len(run.history.losses)
+                show(epoch, loss)
+                return end_of_epoch(epoch, loss)
+
+            try:
+                engine.train(epochs, after_epoch)
+            except KeyboardInterrupt:
+                run.history.interrupted = True
+        return run.history
 
     def _train_with_kept_program(self, examples: _Examples) -> list[float]:
         """Train as `_train` for one epoch, without compiling the loss again in the next call.
@@ -216,14 +226,7 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         return size if size < n else None
 
     def _outputs(self, X: Any) -> Any:
-        """The network's outputs, one row for each example."""
-        if self._program is not None:
-            return self._program.predict(X).reshape(len(X), -1)
-        with no_grad():
-            outputs = [self.model_(x) for x in X.tolist()]
-        return np.array(
-            [[number_of(z) for z in (output if isinstance(output, list) else [output])] for output in outputs]
-        )
+        return outputs_of(self.model_, self._program, X)
 
     def _outputs_for(self, X: Any) -> Any:
         check_is_fitted(self)
@@ -237,7 +240,7 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "model_" in state:
-            self._program = _compiled(self.model_)
+            self._program = compiled(self.model_)
 
 
 def _weights(sample_weight: Any, X: Any) -> Any:
@@ -248,13 +251,30 @@ def _weights(sample_weight: Any, X: Any) -> Any:
     return weights
 
 
-def _compiled(model: MLP) -> Any:
+def compiled(model: MLP) -> Program | None:
     """The network as machine code; None without Numba."""
     if importlib.util.find_spec("numba") is None:
         return None
     from micrograd_mlp.compiled import compile
 
     return compile(model, model.parameters())
+
+
+def outputs_of(model: MLP, program: Program | None, X: Any) -> Any:
+    """The network's outputs as an array, one row for each row of X.
+
+    Args:
+        model: the network.
+        program: what `compiled` made of it.
+        X: an array with one example in each row.
+    """
+    if program is not None:
+        return program.predict(X).reshape(len(X), -1)
+    with no_grad():
+        outputs = [model(x) for x in X.tolist()]
+    return np.array(
+        [[number_of(z) for z in (output if isinstance(output, list) else [output])] for output in outputs]
+    )
 
 
 class _Watch:
@@ -287,12 +307,12 @@ class _Watch:
             self.to_beat, self.epochs_without_improvement = loss, 0
         return self.epochs_without_improvement >= self.patience
 
-    def finish(self, history: History) -> None:
+    def finish(self) -> None:
         """Go back to the best weights; warn if the training ended before the loss had settled."""
         if self.best_weights is not None:
             for p, number in zip(self.estimator.model_.parameters(), self.best_weights):
                 p.data = number
-        elif not history.interrupted and self.epochs_without_improvement < self.patience:
+        elif not self.estimator.interrupted_ and self.epochs_without_improvement < self.patience:
             warnings.warn(
                 f"the loss was still falling after max_iter={self.estimator.max_iter} epochs: a larger "
                 "max_iter or learning_rate_init may give a better network",
@@ -328,6 +348,7 @@ class MLPClassifier(ClassifierMixin, _MLPEstimator):  # type: ignore[misc]
         loss_curve_: for each epoch the mean loss of the training, penalty included.
         validation_loss_curve_: for each epoch the mean loss of the validation part; empty without one.
         n_iter_: the number of epochs.
+        interrupted_: whether Ctrl-C ended the training.
         n_features_in_: the number of columns of X.
         feature_names_in_: their names, if X is a data frame.
 
@@ -428,6 +449,7 @@ class MLPRegressor(RegressorMixin, _MLPEstimator):  # type: ignore[misc]
         loss_curve_: for each epoch the mean loss on standardised targets, penalty included.
         validation_loss_curve_: for each epoch the mean loss of the validation part; empty without one.
         n_iter_: the number of epochs.
+        interrupted_: whether Ctrl-C ended the training.
         n_features_in_: the number of columns of X.
         feature_names_in_: their names, if X is a data frame.
 

@@ -1,40 +1,17 @@
 """The command: what it prints, what it writes, and what every mistake is told."""
 
-import json
 import os
 import re
-import signal
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
 import micrograd_mlp
-from micrograd_mlp.app import tables, tour
-from micrograd_mlp.app.cli import main
-from micrograd_mlp.app.tables import Scale, TableModel
+from micrograd_mlp.app import tour
+from micrograd_mlp.app.tables import NumberColumn, Scale, TableModel, TextColumn
 from micrograd_mlp.render import graphviz_backend
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run(capsys):
-    """Runs the command; gives its exit status, what it printed, and what it printed as an error."""
-
-    def run(*arguments):
-        try:
-            status = main(list(arguments))
-        except SystemExit as stop:  # argparse
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def files():
@@ -54,20 +31,17 @@ def command_line(*arguments, **options):
     )
 
 
-IRIS = str(resources.files("micrograd_mlp") / "data" / "iris.csv")
-
-
 # The commands and their help
 
 
 def test_alone_it_tells_what_there_is(run):
     status, out, err = run()
     assert (status, err) == (0, "")
-    for command in ("tour", "graph", "check", "train"):
+    for command in ("tour", "graph", "check", "train", "predict"):
         assert re.search(rf"^ +{command} ", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", ["tour", "graph", "check", "train"])
+@pytest.mark.parametrize("command", ["tour", "graph", "check", "train", "predict"])
 def test_every_commands_help_has_an_example(run, command):
     status, out, _ = run(command, "--help")
     assert status == 0
@@ -190,15 +164,17 @@ def test_graph_draws_a_saved_network_with_a_box_for_each_neuron(run):
     assert Path("net.dot").read_text(encoding="utf-8").count("neuron 3 of layer 1") == 1
 
 
-def test_graph_takes_what_train_saved_and_standardises_as_it_did(run):
-    scales = [Scale(2.0, 4.0), Scale(0.0, 0.5)]
-    network = micrograd_mlp.MLP(2, [2, 2], seed=0)
-    TableModel(network, ["a", "b"], scales, "c", ["no", "yes"], None).save("table.json")
-    status, out, _ = run("graph", "table.json", "x1=4", "x2=1")
+def test_graph_takes_the_columns_of_a_table_model_and_encodes_them_as_training_did(run):
+    columns = [NumberColumn("petal length", Scale(2.0, 4.0), 0.0), TextColumn("sex", ("f", "m"))]
+    network = micrograd_mlp.MLP(3, [2, 2], seed=0)
+    TableModel(network, columns, "c", ["no", "yes"], None).save("table.json")
+    status, out, _ = run("graph", "table.json", "petal length=4", "sex=m", "--explain", "petal length")
     assert status == 0
-    assert "x[1]  data=0.5 " in out
-    assert "x[2]  data=2 " in out
-    assert out.startswith(f"z2[1] = +  data={network([0.5, 2.0])[0].data:.4g}  grad=1\n")
+    assert "petal length  data=0.5 " in out
+    assert "sex=f  data=0 " in out
+    assert "sex=m  data=1 " in out
+    assert out.startswith(f"z2[1] = +  data={network([0.5, 0.0, 1.0])[0].data:.4g}  grad=1\n")
+    assert "∂z2[1]/∂petal length" in out
 
 
 @pytest.mark.parametrize(
@@ -209,11 +185,16 @@ def test_graph_takes_what_train_saved_and_standardises_as_it_did(run):
         (["net.json", "x1=1", "x2=1", "x3=1"], "x3 does not occur in the network's inputs"),
         (["net.json", "x1=1", "x2=1", "--output", "3"], "the network has the outputs 1 to 2"),
         (["other.json", "x1=1"], "other.json is not a micrograd_mlp model"),
+        (["table.json", "a=1"], "b has no value: add b=…"),
+        (["table.json", "a=1", "c=1"], "'c=1': expected column=value; the columns are a, b"),
+        (["table.json", "a=x", "b=1"], "a must be a number, got 'x'"),
     ],
 )
 def test_a_mistake_with_a_saved_network_is_told(run, arguments, message):
     micrograd_mlp.MLP(2, [3, 2], seed=0).save("net.json")
     Path("other.json").write_text("{}")
+    columns = [NumberColumn(name, Scale(0.0, 1.0), 0.0) for name in "ab"]
+    TableModel(micrograd_mlp.MLP(2, [1], seed=0), columns, "t", None, Scale(0.0, 1.0)).save("table.json")
     status, _, err = run("graph", *arguments)
     assert status == 2
     assert message in err
@@ -309,93 +290,6 @@ def test_check_tells_a_kink_from_an_error(run):
     status, out, _ = run("check", "abs(x)", "x=0")
     assert status == 0
     assert "kink" in out
-
-
-# train
-
-
-def test_train_classifies_iris_and_saves_a_model_that_predicts(run):
-    status, out, err = run("train", IRIS, "--target", "species", "--epochs", "30", "--learning-rate", "0.03")
-    assert status == 0
-    assert "150 rows" in out
-    assert "species (classified, 3 classes" in out
-    assert float(re.search(r"accuracy (\d\.\d+)", out)[1]) >= 0.93
-    assert "30/30" in err
-    assert files() == ["iris.model.json"]
-    model = TableModel.load("iris.model.json")
-    row = {"sepal_length_cm": 6.5, "sepal_width_cm": 3.0, "petal_length_cm": 5.8, "petal_width_cm": 2.2}
-    assert model.predict(row) == "virginica"
-
-
-def test_train_regresses_a_real_target_and_leaves_text_out(run):
-    status, out, _ = run("train", IRIS, "--target", "petal_width_cm", "--epochs", "10", "--out", "width.json")
-    assert status == 0
-    assert "petal_width_cm (regressed" in out
-    assert "left out: species (text)" in out
-    assert float(re.search(r"R² (-?\d\.\d+)", out)[1]) > 0.8
-    assert files() == ["width.json"]
-
-
-def test_ctrl_c_ends_the_training_and_saves_what_was_learned(run, monkeypatch):
-    calls = 0
-
-    def cross_entropy(logits, target):
-        nonlocal calls
-        calls += 1
-        if calls == 112 * 3 + 50:
-            os.kill(os.getpid(), signal.SIGINT)
-        return micrograd_mlp.cross_entropy(logits, target)
-
-    monkeypatch.setattr(tables, "cross_entropy", cross_entropy)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # eager, example by example
-    status, out, _ = run("train", IRIS, "--target", "species", "--epochs", "1000")
-    assert status == 0
-    assert "3 epochs of 1000, stopped by Ctrl-C" in out
-    assert TableModel.load("iris.model.json").classes == ["setosa", "versicolor", "virginica"]
-
-
-def test_train_twice_replaces_its_own_model_and_nothing_else(run):
-    arguments = ("train", IRIS, "--target", "species", "--epochs", "1")
-    assert run(*arguments)[0] == 0
-    first = Path("iris.model.json").read_bytes()
-    assert run(*arguments, "--seed", "1")[0] == 0
-    assert Path("iris.model.json").read_bytes() != first
-    Path("notes.json").write_text(json.dumps({"format": "mine"}))
-    status, out, err = run(*arguments, "--out", "notes.json")
-    assert (status, out) == (2, "")
-    assert "notes.json exists and is not a model of this command" in err
-    assert json.loads(Path("notes.json").read_text()) == {"format": "mine"}
-
-
-@pytest.mark.parametrize(
-    ("content", "extra", "message"),
-    [
-        ("x,t\n1,a\noops,b\n", [], "line 3, column 'x': 'oops' is not a number"),
-        ("x,t\n1,a\n2,b\n", ["--target", "u"], "there is no column 'u'; line 1 names 'x', 't'"),
-        ("x,t\n1,a\n2,b\n", ["--regress"], "line 2, column 't': 'a' is not a number"),
-        ("x,t\n1,a\n2,b\n", ["--epochs", "-1"], "epochs must be 0 or more, got -1"),
-        ("x,t\n1,a\n2,b\n", ["--batch-size", "0"], "batch_size must be 1 or more, got 0"),
-        ("x,t\n1,a\n2,b\n", ["--learning-rate", "-1"], "lr must be 0 or more, got -1.0"),
-        ("x,t\n1,a\n2,b\n", ["--learning-rate", "nan"], "lr must be 0 or more, got nan"),
-        ("x,t\n1,a\n2,b\n", ["--hidden", "0"], "n_outputs must be 1 or more, got 0"),
-        ("x,t\n1,a\n2,b\n", ["--held-out", "1"], "test_size must be above 0 and below 1, got 1.0"),
-        ("x,t\n1,a\n2,b\n", ["--out", "missing/m.json"], "missing/m.json: there is no folder "),
-        ("x,t\n1,a\n2,b\n", ["--out", "table.csv"], "table.csv exists and is not a model"),
-        ("x,t\n1,a\n2,b\n", ["--epochs", "many"], "invalid int value: 'many'"),
-    ],
-)
-def test_a_mistake_in_train_is_told_and_nothing_is_written(run, content, extra, message):
-    Path("table.csv").write_text(content)
-    status, _, err = run("train", "table.csv", "--target", "t", *extra)
-    assert status == 2
-    assert message in err
-    assert files() == ["table.csv"]
-    assert Path("table.csv").read_text() == content
-
-
-def test_a_missing_file_is_named(run):
-    status, _, err = run("train", "missing.csv", "--target", "t")
-    assert (status, err) == (2, "micrograd-mlp: missing.csv: No such file or directory\n")
 
 
 # The process

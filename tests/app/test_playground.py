@@ -7,6 +7,7 @@ import pytest
 
 from micrograd_mlp import MLP, Adam, datasets, playground
 from micrograd_mlp.app.cli import main
+from micrograd_mlp.app.play_command import _points as _table_points
 from micrograd_mlp.app.playground import _points
 from micrograd_mlp.nn.activations import ACTIVATIONS
 from micrograd_mlp.nn.initializers import INITIALIZERS
@@ -138,22 +139,26 @@ class TestTheCommand:
         assert not opened
 
     def test_takes_a_table(self, tmp_path):
-        (tmp_path / "t.csv").write_text("a,b,kind\n0,0,x\n0,1,y\n1,0,y\n1,1,x\n")
+        pytest.importorskip("pandas", reason='needs pip install "micrograd_mlp[table]"')
+        (tmp_path / "t.csv").write_text("a,b,word,kind\n0,0,u,x\n0,1,v,y\n1,0,u,y\n1,1,v,x\n,2,u,y\n")
         assert main(["play", "t.csv", "--target", "kind", "--no-browser"]) == 0
-        assert '"classes": ["x", "y"]' in (tmp_path / "playground.html").read_text(encoding="utf-8")
+        page = (tmp_path / "playground.html").read_text(encoding="utf-8")
+        assert '"classes": ["x", "y"]' in page
+        assert "on 4 points" in repr(playground(*_table_points(tmp_path / "t.csv", "kind")))
 
     @pytest.mark.parametrize(
         ("table", "arguments", "message"),
         [
             ("a,b,y\n1,2,0\n2,1,1\n", [], "name the column to predict with --target"),
             (
-                "a,b,c,y\n1,2,3,0\n2,1,3,1\n",
+                "a,b,c,y\n" + "5,2,3,0\n2,1,4,1\n" * 2,
                 ["--target", "y"],
                 "two columns of numbers besides y",
             ),
         ],
     )
     def test_says_what_is_wrong_with_a_table(self, tmp_path, capsys, table, arguments, message):
+        pytest.importorskip("pandas", reason='needs pip install "micrograd_mlp[table]"')
         (tmp_path / "t.csv").write_text(table)
         assert main(["play", "t.csv", *arguments]) == 2
         assert message in capsys.readouterr().err

@@ -16,8 +16,9 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
 from micrograd_mlp import MLP, compile  # noqa: E402
+from micrograd_mlp.optim import OPTIMIZERS  # noqa: E402
 from micrograd_mlp.training import estimators  # noqa: E402
-from micrograd_mlp.training.estimators import OPTIMIZERS, MLPClassifier, MLPRegressor  # noqa: E402
+from micrograd_mlp.training.estimators import MLPClassifier, MLPRegressor  # noqa: E402
 
 BOTH = [MLPClassifier, MLPRegressor]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -36,7 +37,7 @@ def target_of(estimator):
 def execution(request, monkeypatch):
     """Runs a test with machine code, and as on a machine without Numba."""
     if request.param == "eager":
-        monkeypatch.setattr(estimators, "_compiled", lambda model: None)
+        monkeypatch.setattr(estimators, "compiled", lambda model: None)
     return request.param
 
 
@@ -117,7 +118,7 @@ def test_machine_code_and_values_train_to_the_same_network(monkeypatch, estimato
     options = {"activation": "tanh", "solver": solver, "batch_size": 16, "max_iter": 5, "random_state": 0}
     y = target_of(estimator)
     compiled = estimator((4,), **options).fit(X, y)
-    monkeypatch.setattr(estimators, "_compiled", lambda model: None)
+    monkeypatch.setattr(estimators, "compiled", lambda model: None)
     eager = estimator((4,), **options).fit(X, y)
     assert compiled.loss_curve_ == pytest.approx(eager.loss_curve_, rel=1e-12)
     numbers = [[p.data for p in fitted.model_.parameters()] for fitted in (compiled, eager)]
