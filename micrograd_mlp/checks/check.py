@@ -19,6 +19,7 @@ from micrograd_mlp._require import require_choice, require_count, require_number
 from micrograd_mlp.checks.directions import random_weights, rows_by_directions
 from micrograd_mlp.checks.graphs import GraphSubject, rows_of_graphs
 from micrograd_mlp.checks.judgement import Tolerance
+from micrograd_mlp.checks.operations import explain_graph
 from micrograd_mlp.checks.report import GradCheckError, GradCheckReport
 from micrograd_mlp.checks.structure import argument_names, leaves_of
 from micrograd_mlp.engine.differentiate import grad
@@ -102,6 +103,7 @@ def gradcheck(
     micrograd_mlp.checks.report.GradCheckError: 1 of 1 derivatives did not pass:
       label  analytic  numerical  error     ulps  estimate  verdict
       x             6         27     21  2.4e+16       ...  wrong
+    The derivative of the operation cube is wrong: at 3 it is 6 where its function has 27.
     >>> gradcheck(lambda x: 1e16 + x, [1.0], raise_exception=False)  # doctest: +ELLIPSIS
       label  analytic  ...  verdict
       x             1  ...  inconclusive, at 1e+16 rounding hides slopes below 2e+02
@@ -187,6 +189,8 @@ def _check_values(
             report = _by_directions(output, leaves, labels, order, tolerance)
         else:
             report = _one_by_one(output, leaves, labels, order, method, tolerance)
+        if any(row.verdict.startswith("wrong") for row in report.rows):
+            report = report.with_notes(explain_graph([output()]))
     finally:
         for x, data, its_grad in before:
             x.data, x.grad = data, its_grad

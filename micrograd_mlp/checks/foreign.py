@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from micrograd_mlp.checks.arrays import ArraySubject, Input
+from micrograd_mlp.checks.diagnosis import explain_arrays
 from micrograd_mlp.checks.directions import rows_by_directions
 from micrograd_mlp.checks.frameworks import framework_of
 from micrograd_mlp.checks.judgement import Tolerance
@@ -112,6 +113,9 @@ def check_foreign(
             more, more_notes = _second_order(function, outputs, tolerance, noise, strict)
             rows, notes, count = rows + more, notes + more_notes, count + len(subject.gradient)
         rows += [_row_of_shape(function.read[k], array) for k, array in other_shapes.items()]
+        if any(row.verdict.startswith("wrong") for row in rows):
+            arrays = [other_shapes.get(k, g) for k, g in enumerate(claimed)]
+            notes = [*explain_arrays(outputs.weighed, function.read, arrays, outputs.followed), *notes]
         return GradCheckReport(rows, notes, count)
     finally:
         function.framework.restore()
@@ -151,6 +155,12 @@ class Outputs:
     def weighed(self, values: Sequence[Any]) -> float:
         """Σ weight·output at these values of the inputs."""
         return sum(float(numbers @ c) for (numbers, _), c in zip(self._numbers(values), self.cotangents))
+
+    def followed(self, arrays: Sequence[Any]) -> Any:
+        """The same sum, for arrays that note what is done with them (see `whatif.py`)."""
+        result = self.function.call(self.function.f, arrays)
+        parts = [output for _, output in leaves_of(result)]
+        return sum((np.reshape(c, np.shape(part)) * part).sum() for part, c in zip(parts, self.cotangents))
 
     def _numbers(self, values: Sequence[Any]) -> list[tuple[Any, float]]:
         result = self.function.call(self.function.f, self.function.arrays(values))

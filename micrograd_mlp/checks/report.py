@@ -67,6 +67,10 @@ class GradCheckReport:
         """The rows that did not pass."""
         return tuple([row for row in self.rows if not row.passed])
 
+    def with_notes(self, notes: Iterable[str]) -> GradCheckReport:
+        """The same report, with these sentences before its own."""
+        return GradCheckReport(self.rows, [*notes, *self.notes], self.count)
+
     def without_kinks(self) -> GradCheckReport:
         """The same report, in which no derivative at a kink passes."""
         rows = [

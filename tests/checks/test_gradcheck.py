@@ -373,11 +373,12 @@ class TestTheReport:
     def test_is_a_table_worst_first(self):
         a, b = Value(0.5, "a"), Value(0.25, "b")
         report = gradcheck(lambda a, b: wrong(sin)(a) * b, [a, b], raise_exception=False)
-        header, first, second = str(report).splitlines()
+        header, first, second, sentence = str(report).splitlines()
         assert header.split() == ["label", "analytic", "numerical", "error", "ulps", "estimate", "verdict"]
         assert first.split()[0] == "a"
         assert first.split()[-1] == "wrong"
         assert second.split()[0] == "b"
+        assert sentence.startswith("The derivative of the operation op is wrong")
         assert not report
 
     def test_counts_in_units_of_the_last_place(self):
