@@ -73,7 +73,9 @@ class EagerEngine:
 
     def mean_loss(self, X: Features, Y: list[Any]) -> float:
         """See `Engine`."""
-        return math.fsum(example_losses(self.run, X, Y)) / len(X)
+        with no_grad():
+            losses = [number_of(self.run.loss(self.run.model(x), y)) for x, y in zip(X, Y)]
+        return math.fsum(losses) / len(X)
 
 
 class CompiledEngine:
@@ -108,19 +110,23 @@ class CompiledEngine:
                 callback=lambda _, epoch_loss: end_of_epoch(epoch_loss),
             )
         except FloatingPointError as error:
-            example_losses(run, run.X, run.Y)  # a target that the loss refuses is nan in machine code
+            _require_targets(run, run.Y)
             raise NonFiniteLossError(str(error), run.history) from None
 
     def mean_loss(self, X: Features, Y: list[Any]) -> float:
         """See `Engine`."""
         loss, _ = self.measured.loss_and_grad(X, Y)
+        if not math.isfinite(loss):
+            _require_targets(self.run, Y)
         return float(loss)
 
 
-def example_losses(run: Run, X: Features, Y: list[Any]) -> list[float]:
-    """The loss of each example at the present weights, without the penalty."""
+def _require_targets(run: Run, Y: list[Any]) -> None:
+    """Raise what the loss raises for a target that it refuses, which is nan in machine code."""
     with no_grad():
-        return [number_of(run.loss(run.model(x), y)) for x, y in zip(X, Y)]
+        output = run.model(run.X[0])
+        for y in {repr(y): y for y in Y}.values():
+            run.loss(output, y)
 
 
 class _SafeStep:

@@ -513,6 +513,35 @@ def test_compiled_training_keeps_every_promise_of_the_eager_one(tmp_path):
 
 
 @pytest.mark.usefixtures("needs_numba")
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda y_hat, y: squared_error(y_hat, y) if y_hat > 0 else 0.0 * y_hat, "compare|branch"),
+        (lambda y_hat, y: float(y_hat.data) ** 2, "expected a Value"),
+    ],
+)
+def test_what_compile_refuses_is_refused_and_nothing_is_changed(loss, message):
+    refused(message, TypeError, loss=loss, compiled=True)
+
+
+@pytest.mark.usefixtures("needs_numba")
+def test_a_validation_target_that_the_loss_refuses_is_refused_in_compiled_training_too():
+    model = MLP(2, [3], seed=0)
+    validation = X, [0, 1, 2, 3, 0]
+    with pytest.raises(ValueError, match="there are 3 classes, 0 to 2, got 3"):
+        fit(
+            model,
+            cross_entropy,
+            X,
+            [0, 1, 2, 0, 1],
+            SGD(model.parameters(), 0.1),
+            1,
+            compiled=True,
+            validation=validation,
+        )
+
+
+@pytest.mark.usefixtures("needs_numba")
 def test_compiled_training_stops_at_an_infinite_loss_with_finite_weights():
     model = small_model()
     optimizer = Momentum(model.parameters(), lr=1e200)
