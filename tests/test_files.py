@@ -129,10 +129,15 @@ def test_a_pipe_is_written_into(tmp_path):
 
 @posix
 def test_a_device_is_written_into():
-    before = Path(os.devnull).stat()
-    write_atomically(os.devnull, "new")
-    after = Path(os.devnull).stat()
-    assert (after.st_mode, after.st_rdev, after.st_ino) == (before.st_mode, before.st_rdev, before.st_ino)
+    """A terminal of its own, in whose folder no file can be made: a mistake destroys no device."""
+    reader, terminal = os.openpty()
+    try:
+        write_atomically(os.ttyname(terminal), "new")
+        assert os.read(reader, 10) == b"new"
+        assert stat.S_ISCHR(Path(os.ttyname(terminal)).stat().st_mode)
+    finally:
+        os.close(reader)
+        os.close(terminal)
 
 
 @posix

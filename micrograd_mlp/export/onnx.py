@@ -24,7 +24,7 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
     Raises:
         ImportError: the package onnx is missing; the message names the extra.
         OSError: the file can't be written.
-        ValueError: an activation is a function of your own, which ONNX doesn't have.
+        ValueError: an activation is a function of your own, or ONNX runtimes lack it in float64, as "gelu".
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -44,7 +44,10 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
         numbers.append(helper.make_tensor(b, double, shape[:1], [n.b.data for n in layer.neurons]))
         nodes.append(helper.make_node("Gemm", [a, W, b], [z], transB=1))
         a = "y" if layer is model.layers[-1] else f"a{layer_number}"
-        for op, operands, result in record_of(activation).onnx:
+        record = record_of(activation)
+        if not record.onnx:
+            raise ValueError(f"ONNX runtimes can't compute {record.name} in float64: use another activation")
+        for op, operands, result in record.onnx:
             names = {"z": z, "a": a} | {name: name for name in _ONNX_NUMBERS}
             *inputs, output = [names.get(x, f"{a}_{x}") for x in (*operands, result)]
             nodes.append(helper.make_node(op, inputs, [output]))

@@ -25,7 +25,8 @@ class Activation:
         torch: the name of its class in `torch.nn`; None if PyTorch has no such class.
         torch_arguments: the arguments with which the class computes this σ.
         onnx: the ONNX nodes (operator, inputs, output) that compute "a" from "z". Inputs and outputs are
-            "z", "a", constants written as numbers, and names of intermediate results.
+            "z", "a", constants written as numbers, and names of intermediate results. It is empty if ONNX
+            runtimes can't compute this σ in float64.
     """
 
     name: str
@@ -73,6 +74,14 @@ _RECORDS = [
             ("Add", ("positive", "log"), "a"),
         ),
     ),
+    Activation(
+        "silu",
+        ops.silu,
+        initializer="he_normal",
+        torch="SiLU",
+        onnx=(("Sigmoid", ("z",), "sigmoid"), ("Mul", ("z", "sigmoid"), "a")),
+    ),
+    Activation("gelu", ops.gelu, initializer="he_normal", torch="GELU"),  # no runtime has Erf in float64
 ]
 
 ACTIVATIONS: dict[str, Activation] = {record.name: record for record in _RECORDS}
@@ -109,8 +118,8 @@ def name_or_function(sigma: Sigma) -> Sigma:
 def decision_threshold(model: Any, output: Value | None = None) -> float:
     """The single output of a model at which the predicted class changes from 0 to 1.
 
-    It is σ(0) of the activation σ that the model ends in, because σ increases: 0.5 for a sigmoid, and 0 for
-    linear outputs.
+    It is σ(0) of the activation σ that the model ends in, because σ(z) is above σ(0) where z is above 0:
+    0.5 for a sigmoid, and 0 for linear outputs.
 
     Args:
         model: a network with `activations`, or any function.

@@ -110,13 +110,12 @@ class CompiledEngine:
                 callback=lambda _, epoch_loss: end_of_epoch(epoch_loss),
             )
         except FloatingPointError as error:
-            _require_targets(run, run.Y)
             raise NonFiniteLossError(str(error), run.history) from None
 
     def mean_loss(self, X: Features, Y: list[Any]) -> float:
         """See `Engine`."""
         loss, _ = self.measured.loss_and_grad(X, Y)
-        if not math.isfinite(loss):
+        if not math.isfinite(loss):  # compile has checked the targets of the run, but not these
             _require_targets(self.run, Y)
         return float(loss)
 

@@ -36,6 +36,8 @@ def test_mean_and_variance(name, n_in, n_out):
     [
         ("relu", "he_normal"),
         ("leaky_relu", "he_normal"),
+        ("silu", "he_normal"),
+        ("gelu", "he_normal"),
         ("tanh", "xavier_normal"),
         ("sigmoid", "xavier_normal"),
         ("linear", "xavier_normal"),
