@@ -17,7 +17,7 @@ from micrograd_mlp.engine.translate import Translation, TranslationError
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.explanation import partials_as_graph
 from micrograd_mlp.render.notation import infix, symbol_of
-from micrograd_mlp.render.scene import PALETTE, Group, Scene, kind, symbol
+from micrograd_mlp.render.scene import GIVEN, PALETTE, Group, Scene, kind, op_of, symbol
 from micrograd_mlp.render.text import printable
 
 
@@ -28,7 +28,7 @@ def describe(scene: Scene) -> tuple[dict[str, Any], str]:
     nodes = [_describe_node(scene, node, index, ops, rules) for node in scene.order]
     functions, problems = _translate(ops.items)
     for node, described in zip(scene.order, nodes):
-        if node.op is not None and problems[described["op"]]:
+        if described["op"] is not None and problems[described["op"]]:
             described["locals"] = node.local_grads  # the page can't compute them
     data = {
         "title": scene.name(scene.output),
@@ -45,6 +45,7 @@ def _describe_node(
     scene: Scene, node: Value, index: dict[Value, int], ops: _Interned, rules: _Interned
 ) -> dict[str, Any]:
     name = scene.names[node]
+    op = op_of(node)
     plain_number = isinstance(node, Constant) and not node.label  # whose name is its number
     return {
         "name": None if plain_number else str(name),
@@ -52,9 +53,9 @@ def _describe_node(
         "symbol": None if plain_number else symbol_of(name.label, name.occurrence),
         "kind": kind(node),
         "data": node.data,
-        "op": None if node.op is None else ops.add(node.op),
+        "op": None if op is None else ops.add(op),
         "parents": [index[parent] for parent in node.parents],
-        "partials": None if node.op is None else rules.add(_rules(node, ops)),
+        "partials": None if op is None else rules.add(_rules(node, ops)),
     }
 
 
@@ -161,6 +162,8 @@ def _translate(ops: Iterable[Op]) -> tuple[str, list[str | None]]:
     problems: list[str | None] = []
     for op in ops:
         try:
+            if op is GIVEN:
+                raise TranslationError("its local derivatives were given as numbers")
             entries.append(f"{{ forward: {translation.forward(op)}, partials: {translation.partials(op)} }}")
             problems.append(None)
         except TranslationError as error:

@@ -14,7 +14,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphviz import Digraph
 
 from micrograd_mlp.engine.value import Constant, Value
-from micrograd_mlp.render.scene import PALETTE, Box, Edge, FoldedGraph, Group, Scene, kind, nodes_of, symbol
+from micrograd_mlp.render.scene import (
+    PALETTE,
+    Box,
+    Edge,
+    FoldedGraph,
+    Group,
+    Scene,
+    kind,
+    nodes_of,
+    op_of,
+    symbol,
+)
 from micrograd_mlp.render.text import number, printable
 
 _TEXT, _MUTED, _LINE, _HIGHLIGHT = "#1f2430", "#5b6270", "#808080", "#e8590c"
@@ -157,8 +168,8 @@ class _Writer:
         if self.scene.shows_gradient(node):
             numbers.append(("grad", self.number(node.grad)))
         rows = _title(name) + _rows(numbers)
-        if node.op is not None:
-            sign = f'<FONT POINT-SIZE="16">{_text(symbol(node.op))}</FONT>'
+        if (op := op_of(node)) is not None:
+            sign = f'<FONT POINT-SIZE="16">{_text(symbol(op))}</FONT>'
             rows = rows.replace("<TR>", f'<TR><TD ROWSPAN="{1 + len(numbers)}">{sign}</TD><VR/>', 1)
         return _table(rows, border)
 
@@ -178,7 +189,8 @@ class _Writer:
 
     def in_full(self, node: Value) -> list[str]:
         """What a node is and its numbers to the last digit, for a tooltip."""
-        what = node.op.name if node.op else kind(node)
+        op = op_of(node)
+        what = op.name if op else kind(node)
         lines = [f"{self.scene.name(node)} ({what})", f"data {node.data!r}"]
         return [*lines, f"grad {node.grad!r}"] if self.scene.shows_gradient(node) else lines
 

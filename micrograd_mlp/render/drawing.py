@@ -16,7 +16,7 @@ from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render import graphviz_backend
 from micrograd_mlp.render.dot import write_dot
-from micrograd_mlp.render.scene import Box, FoldedGraph, Level, Scene, nodes_of
+from micrograd_mlp.render.scene import Box, FoldedGraph, Level, Scene, nodes_of, require_current
 from micrograd_mlp.render.text import printable
 
 
@@ -109,7 +109,8 @@ def draw(
 
     Raises:
         TypeError: `value` is not a Value, or an option has the wrong type.
-        ValueError: an unknown option, a number below its least, or `highlight` is not in the graph.
+        ValueError: an unknown option, a number below its least, `highlight` is not in the graph, or some
+            leaf has changed since the value was computed.
 
     >>> w, x = Value(0.5, "w"), Value(2.0, "x")
     >>> z = w * x
@@ -126,6 +127,7 @@ def draw(
     max_nodes = require_count("max_nodes", max_nodes, least=1)
     depth = None if depth is None else require_count("depth", depth)
     digits = require_count("digits", digits, least=1)
+    require_current(value)
     scene = Scene(value)
     on_path = set() if highlight is None else _paths_from(highlight, scene)
     graph = FoldedGraph(scene.groups(collapse))

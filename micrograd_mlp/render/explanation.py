@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.differentiate import grad
+from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.notation import ATOM, Latex, Term, Text
 from micrograd_mlp.render.paths import Path, exact_sum, largest_paths
-from micrograd_mlp.render.scene import Name, Scene
+from micrograd_mlp.render.scene import Name, Scene, op_of, require_current
 
 
 def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:
@@ -39,7 +40,8 @@ def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:
 
     Raises:
         TypeError: output or wrt is not a Value.
-        ValueError: max_paths is below 1.
+        ValueError: max_paths is below 1; or some leaf
+            has changed since the value was computed.
         RuntimeError: under `no_grad()`.
 
     >>> w, x, b = Value(0.5, "w"), Value(2.0, "x"), Value(-1.0, "b")
@@ -68,6 +70,7 @@ def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:
     require_kind("output", output, Value)
     require_kind("wrt", wrt, Value)
     max_paths = require_count("max_paths", max_paths, least=1)
+    require_current(output)
     [gradient] = grad(output, [wrt])
     paths = largest_paths(output, wrt, max_paths)
     gradient += 0.0  # a gradient is a sum that starts from 0, never -0
@@ -234,6 +237,7 @@ class _Writer:
         self.notation = notation
         self._explained = explanation
         self._output, self._wrt = explanation.output, explanation.wrt
+        require_current(self._output)
         self._scene = Scene(self._output)
         self._children = _children_towards(self._wrt, self._scene.order)
         self._heads = self._find_heads()
@@ -286,7 +290,7 @@ class _Writer:
         return [
             [name, formula.text, self.number(node.data)]
             for node, name in list(self._written.items())
-            if not node.label and node.op is not None
+            if not node.label and node.parents
             for formula in [self._operation(node, 0)]
             if formula.number is None  # that would say nothing
         ]
@@ -370,20 +374,18 @@ class _Writer:
         if not isinstance(partial, Value):
             return self._local_grad(node, operand)
         if len(node.parents) == 1 and partial is not node and partial is not node.parents[0]:
-            assert node.op is not None
-            return self.notation.prime(node.op, self._formula(node.parents[0], 1))
+            return self.notation.prime(_operation_of(node), self._formula(node.parents[0], 1))
         return self._formula(partial, 0)
 
     def _formula(self, node: Value, depth: int) -> Term:
         """A name or a number; for a node that does not go by its name, its operation."""
         if node.label or node in self._named:
             return Term(self._name(node), ATOM)
-        if node.op is None or depth == _SHOWN_DEPTH:
+        if not node.parents or depth == _SHOWN_DEPTH:
             return self.notation.number(node.data)
         return self._operation(node, depth)
 
     def _operation(self, node: Value, depth: int) -> Term:
-        assert node.op is not None
         if len(node.parents) > _SHOWN_OPERANDS:
             return self.notation.number(node.data)
         operands = [self._formula(parent, depth + 1) for parent in node.parents]
@@ -391,7 +393,7 @@ class _Writer:
             return self.notation.number(node.data)
         if node.op is TABLE["pow"] and operands[1].number == 1.0:
             return operands[0]
-        return self.notation.apply(node.op, operands)
+        return self.notation.apply(_operation_of(node), operands)
 
     # Error signals
 
@@ -446,9 +448,16 @@ def _single_step(node: Value, operand: int) -> _Step:
     return _Step(node, parent, [(node, operand)], sum([x is parent for x in node.parents]) > 1)
 
 
+def _operation_of(node: Value) -> Op:
+    op = op_of(node)
+    assert op is not None
+    return op
+
+
 def partials_as_graph(node: Value) -> tuple[Any, ...]:
     """The rule that gave the local derivatives, applied to the nodes themselves: expressions to be shown."""
-    assert node.op is not None
+    if node.op is None:  # its local derivatives were given as numbers
+        return node.local_grads
     try:
         partials: tuple[Any, ...] = _without_modes(node.op.partials, node, *node.parents)
     except Exception:  # a rule of the user's own that takes floats alone: its numbers are shown instead

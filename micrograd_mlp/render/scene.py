@@ -7,12 +7,13 @@ calls v3 is v3 in all of them. Groups follow the paper's neurons (§2.1) and lay
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from micrograd_mlp.engine.op import Op
-from micrograd_mlp.engine.value import Constant, Parameter, Value
+from micrograd_mlp.engine.value import Constant, Parameter, Value, changed_leaves
 from micrograd_mlp.render.neurons import Neuron, find_layers
 from micrograd_mlp.render.text import number, printable
 
@@ -51,13 +52,22 @@ def symbol(op: Op) -> str:
     return _SYMBOLS.get(op.symbol) or printable(op.symbol) or "op"
 
 
+# What a node shows whose local derivatives were given as numbers: Value(data, children, local_grads).
+GIVEN = Op("given", forward=lambda *_: math.nan, partials=lambda *_: (), arity=None)
+
+
+def op_of(node: Value) -> Op | None:
+    """The operation that a node shows; None for a leaf."""
+    return GIVEN if node.op is None and node.parents else node.op
+
+
 def kind(node: Value) -> str:
     """What a node is: "op", "parameter", "constant", or a plain leaf, "input".
 
     >>> kind(Value(1.0)), kind(Value(1.0) * 2)
     ('input', 'op')
     """
-    if node.op is not None:
+    if node.parents:
         return "op"
     if isinstance(node, Parameter):
         return "parameter"
@@ -78,6 +88,31 @@ class Name(NamedTuple):
         """
         label = printable(self.label)
         return label if self.occurrence == 1 else f"{label}#{self.occurrence}"
+
+
+def require_current(output: Value) -> None:
+    """Check that a graph still belongs to its leaves' numbers; a view of another one would show a lie.
+
+    Raises:
+        ValueError: some leaf has changed since the output was computed.
+
+    >>> w = Value(3.0, "w")
+    >>> y = w * 2.0
+    >>> w.data = 4.0
+    >>> require_current(y)
+    Traceback (most recent call last):
+    ValueError: w = 4.0 has changed since this graph was computed: output.forward() computes it again
+    """
+    changed = [f"{node.label or 'a value'} = {node.data!r}" for node in changed_leaves(output)]
+    if not changed:
+        return
+    names = ", ".join([printable(name, 60) for name in changed[:3]])
+    if len(changed) > 3:
+        names += f" and {len(changed) - 3} more"
+    verb = "has" if len(changed) == 1 else "have"
+    raise ValueError(
+        f"{names} {verb} changed since this graph was computed: output.forward() computes it again"
+    )
 
 
 class Scene:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.value import Constant, Value
-from micrograd_mlp.render.scene import Scene, symbol
+from micrograd_mlp.render.scene import Scene, op_of, require_current, symbol
 from micrograd_mlp.render.text import columns, number, printable
 
 
@@ -56,7 +56,8 @@ def tree(
 
     Raises:
         TypeError: `value` is not a Value, or depth, width or digits is not an int.
-        ValueError: a negative depth, a width below 20, or fewer than one digit.
+        ValueError: a negative depth, a width below 20, or fewer than one digit; or some leaf
+            has changed since the value was computed.
 
     >>> w, x, b = Value(0.5, "w"), Value(2.0, "x"), Value(-1.0, "b")
     >>> a = (w * x + b).tanh()
@@ -78,6 +79,7 @@ def tree(
     digits = require_count("digits", digits, least=1)
 
     letters = _ASCII if ascii else _BOX
+    require_current(value)
     scene = Scene(value)
     lines = _walk(value, depth, width // 2, letters)
     return "\n".join(_text(scene, line, width, letters, digits) for line in lines)
@@ -117,7 +119,8 @@ def _text(scene: Scene, line: _Line, width: int, letters: _Letters, digits: int)
     elif isinstance(node, Constant):
         tail = f" = {number(node.data, digits)}" if node.label else ""
     else:
-        tail = "" if node.op is None else f" = {node.op.name if in_ascii else symbol(node.op)}"
+        op = op_of(node)
+        tail = "" if op is None else f" = {op.name if in_ascii else symbol(op)}"
         tail += f"  data={number(node.data, digits)}"
         tail += f"  grad={number(node.grad, digits)}" if scene.shows_gradient(node) else ""
     if line.kept_back == "deeper":

@@ -2,7 +2,19 @@
 
 import pytest
 
-from micrograd_mlp import MLP, Constant, Op, Value, draw, explain, mean, squared_error, tree
+from micrograd_mlp import (
+    MLP,
+    Constant,
+    Op,
+    Value,
+    draw,
+    explain,
+    explore,
+    mean,
+    squared_error,
+    step_through,
+    tree,
+)
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.render.description import describe
 from micrograd_mlp.render.scene import PALETTE, Scene, kind, symbol
@@ -68,6 +80,62 @@ def test_every_kind_has_its_colours():
     assert {kind(node) for node in nodes} == {"input", "parameter", "constant", "op"}
     assert PALETTE.keys() == {"input", "parameter", "constant", "op", "group"}
     assert len({colours.fill for colours in PALETTE.values()}) == len(PALETTE)
+
+
+# A graph whose leaves have changed since: no view shows the old numbers beside the new ones
+
+VIEWS = {
+    "draw": draw,
+    "tree": tree,
+    "explain": lambda output: explain(output, output.topological_order()[0]),
+    "explore": explore,
+    "step_through": step_through,
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
+def test_every_view_names_a_leaf_that_has_changed_and_what_to_do(view):
+    w, x = Value(3.0, "w"), Value(2.0, "x")
+    y = (w * x).tanh()
+    view(y)
+    w.data = 0.5
+    with pytest.raises(
+        ValueError, match=r"^w = 0\.5 has changed since this graph was computed: output\.forward\(\)"
+    ):
+        view(y)
+    y.forward()
+    view(y)
+
+
+def test_many_changed_leaves_are_counted():
+    leaves = [Value(float(i), f"x{i}") for i in range(6)]
+    y = leaves[0]
+    for leaf in leaves[1:]:
+        y = y + leaf
+    for leaf in leaves:
+        leaf.data += 1.0
+    with pytest.raises(ValueError, match=r"and \d more have changed since"):
+        draw(y)
+
+
+def test_an_explanation_that_is_printed_too_late_says_so():
+    w = Value(3.0, "w")
+    explanation = explain(w * w, w)
+    str(explanation)
+    w.data = 1.0
+    with pytest.raises(ValueError, match=r"w = 1\.0 has changed"):
+        str(explanation)
+
+
+def test_a_node_whose_derivatives_were_given_is_shown_as_one():
+    x = Value(3.0, "x")
+    y = Value(9.0)
+    y.parents, y.local_grads = (x,), (6.0,)
+    assert tree(y) == "f = given  data=9\n└── x  data=3"
+    assert ">given<" in draw(y).source
+    assert str(explain(y, x)).startswith("∂f/∂x = 6, along 1 path")
+    [op] = describe(Scene(y))[0]["ops"]
+    assert (op["name"], op["problem"]) == ("given", "its local derivatives were given as numbers")
 
 
 # Views show no gradient before `backward()`: a 0 that nobody computed would be a lie
