@@ -53,10 +53,16 @@ def add_check(commands: Any) -> None:
         "check",
         _check,
         "compare a formula's derivatives with numerical ones",
-        'micrograd-mlp check "exp(x) / y" x=1 y=3 --order 2',
+        'micrograd-mlp check "exp(x) / y" x=1 y=3 --order 2 --method complex-step',
     )
     _add_formula(check)
     check.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: second derivatives too (1)")
+    check.add_argument(
+        "--method",
+        choices=("richardson", "complex-step"),
+        default="richardson",
+        help="complex-step: nearly exact, for formulas without a kink (richardson)",
+    )
 
 
 def _add_formula(parser: argparse.ArgumentParser) -> None:
@@ -217,7 +223,11 @@ def _check(options: argparse.Namespace) -> int:
 
     expression, leaves = _formula(options)
     report = gradcheck(
-        lambda *_: expression(leaves), list(leaves.values()), order=options.order, raise_exception=False
+        lambda *_: expression(leaves),
+        list(leaves.values()),
+        order=options.order,
+        method=options.method,
+        raise_exception=False,
     )
     print(report)
     n = len(report.rows)

@@ -124,7 +124,7 @@ def gradcheck(
         )
     tolerance = Tolerance(atol, rtol)
     strict = session.strict if strict is None else strict
-    if _is_foreign(inputs, gradient):
+    if is_foreign(inputs, gradient):
         from micrograd_mlp.checks.foreign import check_foreign  # imports NumPy
 
         if method != "richardson":
@@ -152,7 +152,7 @@ class _Session:
 session = _Session()
 
 
-def _is_foreign(inputs: Any, gradient: Any) -> bool:
+def is_foreign(inputs: Any, gradient: Any) -> bool:
     """Is this a check of arrays, and not of Values and plain numbers?"""
     if gradient is not None or isinstance(inputs, Mapping) or hasattr(inputs, "register_parameter"):
         return True

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import micrograd_mlp
-from micrograd_mlp.checks.check import gradcheck
+from micrograd_mlp.checks.check import gradcheck, is_foreign
 from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
@@ -126,6 +126,35 @@ def expressions(
     return st.composite(_draw_expression)(records, max_depth, list(names), numbers)
 
 
+def arrays(
+    shape: int | tuple[int, ...] | Any,
+    min_value: float = -3.0,
+    max_value: float = 3.0,
+    dtype: Any = "float64",
+) -> Any:
+    """A strategy for NumPy's arrays of real numbers between two bounds, from Hypothesis's own `arrays`.
+
+    Args:
+        shape: of the arrays, or a strategy for it such as `hypothesis.extra.numpy.array_shapes()`.
+        min_value: the least entry.
+        max_value: the largest entry.
+        dtype: "float64" or "float32".
+
+    >>> from hypothesis import given
+    >>> @given(arrays((2, 3)))
+    ... def test_squares(x):
+    ...     assert_gradients_match(lambda x: (x * x).sum(), x, lambda x: 2.0 * x)
+    >>> test_squares()
+    """
+    import numpy as np
+    from hypothesis.extra import numpy as strategies
+
+    width = 32 if np.dtype(dtype) == np.float32 else 64
+    bounds = [float(np.dtype(dtype).type(bound)) for bound in (min_value, max_value)]
+    numbers = st.floats(*bounds, width=width, allow_subnormal=False)
+    return strategies.arrays(np.dtype(dtype), shape, elements=numbers)
+
+
 def mlps(
     max_inputs: int = 3,
     max_layers: int = 3,
@@ -150,27 +179,34 @@ def mlps(
 
 
 def assert_gradients_match(
-    f: Callable[..., Value],
-    inputs: Sequence[Value | float],
+    f: Callable[..., Any],
+    inputs: Any,
+    gradient: Any = None,
     *,
     order: int = 1,
     atol: float = 0.0,
     rtol: float = 1e-9,
+    noise: float | None = None,
 ) -> None:
-    """Fail unless f's gradients from `backward()`, from `grad()` and from differences are the same.
+    """Fail unless f's gradient is the slope of f; of Values, from `backward()` as well as from `grad()`.
 
     Args:
-        f: takes the inputs as its arguments and returns one Value.
-        inputs: Values, which get back their `.data` and `.grad`, or numbers.
+        f: takes the inputs as its arguments and returns one Value, or numbers of NumPy, PyTorch or JAX.
+        inputs: Values, which get back their `.data` and `.grad`; numbers; or what else `gradcheck` takes.
+        gradient: the gradient of a function of NumPy's arrays, as in `gradcheck`.
         order: 2 for second derivatives as well.
         atol: an absolute error that passes in any case.
         rtol: an error, relative to the derivative, that passes in any case.
+        noise: the standard deviation of the error in f's values, as in `gradcheck`.
 
     Raises:
         AssertionError: they are not; the message says where and by how much (see `gradcheck`).
 
     >>> assert_gradients_match(lambda x, y: (x * y).sin(), [0.5, 2.0], order=2)
     """
+    if is_foreign(inputs, gradient):
+        gradcheck(f, inputs, gradient, order=order, atol=atol, rtol=rtol, noise=noise)
+        return
     leaves = [x if isinstance(x, Value) else Value(x) for x in inputs]
     gradcheck(f, leaves, order=order, atol=atol, rtol=rtol)
     output = f(*leaves)

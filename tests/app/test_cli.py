@@ -286,6 +286,18 @@ def test_check_fails_where_there_is_no_derivative(run):
     assert "1 of 1 did not pass" in out
 
 
+def test_check_by_the_complex_step_resolves_what_rounding_hides(run):
+    status, out, _ = run("check", "1e16 + x", "x=1")
+    assert status == 1
+    assert "rounding hides slopes" in out
+    status, out, err = run("check", "1e16 + x", "x=1", "--method", "complex-step")
+    assert (status, err) == (0, "")
+    assert "1 of 1 passed" in out
+    status, _, err = run("check", "abs(x)", "x=1", "--method", "complex-step")
+    assert status == 2
+    assert "abs is not one" in err
+
+
 def test_check_tells_a_kink_from_an_error(run):
     status, out, _ = run("check", "abs(x)", "x=0")
     assert status == 0
