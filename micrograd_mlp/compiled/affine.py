@@ -5,12 +5,12 @@ The lanes of an input or output are one row of a matrix, with an example in each
 
 from __future__ import annotations
 
-from micrograd_mlp.compiled.native import compiled
+from micrograd_mlp.compiled.native import inlined
 from micrograd_mlp.compiled.products import accumulate_product, accumulate_sums, transpose
 from micrograd_mlp.compiled.tiles import Matrix
 
 
-@compiled
+@inlined
 def affine_forward(run, tape, buffers):
     """z = Wx + b."""
     m, n, lanes, z = run.n_results, run.arity, buffers.lanes, run.first * buffers.lanes
@@ -28,7 +28,7 @@ def affine_forward(run, tape, buffers):
     accumulate_product(weights, inputs, outputs, m, n, lanes)
 
 
-@compiled
+@inlined
 def affine_backward(run, tape, buffers):
     """∂ℓ/∂W += ∂ℓ/∂z xᵀ, ∂ℓ/∂b += ∂ℓ/∂z, ∂ℓ/∂x += Wᵀ ∂ℓ/∂z, summed over the lanes."""
     m, n, lanes = run.n_results, run.arity, buffers.lanes
@@ -43,7 +43,7 @@ def affine_backward(run, tape, buffers):
         _backward_to_inputs(run, tape, buffers, z_adjoints)
 
 
-@compiled
+@inlined
 def _transpose_inputs(run, tape, buffers, x_transposed):
     n, lanes = run.arity, buffers.lanes
     if run.are_adjacent:
@@ -55,7 +55,7 @@ def _transpose_inputs(run, tape, buffers, x_transposed):
                 buffers.scratch[lane * n + k] = buffers.values[x + lane]
 
 
-@compiled
+@inlined
 def _backward_to_inputs(run, tape, buffers, z_adjoints):
     m, n, lanes = run.n_results, run.arity, buffers.lanes
     transposed_weights = Matrix(buffers.weights, run.weights, 1, n)
@@ -73,7 +73,7 @@ def _backward_to_inputs(run, tape, buffers, z_adjoints):
             buffers.adjoints[x + lane] += buffers.scratch[k * lanes + lane]
 
 
-@compiled
+@inlined
 def gather(start, n, tape, buffers):
     """Copy the lanes of n operands side by side to scratch."""
     lanes = buffers.lanes

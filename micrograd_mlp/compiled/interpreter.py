@@ -13,7 +13,7 @@ from typing import NamedTuple
 from micrograd_mlp.compiled.affine import affine_backward, affine_forward, gather
 from micrograd_mlp.compiled.elementwise import Row, op_backward, op_forward
 from micrograd_mlp.compiled.functions import exp, log1p
-from micrograd_mlp.compiled.native import Floats, Integers, compiled, inlined, separately
+from micrograd_mlp.compiled.native import Floats, Integers, inlined, separately
 from micrograd_mlp.compiled.operations import call_operation
 from micrograd_mlp.compiled.plan import (
     AFFINE,
@@ -119,7 +119,7 @@ def tape_backward(tape: Tape, buffers: Buffers) -> None:
 # Σ aₖbₖ + Σ cₖ. With one lane the sum stays in a register.
 
 
-@compiled
+@inlined
 def _sums_forward(run, tape, buffers):
     v, operands, lanes = buffers.values, tape.operands, buffers.lanes
     for i in range(run.n_results):
@@ -146,7 +146,7 @@ def _sums_forward(run, tape, buffers):
                 v[output + lane] += v[c + lane]
 
 
-@compiled
+@inlined
 def _sums_backward(run, tape, buffers):
     v, d, operands, adjoints = buffers.values, buffers.adjoints, tape.operands, tape.operand_adjoints
     lanes = buffers.lanes
@@ -177,7 +177,7 @@ def _sums_backward(run, tape, buffers):
 # log Σ exp(zₖ)
 
 
-@compiled
+@inlined
 def _logsumexp_forward(start, n, tape, buffers, result, output):
     """m + log(1 + Σ exp(zₖ - m)): m is the largest zₖ, and the sum is over all others. If m is inf or nan, m.
 
@@ -218,7 +218,7 @@ def _logsumexp_forward(start, n, tape, buffers, result, output):
         result[output + lane] = largest + log1p(scratch[lane]) if abs(largest) < INF else largest
 
 
-@compiled
+@inlined
 def _logsumexps_backward(run, tape, buffers):
     v, d, lanes = buffers.values, buffers.adjoints, buffers.lanes
     for i in range(run.n_results):
@@ -232,7 +232,7 @@ def _logsumexps_backward(run, tape, buffers):
 # sₖ = exp(zₖ - L) for all k, with L = logsumexp(z)
 
 
-@compiled
+@inlined
 def _softmaxes_forward(run, tape, buffers):
     v, lanes, n = buffers.values, buffers.lanes, run.arity
     if lanes == 1 and buffers.spare:
@@ -247,7 +247,7 @@ def _softmaxes_forward(run, tape, buffers):
                 v[output + lane] = exp(v[a + lane] - buffers.scratch[normalizer + lane])
 
 
-@compiled
+@inlined
 def _softmaxes_of_one_lane(run, tape, buffers):
     """The exponentials of all softmaxes of the run, side by side in spare room, so that they are vectors."""
     v, first, count, n = buffers.values, run.first, run.n_results, run.arity
@@ -276,17 +276,24 @@ def _softmaxes_of_one_lane(run, tape, buffers):
         v[first + k] = v[z + k]
 
 
-@compiled
+@inlined
 def _exponentials(v, first, count):
     """In place. Up to seven more numbers are overwritten: whole vectors cost no more than single numbers."""
     for i in range(first, first + (count + 7) // 8 * 8):
         v[i] = exp(v[i])
 
 
-@compiled
+@inlined
 def _softmax_backward(run, i, tape, buffers):
     """∂ℓ/∂zₖ += sₖ (gₖ - Σⱼ gⱼ sⱼ), for the softmax whose first result is number i of the run."""
     v, d, lanes, average = buffers.values, buffers.adjoints, buffers.lanes, buffers.scratch
+    if lanes == 1:
+        total, s, g = 0.0, run.first + i, run.first_adjoint + i
+        for k in range(run.arity):
+            total += v[s + k] * d[g + k]
+        for k in range(run.arity):
+            d[tape.operand_adjoints[run.start + i + k]] += v[s + k] * (d[g + k] - total)
+        return
     for lane in range(lanes):
         average[lane] = 0.0
     for k in range(i, i + run.arity):
@@ -304,7 +311,7 @@ def _softmax_backward(run, i, tape, buffers):
 # side by side, since a loop over a row is a loop over vectors.
 
 
-@compiled
+@inlined
 def _elementwise_forward(run, tape, buffers):
     v, lanes, operands, count = buffers.values, buffers.lanes, tape.operands, run.n_results
     last = run.arity - 1  # the right operand; of one input the only operand
@@ -325,7 +332,7 @@ def _elementwise_forward(run, tape, buffers):
             op_forward(run.code, v, Row((run.first + i) * lanes, a, b, 0, 0, 0, lanes))
 
 
-@compiled
+@inlined
 def _elementwise_backward(run, tape, buffers):
     v, d, lanes, count = buffers.values, buffers.adjoints, buffers.lanes, run.n_results
     operands, adjoints = tape.operands, tape.operand_adjoints
@@ -362,7 +369,7 @@ def _elementwise_backward(run, tape, buffers):
 # Operations that are compiled on demand, see `operations`: their lanes are copied to scratch and back.
 
 
-@compiled
+@inlined
 def _on_demand_forward(run, tape, buffers):
     operation, lanes, n = 1 + run.code - FIRST_ON_DEMAND, buffers.lanes, run.arity
     for i in range(run.n_results):
@@ -376,7 +383,7 @@ def _on_demand_forward(run, tape, buffers):
             buffers.values[output + lane] = buffers.scratch[n * lanes + lane]
 
 
-@compiled
+@inlined
 def _on_demand_backward(run, tape, buffers):
     operation, lanes, n, scratch = 1 + run.code - FIRST_ON_DEMAND, buffers.lanes, run.arity, buffers.scratch
     for i in range(run.n_results):

@@ -20,12 +20,12 @@ from micrograd_mlp.compiled.native import (
     Floats,
     Integers,
     cached,
-    compiled,
     give_way,
     pointer,
     publish,
     published,
     ticket,
+    uncounted,
 )
 from micrograd_mlp.compiled.plan import Tape
 from micrograd_mlp.compiled.products import transpose
@@ -135,7 +135,7 @@ class Team(NamedTuple):
 # Shards
 
 
-@compiled
+@uncounted
 def _n_assigned_blocks(n_blocks, size):
     """Number of blocks that are assigned to each thread in advance: together three quarters of all."""
     if size == 1:
@@ -143,13 +143,13 @@ def _n_assigned_blocks(n_blocks, size):
     return min((3 * n_blocks + 4 * size - 1) // (4 * size), n_blocks // size)
 
 
-@compiled
+@uncounted
 def n_shards(n_blocks, size):
     """Number of shards of a step: one for each thread, and the free ones."""
     return size + min(n_blocks - size * _n_assigned_blocks(n_blocks, size), size * MAX_FREE_SHARDS)
 
 
-@compiled
+@uncounted
 def first_block(shard, n_blocks, size):
     """The block with which a shard begins; the shard before it ends there."""
     assigned = _n_assigned_blocks(n_blocks, size)
@@ -162,7 +162,7 @@ def first_block(shard, n_blocks, size):
 # Blocks
 
 
-@compiled
+@uncounted
 def _pointers(tape):
     return Tape(
         pointer(tape.runs), tape.n_runs, tape.first_active,
@@ -170,21 +170,21 @@ def _pointers(tape):
     )  # fmt: skip
 
 
-@compiled
+@uncounted
 def _uniform_buffers(code, memory, gradient):
     u, du, spare = pointer(memory.uniform), pointer(gradient), code.uniform.size
     n_adjoints, scratch, operations = code.uniform.n_adjoints, memory.scratch, memory.operations
     return Buffers(u, du, 1, spare, n_adjoints, u, du, pointer(scratch), pointer(operations))
 
 
-@compiled
+@uncounted
 def _block_buffers(memory, gradient, lanes):
     v, d, scratch = pointer(memory.values), pointer(memory.adjoints), pointer(memory.scratch)
     u, du = pointer(memory.uniform), pointer(gradient)
     return Buffers(v, d, lanes, 0, 0, u, du, scratch, pointer(memory.operations))
 
 
-@compiled
+@uncounted
 def _load(memory, examples, start, lanes):
     """Copy the inputs of one block, with a lane for each example."""
     x, y, order = examples.x, examples.y, examples.order
@@ -193,7 +193,7 @@ def _load(memory, examples, start, lanes):
     for lane in range(lanes):
         n_in_order += order[start + lane] == order[start] + lane
     if n_in_order == lanes:
-        transpose(Matrix(pointer(x.ravel()), order[start] * n, n, 1), Matrix(v, 0, lanes, 1), lanes, n)
+        transpose(Matrix(pointer(x), order[start] * n, n, 1), Matrix(v, 0, lanes, 1), lanes, n)
     else:
         for first in range(0, lanes, 8):  # collect some examples side by side, wherever they come from
             count = min(8, lanes - first)
@@ -208,14 +208,14 @@ def _load(memory, examples, start, lanes):
             v[(n + k) * lanes + lane] = y[row, k]
 
 
-@compiled
+@uncounted
 def _clear(numbers, n):
     """Set the first n numbers to 0; a loop, since a slice takes Numba a second to compile."""
     for k in range(n):
         numbers[k] = 0.0
 
 
-@compiled
+@uncounted
 def _broadcast(code, memory, lanes):
     """Repeat the uniform numbers that the varying tape needs in all lanes."""
     for i in range(len(code.broadcast_to)):
@@ -224,7 +224,7 @@ def _broadcast(code, memory, lanes):
             memory.values[lane] = number
 
 
-@compiled
+@uncounted
 def _broadcast_backward(code, memory, gradient, lanes):
     """The adjoint of a uniform number is the sum of those of its lanes."""
     for i in range(len(code.broadcast_to)):
@@ -234,7 +234,7 @@ def _broadcast_backward(code, memory, gradient, lanes):
                 gradient[code.broadcast_from_adjoint[i]] += memory.adjoints[adjoint * lanes + lane]
 
 
-@compiled
+@uncounted
 def _shard(code, memory, gradient, examples, start, stop, scale, steps):
     """The loss of the examples order[start:stop] and its gradient, times `scale`; or their outputs."""
     loss = 0.0
@@ -269,7 +269,7 @@ def _shard(code, memory, gradient, examples, start, stop, scale, steps):
 # Steps
 
 
-@compiled
+@uncounted
 def _await(team, number, step):
     """Wait until that thread has come to this step; False if it has stopped instead."""
     tries = 0
@@ -282,7 +282,7 @@ def _await(team, number, step):
     return now != STOPPED
 
 
-@compiled
+@uncounted
 def _begin(team, step, theta):
     """The leader lets the others begin a step; the others wait for that and take over its parameters."""
     if team.number == 0:
@@ -296,7 +296,7 @@ def _begin(team, step, theta):
     return True
 
 
-@compiled
+@uncounted
 def _work(code, memory, team, examples, steps, start, stop):
     """Compute the assigned shard, then free ones until there are none; returns the number of all shards."""
     n_blocks = (stop - start + code.lanes - 1) // code.lanes
@@ -319,18 +319,19 @@ def _work(code, memory, team, examples, steps, start, stop):
     return n
 
 
-@compiled
+@uncounted
 def _without_examples(code, memory, team, steps):
     """For a graph of parameters alone: its outputs, or its loss and where the backward pass begins."""
-    for k in range(len(code.outputs)):
-        steps.results[0, k] = memory.uniform[code.outputs[k]]
-    if steps.mode != PREDICT:
+    if steps.mode == PREDICT:
+        for k in range(len(code.outputs)):
+            steps.results[0, k] = memory.uniform[code.outputs[k]]
+    else:
         _clear(team.gradients[0], team.gradients.shape[1])
         team.gradients[0, code.output_adjoint] = 1.0
     team.losses[0] = memory.uniform[code.outputs[0]]
 
 
-@compiled
+@uncounted
 def _finish(code, memory, team, steps, s, n):
     """Add up the results of n shards and go backward to the parameters; False if an operation failed."""
     loss = 0.0
@@ -345,7 +346,7 @@ def _finish(code, memory, team, steps, s, n):
     return memory.operations[0] == 0
 
 
-@compiled
+@uncounted
 def _move(code, theta, gradient, steps, s):
     """Apply the optimizer's rule; False after inf or nan, when no further step makes sense."""
     if not abs(steps.results[s, 0]) < np.inf:

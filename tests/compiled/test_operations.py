@@ -175,6 +175,27 @@ class TestErrors:
         assert optimizer.t == 25
 
 
+FACTOR = 2.0
+
+
+def test_globals_and_closures_have_their_present_values_in_each_compilation():
+    global FACTOR
+    shift = 1.0
+
+    @primitive(partials=lambda out, x: (FACTOR,))
+    def line(x):
+        return FACTOR * x + shift
+
+    w = Value(3.0)
+    assert compile(lambda: line(w), [w]).loss_and_grad()[0] == 7.0
+    try:
+        FACTOR, shift = 10.0, 2.0
+        loss, gradient = compile(lambda: line(w), [w]).loss_and_grad()
+    finally:
+        FACTOR = 2.0
+    assert (loss, gradient.tolist()) == (32.0, [10.0])
+
+
 def test_an_operation_may_call_another():
     """A helper that is itself an operation is compiled as that operation."""
     op = ops.Op("larger", lambda *x: maximum(x[0], x[1]), lambda out, *x: (1.0, 0.0), arity=None)

@@ -171,6 +171,11 @@ class TestTraining:
         assert losses[0] == before
         assert program(X, Y) < losses[-1]
 
+    def test_losses_without_examples_are_those_before_each_step(self):
+        w = Value(3.0)
+        program = compile(lambda: w * w, [w])
+        assert program.train(SGD([w], lr=0.25), steps=3) == [9.0, 2.25, 0.5625]
+
     def test_callback_sees_each_step_and_can_end_it(self, program, model):
         seen = []
 
