@@ -26,7 +26,7 @@ from numba import cfunc, extending, njit, types
 from numba.core import cgutils
 from numpy.typing import NDArray
 
-from micrograd_mlp.engine import table
+from micrograd_mlp.engine import op, table
 
 Function = Callable[..., Any]
 Floats = NDArray[np.float64]
@@ -41,9 +41,12 @@ uncounted: Callable[[Function], Function] = njit(**OPTIONS, forceinline=True, _n
 
 
 def _fingerprint() -> str:
-    folders = [Path(table.__file__).parent, Path(__file__).parent]
-    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
-    return hashlib.sha256(b"".join([file.read_bytes() for file in files])).hexdigest()[:16]
+    files = [
+        Path(op.__file__),
+        *Path(table.__file__).parent.glob("*.py"),
+        *Path(__file__).parent.glob("*.py"),
+    ]
+    return hashlib.sha256(b"".join([file.read_bytes() for file in sorted(files)])).hexdigest()[:16]
 
 
 FINGERPRINT = _fingerprint()

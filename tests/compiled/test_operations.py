@@ -7,6 +7,7 @@ import operator
 import pytest
 
 from micrograd_mlp import Value, dot, logsumexp, maximum, ops, primitive, softmax, total
+from micrograd_mlp.engine.op import Op
 
 np = pytest.importorskip("numpy")
 numba = pytest.importorskip("numba")
@@ -83,7 +84,7 @@ def assert_same(f, parameters, X):
 def test_any_number_of_inputs(name, n):
     """On the varying tape and, for parameters alone, on the uniform one."""
     forward, partials = (COMPILED | IN_PYTHON)[name]
-    op = ops.Op(name, forward, partials, arity=None)
+    op = Op(name, forward, partials, arity=None)
     w = [Value(1.1 + 0.3 * k) for k in range(n)]
     assert_same(lambda x: op(*[w_k * x for w_k in w]) * op(*w), w, [0.5, 0.7, 0.9])
 
@@ -91,7 +92,7 @@ def test_any_number_of_inputs(name, n):
 @jit
 @pytest.mark.parametrize("name", COMPILED)
 def test_usual_python_is_compiled(name):
-    op = ops.Op(name, *COMPILED[name], arity=None)
+    op = Op(name, *COMPILED[name], arity=None)
     program = compile(lambda: op(Value(2.0), Value(3.0)), [])
     assert "in Python" not in str(program)
 
@@ -99,7 +100,7 @@ def test_usual_python_is_compiled(name):
 @jit
 @pytest.mark.parametrize("name", IN_PYTHON)
 def test_what_numba_cannot_compile_is_called_in_python_and_the_program_says_why(name):
-    op = ops.Op(name, *IN_PYTHON[name], arity=None)
+    op = Op(name, *IN_PYTHON[name], arity=None)
     program = compile(lambda: op(Value(2.0), Value(3.0)), [])
     assert f"in Python   {name} of 2 numbers: " in str(program)
 
@@ -138,7 +139,7 @@ class TestErrors:
                 raise ArithmeticError(f"no derivative at {x}")
             return (2.0,)
 
-        return ops.Op("strict", forward, partials)
+        return Op("strict", forward, partials)
 
     @pytest.fixture
     def program(self, strict, n_cores, monkeypatch):
@@ -198,6 +199,6 @@ def test_globals_and_closures_have_their_present_values_in_each_compilation():
 
 def test_an_operation_may_call_another():
     """A helper that is itself an operation is compiled as that operation."""
-    op = ops.Op("larger", lambda *x: maximum(x[0], x[1]), lambda out, *x: (1.0, 0.0), arity=None)
+    op = Op("larger", lambda *x: maximum(x[0], x[1]), lambda out, *x: (1.0, 0.0), arity=None)
     w = Value(3.0)
     assert compile(lambda x: op(w * x, x), [w]).predict([2.0]) == [6.0]
