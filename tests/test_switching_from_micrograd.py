@@ -3,8 +3,10 @@
 The README's expression and the moons demo of https://github.com/karpathy/micrograd, written anew.
 """
 
+import math
 import random
 
+import numpy as np
 import pytest
 
 import micrograd_mlp
@@ -14,6 +16,8 @@ from micrograd_mlp import (  # was: micrograd.engine's Value, micrograd.nn's MLP
     Neuron,
     Value,
     datasets,
+    grad,
+    hessian,
 )
 
 
@@ -93,6 +97,129 @@ def test_the_moons_demo_reaches_its_published_accuracy():
         for p in parameters:
             p.data -= learning_rate(k) * p.grad
     assert all((target > 0) == (model(row).data > 0) for row, target in zip(X, y))
+
+
+class TestNotebooks:
+    """What the lectures' notebooks do with a graph, written anew."""
+
+    def test_trace_finds_all_nodes_and_edges(self):
+        nodes, edges = set(), set()
+
+        def build(v):
+            if v not in nodes:
+                nodes.add(v)
+                for child in v._prev:
+                    edges.add((child, v))
+                    build(child)
+
+        a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+        L = (a * b + a).tanh()
+        build(L)
+        assert nodes == set(L.topological_order())
+        assert len(edges) == 5
+        assert sorted(v._op for v in nodes) == ["", "", "*", "+", "tanh"]
+
+    def test_backward_node_by_node(self):
+        a, b = Value(2.0), Value(-3.0)
+        c = a * b
+        o = c.tanh()
+        o.grad = 1.0
+        o._backward()
+        c._backward()
+        a._backward()
+        by_hand = (a.grad, b.grad)
+        a.grad = b.grad = 0.0
+        o.backward()
+        assert by_hand == (a.grad, b.grad)
+
+    def test_a_leaf_may_be_made_with_all_of_micrograds_arguments(self):
+        for leaf in (Value(2.0, (), ""), Value(2.0, _children=(), _op="", label=""), Value(2.0, ())):
+            assert (leaf.data, leaf._prev, leaf._op) == (2.0, set(), "")
+
+    def test_numpys_mean_and_variance(self):
+        numbers = [1.0, 2.0, 4.0, 8.0]
+        for as_given in (list, np.array):
+            x = [Value(number) for number in numbers]
+            assert np.mean(as_given(x)).data == np.mean(numbers)
+            variance = np.var(as_given(x))
+            assert variance.data == np.var(numbers)
+            assert grad(variance, x) == [2.0 * (number - 3.75) / 4.0 for number in numbers]
+            assert np.std(as_given(x)).data == np.std(numbers)
+
+    def test_arrays_without_dimensions_are_numbers(self):
+        x = Value(np.array(3.0))
+        for y in (x * np.array(2.0), np.array(2.0) * x, x + np.array(3), np.array(3) + x):
+            assert type(y) is Value
+            assert y.data == 6.0
+
+
+class TestNodesWithGivenDerivatives:
+    """`Value(data, children, local_grads)`, the constructor of the 200-line GPTs."""
+
+    def test_a_language_models_operations_give_its_gradients(self):
+        def multiply(a, b):
+            return Value(a.data * b.data, (a, b), (b.data, a.data))
+
+        def log(a):
+            return Value(math.log(a.data), (a,), (1 / a.data,))
+
+        def softmax(logits):
+            largest = max(v.data for v in logits)
+            powers = [(v - largest).exp() for v in logits]
+            return [power / sum(powers) for power in powers]
+
+        logits = [Value(1.0), Value(2.0), multiply(Value(1.5), Value(2.0))]
+        loss = -log(softmax(logits)[1])
+        loss.backward()
+        gradients = [v.grad for v in logits]
+        ours = [Value(1.0), Value(2.0), Value(3.0)]
+        assert gradients == pytest.approx(grad(micrograd_mlp.cross_entropy(ours, 1), ours))
+        assert [v.grad for v in logits[2].parents] == pytest.approx([2.0 * gradients[2], 1.5 * gradients[2]])
+
+    def test_by_name_too(self):
+        x = Value(3.0)
+        y = Value(9.0, children=(x,), local_grads=(6.0,))
+        assert (y._children, y._local_grads, grad(y, [x])) == ((x,), (6.0,), [6.0])
+
+    def test_are_shown(self):
+        x = Value(3.0, "x")
+        y = Value(9.0, (x,), (6.0,)) + 1.0
+        assert "given" in micrograd_mlp.tree(y)
+        assert "given" in micrograd_mlp.draw(y).source
+        assert "6" in str(micrograd_mlp.explain(y, x))
+
+    def test_cannot_be_computed_again_or_differentiated_twice(self):
+        x = Value(3.0)
+        y = Value(9.0, (x,), (6.0,)) * 2.0
+        x.data = 4.0
+        for again in (y.forward, lambda: grad(y, [x], create_graph=True), lambda: hessian(y, [x])):
+            with pytest.raises(RuntimeError, match=r"Value\(data, children, local_grads\)(.|\n)*@primitive"):
+                again()
+        assert y.data == 18.0
+
+    def test_cannot_be_compiled(self):
+        pytest.importorskip("numba")
+        w = Value(3.0)
+        with pytest.raises((TypeError, RuntimeError), match=r"Value\(data, children, local_grads\)"):
+            micrograd_mlp.compile(lambda x: Value(9.0, (w,), (6.0,)) * x, [w]).loss_and_grad([1.0, 2.0])
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (((Value(1.0), Value(2.0)), "+"), r"no derivative(.|\n)*@primitive(.|\n)*local_grads"),
+            (((Value(1.0),),), "1 children and 0 derivatives"),
+            (((Value(1.0),), (1.0, 2.0)), "1 children and 2 derivatives"),
+            (((3.0,), (1.0,)), "children of a Value are Values"),
+            (((Value(1.0),), (1.0,), 5), "1 more"),
+        ],
+    )
+    def test_without_a_derivative_for_each_child_are_refused(self, arguments, message):
+        with pytest.raises(TypeError, match=message):
+            Value(3.0, *arguments)
+
+    def test_a_closure_for_backward_is_refused_with_the_lines_to_write(self):
+        with pytest.raises(AttributeError, match="@primitive"):
+            Value(3.0)._backward = lambda: None
 
 
 class TestWhatIsDifferent:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, overload
 
-from micrograd_mlp._require import require_kind
 from micrograd_mlp.engine.modes import modes
 from micrograd_mlp.engine.value import Value, constant, describe
 
 
 @overload
-def grad(output: Value, inputs: Sequence[Value], create_graph: Literal[False] = ...) -> list[float]: ...
+def grad(output: Value, inputs: Iterable[Value], create_graph: Literal[False] = ...) -> list[float]: ...
 @overload
-def grad(output: Value, inputs: Sequence[Value], create_graph: bool) -> list[Any]: ...
-def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> list[Any]:
+def grad(output: Value, inputs: Iterable[Value], create_graph: bool) -> list[Any]: ...
+def grad(output: Value, inputs: Iterable[Value], create_graph: bool = False) -> list[Any]:
     """∂(output)/∂(input) for every input, leaving all `.grad` alone.
 
     Args:
@@ -33,7 +32,7 @@ def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> 
     >>> slope.data, grad(slope, [x])
     (27.0, [18.0])
     """
-    _require_values(output, inputs)
+    inputs = _required_values(output, inputs)
     if not modes.get().recording:
         raise RuntimeError("grad() under no_grad(): leave the block first, it records no graph")
     order = output.topological_order()
@@ -55,7 +54,7 @@ def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> 
     return [adjoints.get(x, nothing) for x in inputs]
 
 
-def hessian(output: Value, inputs: Sequence[Value]) -> list[list[float]]:
+def hessian(output: Value, inputs: Iterable[Value]) -> list[list[float]]:
     """∂²(output)/∂(input i)∂(input j), row i and column j: the gradient of the gradient.
 
     Raises:
@@ -65,13 +64,20 @@ def hessian(output: Value, inputs: Sequence[Value]) -> list[list[float]]:
     >>> hessian(x**2 * y, [x, y])
     [[10.0, 4.0], [4.0, 0.0]]
     """
+    inputs = _required_values(output, inputs)
     return [grad(slope, inputs) for slope in grad(output, inputs, create_graph=True)]
 
 
-def _require_values(output: Any, inputs: Any) -> None:
-    require_kind("output", output, Value)
-    if isinstance(inputs, Value) or not all(isinstance(x, Value) for x in inputs):
+def _required_values(output: Any, inputs: Any) -> list[Value]:
+    """The inputs as a list, which a generator gives only once."""
+    if isinstance(output, list | tuple):
+        raise TypeError(f"output must be one Value, got {output!r:.60}: add them up first, total(outputs)")
+    if not isinstance(output, Value):
+        raise TypeError(f"output must be a Value, got {output!r:.60}")
+    several = [] if isinstance(inputs, Value) or not hasattr(inputs, "__iter__") else list(inputs)
+    if (not several and not hasattr(inputs, "__iter__")) or not all(isinstance(x, Value) for x in several):
         raise TypeError(f"inputs must be a list of Values, got {inputs!r:.60}")
+    return several
 
 
 def _local_grads_as_graph(node: Value) -> Sequence[Value | float]:

@@ -5,10 +5,10 @@ Each thread (and each asyncio task) has modes of its own, and none is on unless 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import functools
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 if TYPE_CHECKING:
     from micrograd_mlp.engine.value import Value
@@ -20,6 +20,7 @@ class Modes(NamedTuple):
     recording: bool = True
     tracing: bool = False  # compile() is watching: comparing Values would freeze a branch
     anomalies: dict[Value, str] | None = None  # detect_anomaly: the source line that made each node
+    blocks: tuple[tuple[mode, dict[str, Any]], ...] = ()  # the open blocks, and what each of them changes
 
 
 _NO_MODES = Modes()
@@ -28,23 +29,132 @@ modes: ContextVar[Modes] = ContextVar("micrograd_mlp modes", default=_NO_MODES)
 modes_in_use: list[None] = []
 
 
-@contextmanager
-def mode(**changes: Any) -> Iterator[None]:
-    """Change some modes of this thread inside a `with` block."""
-    modes_in_use.append(None)
-    token = modes.set(modes.get()._replace(**changes))
-    try:
-        yield
-    finally:
-        modes.reset(token)
+class mode:  # noqa: N801  (it is called as a function)
+    """Change some modes of this thread inside a `with` block, or while a decorated function runs.
+
+    Blocks may be left in any order: each takes back its own change. A decorated generator computes in the
+    block, and who takes its items does not; the same holds for coroutines and those who wait for them.
+
+    Args:
+        changes: fields of `Modes`, or functions that make one for each block.
+    """
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+
+    def __enter__(self) -> None:
+        changes = {name: new() if callable(new) else new for name, new in self._changes.items()}
+        modes_in_use.append(None)
+        _set_blocks((*modes.get().blocks, (self, changes)))
+
+    def __exit__(self, *error: object) -> None:
+        blocks = list(modes.get().blocks)
+        for k in reversed(range(len(blocks))):  # the latest of its own
+            if blocks[k][0] is self:
+                del blocks[k]
+                break
+        _set_blocks(tuple(blocks))
         modes_in_use.pop()
 
+    def __call__(self, function: _Decorated) -> _Decorated:
+        """The function, every call of which runs inside of a block."""
+        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        wrap = next((wrap for flag, wrap in _WRAPPERS if flags & flag), _wrap_function)
+        return functools.wraps(function)(wrap(self, function))  # type: ignore[return-value]  # it is called alike
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+
+def _set_blocks(blocks: tuple[tuple[mode, dict[str, Any]], ...]) -> None:
+    changes: dict[str, Any] = {}
+    for _, its_changes in blocks:
+        changes |= its_changes
+    modes.set(Modes(**changes, blocks=blocks) if blocks else _NO_MODES)
+
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+def _wrap_function(block: mode, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **named: Any) -> Any:
+        with block:
+            return function(*args, **named)
+
+    return call
+
+
+def _wrap_coroutine(block: mode, function: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(*args: Any, **named: Any) -> Any:
+        return await _Steps(block, function(*args, **named).__await__())
+
+    return call
+
+
+class _Steps:
+    """Awaits in steps, each of them inside the block."""
+
+    def __init__(self, block: mode, steps: Any) -> None:
+        self._block, self._steps = block, steps
+
+    def __await__(self) -> Any:
+        return _each_step_in(self._block, self._steps)
+
+
+def _wrap_generator(block: mode, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **named: Any) -> Any:
+        return (yield from _each_step_in(block, function(*args, **named)))
+
+    return call
+
+
+def _each_step_in(block: mode, generator: Any) -> Any:
+    resume, value = generator.send, None
+    while True:
+        try:
+            with block:
+                item = resume(value)
+        except StopIteration as end:
+            return end.value
+        try:
+            resume, value = generator.send, (yield item)
+        except GeneratorExit:
+            with block:
+                generator.close()
+            raise
+        except BaseException as error:
+            resume, value = generator.throw, error
+
+
+def _wrap_async_generator(block: mode, function: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(*args: Any, **named: Any) -> Any:
+        generator = function(*args, **named)
+        try:
+            while True:
+                try:
+                    item = await _Steps(block, generator.__anext__().__await__())
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            await generator.aclose()
+
+    return call
+
+
+_WRAPPERS = (  # by the flag of the code: that of inspect.CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR
+    (0x20, _wrap_generator),
+    (0x80, _wrap_coroutine),
+    (0x200, _wrap_async_generator),
+)
+
+
+@overload
+def no_grad() -> mode: ...
+@overload
+def no_grad(function: _Decorated) -> _Decorated: ...
+def no_grad(function: Any = None) -> Any:
     """Compute without recording a graph, as for a prediction: results have data, no parents.
 
-    Holds for this thread alone; also usable as a decorator.
+    Holds for this thread alone; also usable as a decorator, `@no_grad` or `@no_grad()`, of functions,
+    generators and coroutines.
 
     >>> from micrograd_mlp import Value
     >>> w = Value(2.0)
@@ -53,12 +163,11 @@ def no_grad() -> Iterator[None]:
     >>> y
     Constant(data=6.0)
     """
-    with mode(recording=False):
-        yield
+    block = mode(recording=False)
+    return block if function is None else block(function)
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+def detect_anomaly() -> mode:
     """Raise at the first non-finite number that comes from finite ones, forward or backward.
 
     Arithmetic follows IEEE, so log(0) is quietly -inf. Inside this block it is an error that names
@@ -73,8 +182,7 @@ def detect_anomaly() -> Iterator[None]:
     Traceback (most recent call last):
     FloatingPointError: log(p=0.0) is -inf, from finite operands, at ...
     """
-    with mode(anomalies={}):
-        yield
+    return mode(anomalies=dict)
 
 
 def refuse_while_tracing(what: str) -> None:

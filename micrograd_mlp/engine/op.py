@@ -25,7 +25,10 @@ plain function, so that it can be compiled too.
 from __future__ import annotations
 
 import functools
+import importlib
 import math
+import sys
+import types
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
@@ -124,6 +127,35 @@ class Op:
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
+    def __copy__(self) -> Op:
+        return self  # it is frozen
+
+    def __deepcopy__(self, memo: object) -> Op:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by name: that of the table, or that of a function or record at the top of a module."""
+        if TABLE.get(self.name) is self:
+            return _from_table, (self.name,)
+        module, name = self.forward.__module__, getattr(self.forward, "__qualname__", "")
+        for attribute in (name, self.name):
+            found = getattr(sys.modules.get(module), attribute, None)
+            if found is self or getattr(found, "op", None) is self:
+                return _from_module, (module, attribute)
+        raise TypeError(
+            f"op {self.name!r} can't be pickled, since it is found by no name: write it with @primitive at "
+            "the top of a module"
+        )
+
+
+def _from_table(name: str) -> Op:
+    return TABLE[name]
+
+
+def _from_module(module: str, attribute: str) -> Op:
+    found = getattr(importlib.import_module(module), attribute)
+    return found if isinstance(found, Op) else found.op
+
 
 class Function(Protocol):
     """A function of numbers that also takes Values, and carries its record as `.op`."""
@@ -196,6 +228,8 @@ def _function_of(op: Op) -> Any:
         return op(*inputs) if several else op(*inputs[0])
 
     wrapper: Any = functools.wraps(op.forward)(function_of_many if arity is None else function)
+    if not isinstance(op.forward, types.FunctionType):  # operator.add: what stands here is another function
+        wrapper.__module__ = op.partials.__module__
     wrapper.op = op
     return wrapper
 

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp._require import as_float
 from micrograd_mlp.engine import table as ops
+from micrograd_mlp.engine.micrograd import GIVEN, MicrogradNames, children_and_slopes
 from micrograd_mlp.engine.modes import modes, modes_in_use, refuse_while_tracing
 from micrograd_mlp.engine.op import FUNCTIONS, TABLE, Function, Op
 
@@ -103,12 +105,14 @@ def _comparison(symbol: str, compare: Callable[[float, Any], bool]) -> Callable[
     return operator
 
 
-class Value:
+class Value(MicrogradNames):
     """One number in a computation graph.
 
     Args:
         data: a real number: int, float, NumPy scalar, …; kept as a float.
         label: a name for drawings, explanations and error messages.
+        arguments: of micrograd's constructor `Value(data, children, local_grads)`, see `micrograd.py`.
+        named: the same by name.
 
     Attributes:
         data: the number. May be assigned, as optimizers do: the change shows the next time that
@@ -138,15 +142,19 @@ class Value:
     parents: tuple[Value, ...]
     local_grads: tuple[float, ...]
 
-    def __init__(self, data: Any, label: str | None = None) -> None:
-        if label is not None and not isinstance(label, str):
-            raise TypeError(f"a label is text or None, got {label!r:.60}")
+    def __init__(self, data: Any, label: Any = None, *arguments: Any, **named: Any) -> None:
         self.data = data
         self.grad = 0.0
-        self.label = label
         self.op = None
         self.parents = ()
         self.local_grads = ()
+        is_label = label is None or isinstance(label, str)
+        self.label = label if is_label else named.pop("label", None)
+        if arguments or named or not is_label:
+            first = None if is_label and not arguments else label
+            children, slopes = children_and_slopes(data, first, arguments, named)
+            if children:
+                self.op, self.parents, self.local_grads = GIVEN, children, slopes
 
     @property
     def data(self) -> float:
@@ -337,7 +345,34 @@ class Value:
             ".data for the number, or exp(v) and the other functions of micrograd_mlp instead of math's"
         )
 
-    __int__ = __index__ = __complex__ = __float__
+    __int__ = __complex__ = __float__
+
+    def __index__(self) -> int:
+        raise TypeError(
+            f"{self!r} is no index by itself, since its gradient would be lost: write table[int(v.data)]"
+        )
+
+    # Copies and pickles. Nothing here is recursive either: a node that is pickled lists its graph, parents
+    # before children, so that each node finds its parents among those that have been pickled already.
+
+    def __copy__(self) -> Value:
+        return _restored(type(self), self._state())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        graph: list[Value] = []
+        inside = _being_pickled.__dict__.setdefault("nodes", set())
+        if id(self) in inside:
+            inside.remove(id(self))
+        else:
+            graph = self.topological_order()[:-1]
+            inside.update(map(id, graph))
+        return _restored, (type(self),), (graph, self._state())
+
+    def _state(self) -> tuple[Any, ...]:
+        return self._data, self.grad, self.label, self.op, self.parents, self.local_grads
+
+    def __setstate__(self, state: tuple[Any, tuple[Any, ...]]) -> None:
+        _, (self._data, self.grad, self.label, self.op, self.parents, self.local_grads) = state
 
 
 # The methods: one for each operation of the table that has a fixed number of inputs.
@@ -354,6 +389,22 @@ class Parameter(Value):
     """
 
     __slots__ = ()
+
+    def __iadd__(self, other: Value | float) -> Value:
+        self._refuse_a_step(other, "+=")
+        return self + other
+
+    def __isub__(self, other: Value | float) -> Value:
+        self._refuse_a_step(other, "-=")
+        return self - other
+
+    def _refuse_a_step(self, other: Any, sign: str) -> None:
+        # `total += w * x` is a sum that is being written down; with a number it is a step that is lost.
+        if not isinstance(other, Value):
+            raise TypeError(
+                f"p {sign} {other!r:.40} makes a new node and leaves the parameter {describe(self)} "
+                f"as it is: write p.data {sign} ... to change it, as in p.data -= lr * p.grad"
+            )
 
 
 class Constant(Value):
@@ -417,6 +468,17 @@ def _checked(op: Op, data: Any, local_grads: Any, n: int) -> tuple[float, tuple[
     return data, local_grads
 
 
+_being_pickled = threading.local()
+
+
+def _restored(kind: type[Value], state: tuple[Any, ...] | None = None) -> Value:
+    """A node without its numbers, which follow, or with them."""
+    node: Value = _new(kind)
+    if state is not None:
+        node.__setstate__((None, state))
+    return node
+
+
 _new: Callable[..., Any] = object.__new__  # these two skip the checks of Value(), which is for users
 
 
@@ -458,7 +520,7 @@ def changed_leaves(output: Value) -> list[Value]:
     suspects: dict[Value, None] = {}
     cleared: set[Value] = set()
     for node in output.topological_order():
-        if node.op is None:
+        if node.op is None or node.op is GIVEN:
             continue
         present = _results(node.op, [x._data for x in node.parents])
         recorded = (node._data, *node.local_grads)
@@ -475,11 +537,7 @@ def changed_leaves(output: Value) -> list[Value]:
 def _computed_again(node: Value) -> tuple[float, tuple[float, ...]]:
     """A node's number and local derivatives from the present numbers of its parents."""
     op = node.op
-    if op is None:
-        raise RuntimeError(
-            f"forward() can't compute the node {describe(node)} again: its local derivatives were given as "
-            "numbers, by Value(data, children, local_grads). Record it with an operation, see primitive"
-        )
+    assert op is not None, "it has parents"
     numbers = [x._data for x in node.parents]
     data = op.forward(*numbers)
     local_grads = op.partials(data, *numbers)

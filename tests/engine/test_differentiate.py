@@ -66,3 +66,17 @@ class TestGradAndHessian:
         y = x * x
         with no_grad(), pytest.raises(RuntimeError, match="no_grad"):
             grad(y, [x])
+
+
+def test_the_inputs_may_come_from_a_generator():
+    x, y = Value(2.0), Value(5.0)
+    output = x**2 * y
+    assert grad(output, (v for v in (x, y))) == [20.0, 4.0]
+    assert hessian(output, (v for v in (x, y))) == [[10.0, 4.0], [4.0, 0.0]]
+    assert grad(output, []) == []
+
+
+def test_several_outputs_are_to_be_added_up():
+    x = Value(2.0)
+    with pytest.raises(TypeError, match=r"one Value, got \[.*: add them up first, total\(outputs\)"):
+        grad([x * 2.0, x * 3.0], [x])

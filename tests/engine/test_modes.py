@@ -1,5 +1,6 @@
 """`no_grad` and `detect_anomaly`: what is recorded, and which number is an error, while they last."""
 
+import asyncio
 import contextlib
 import math
 import sys
@@ -46,8 +47,122 @@ class TestNoGrad:
         assert predict(Value(1.0)).parents == ()
         assert len((Value(1.0) * 2).parents) == 2
 
+    def test_is_a_decorator_without_brackets_too(self):
+        @no_grad
+        def predict(x):
+            """Doubles."""
+            return x * 2
+
+        assert predict(Value(1.0)).parents == ()
+        assert (predict.__name__, predict.__doc__) == ("predict", "Doubles.")
+
+    def test_blocks_may_be_left_in_any_order(self):
+        first, second = no_grad(), no_grad()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert type(Value(1.0) * 2) is Constant
+        second.__exit__(None, None, None)
+        assert len((Value(1.0) * 2).parents) == 2
+        assert modes_in_use == []
+
+    def test_a_generator_that_is_dropped_inside_of_a_block_leaves_its_own(self):
+        def numbers():
+            with no_grad():
+                yield Value(1.0) * 2
+
+        generator = numbers()
+        next(generator)
+        with detect_anomaly():
+            generator.close()
+            assert len((Value(1.0) * 2).parents) == 2
+            with pytest.raises(FloatingPointError):
+                Value(0.0).log()
+        assert modes_in_use == []
+
+    def test_one_block_may_be_entered_again(self):
+        block = no_grad()
+        with block, block:
+            assert type(Value(1.0) * 2) is Constant
+        with block:
+            assert type(Value(1.0) * 2) is Constant
+        assert type(Value(1.0) * 2) is Value
+
+    def test_of_a_generator_holds_while_it_computes_and_not_while_its_items_are_used(self):
+        log = []
+
+        @no_grad()
+        def predictions(x):
+            try:
+                while x is not None:
+                    x = yield type(x * 2)
+            except KeyError as error:
+                log.append(type(Value(1.0) * 2))
+                yield error
+            finally:
+                log.append(type(Value(1.0) * 2))
+
+        assert [next(predictions(Value(1.0))), type(Value(1.0) * 2)] == [Constant, Value]
+        log.clear()
+        generator = predictions(Value(1.0))
+        assert next(generator) is Constant
+        assert generator.send(Value(2.0)) is Constant
+        assert type(Value(1.0) * 2) is Value
+        error = KeyError("x")
+        assert generator.throw(error) is error
+        assert type(Value(1.0) * 2) is Value
+        generator.close()
+        assert log == [Constant, Constant]
+        assert modes_in_use == []
+
+    def test_of_a_coroutine_holds_while_it_computes_and_not_in_other_tasks(self):
+        @no_grad
+        async def predict(x):
+            before = type(x * 2)
+            await asyncio.sleep(0)
+            return before, type(x * 2)
+
+        async def other():
+            kinds = []
+            for _ in range(3):
+                kinds.append(type(Value(1.0) * 2))
+                await asyncio.sleep(0)
+            return kinds
+
+        async def main():
+            return await asyncio.gather(predict(Value(1.0)), other(), predict(Value(1.0)))
+
+        assert asyncio.run(main()) == [(Constant, Constant), [Value] * 3, (Constant, Constant)]
+        coroutine = predict(Value(1.0))
+        coroutine.send(None)
+        assert type(Value(1.0) * 2) is Value
+        with pytest.raises(StopIteration) as end:
+            coroutine.send(None)
+        assert end.value.value == (Constant, Constant)
+
+    def test_of_an_asynchronous_generator(self):
+        @no_grad
+        async def predictions(x):
+            for _ in range(2):
+                await asyncio.sleep(0)
+                yield type(x * 2)
+
+        async def main():
+            return [(kind, type(Value(1.0) * 2)) async for kind in predictions(Value(1.0))]
+
+        assert asyncio.run(main()) == [(Constant, Value)] * 2
+
 
 class TestDetectAnomaly:
+    def test_as_a_decorator_starts_anew_with_every_call(self):
+        @detect_anomaly()
+        def f(x):
+            return x.log()
+
+        assert f(Value(1.0)).data == 0.0
+        with pytest.raises(FloatingPointError):
+            f(Value(0.0))
+
     def test_forward_names_op_operands_labels_and_line(self):
         x, y = Value(1.0, "x"), Value(0.0, "y")
         with detect_anomaly(), pytest.raises(FloatingPointError) as caught:

@@ -456,3 +456,34 @@ class TestIEEE:
         y.backward()
         assert repr(y.data) == repr(data)
         assert repr(v.grad) == repr(slope)
+
+
+class TestMistakes:
+    """Each error says what to write instead."""
+
+    @pytest.mark.parametrize(
+        "step", [lambda p: p.__isub__(0.1 * p.grad), lambda p: p.__iadd__(-0.1 * p.grad)]
+    )
+    def test_a_step_that_is_written_without_data(self, step):
+        p = Parameter(2.0, "w")
+        with pytest.raises(TypeError, match=r"leaves the parameter w=2\.0 as it is: write p\.data [+-]= "):
+            step(p)
+        assert p.data == 2.0
+
+    def test_but_a_sum_that_begins_with_a_parameter_is_one(self):
+        b, w = Parameter(2.0), Parameter(3.0)
+        act = b
+        act += w * 2.0
+        act -= w
+        assert (act.data, act.grad, b.data) == (5.0, 0.0, 2.0)
+        act -= 1.0
+        assert act.data == 4.0
+
+    def test_an_index(self):
+        with pytest.raises(TypeError, match=r"write table\[int\(v\.data\)\]"):
+            [1.0, 2.0][Value(1.0)]
+
+    @pytest.mark.parametrize("function", [math.erf, math.exp, math.floor, int, float, complex])
+    def test_a_function_of_floats(self, function):
+        with pytest.raises(TypeError, match=r"\.data for the number, or exp\(v\)"):
+            function(Value(1.0))
