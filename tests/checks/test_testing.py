@@ -58,6 +58,7 @@ class TestExpressions:
         e = find(expressions(), lambda e: uses(e, name), settings=SHRINK)
         assert sum(node.op is not None for node in e.output.topological_order()) <= 2
 
+    @pytest.mark.exhaustive
     def test_reach_every_op(self):
         reached = set()
 

@@ -12,12 +12,13 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from micrograd_mlp import Value, grad
 from micrograd_mlp.engine.table import TABLE
 from tests.engine.oracle import KNOWN, LARGEST, SMALLEST, SPECS, error_in_ulps, errors_in_ulps, sample
 
-POINTS = 150
+POINTS = settings.default.max_examples  # more in CI
 SPECIAL = [0.0, -0.0, 5e-324, -5e-324, SMALLEST, 1.0, -1.0, 0.5, 2.0, -2.5, LARGEST, -LARGEST]
 SPECIAL += [math.inf, -math.inf, math.nan]
 STORED = Path(__file__).with_name("special_values.json")

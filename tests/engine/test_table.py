@@ -77,6 +77,7 @@ def points(op):
     )
 
 
+@pytest.mark.exhaustive  # test_numerics.py compares the same at random points
 @pytest.mark.parametrize("name", KNOWN)
 @given(data=st.data())
 def test_value_first_and_second_derivatives_over_the_whole_domain(name, data):
