@@ -302,7 +302,7 @@ def _target(cells: pd.Series, classify: bool | None) -> tuple[pd.Series, bool]:
     numeric = _are_numbers(cells)
     n_different = cells.nunique()
     if n_different == 1:
-        raise TableError(f"the target {cells.name!r:.60} is {cells.iloc[0]!r:.60} in every row")
+        raise TableError(f"the target {cells.name!r:.60} is {str(cells.iloc[0])!r:.60} in every row")
     if classify is None:
         whole = numeric and bool((pd.to_numeric(cells, errors="coerce") % 1 == 0).all())
         classify = not numeric or (whole and n_different <= MOST_CLASSES_OF_NUMBERS)

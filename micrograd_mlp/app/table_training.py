@@ -11,15 +11,21 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import train_test_split
-
 from micrograd_mlp.app.table_files import Table, TableError, encode
 from micrograd_mlp.app.tables import Column, NumberColumn, Scale, TableModel, TextColumn
-from micrograd_mlp.training.estimators import MLPClassifier, MLPRegressor
+
+try:
+    import numpy as np
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.model_selection import train_test_split
+except ImportError as error:
+    raise ImportError(
+        f'training on a table needs {error.name}: pip install "micrograd_mlp[table]"'
+    ) from error
+
+from micrograd_mlp.training.estimators import MLPClassifier, MLPRegressor  # needs scikit-learn too
 
 MOST_VALUES = 30  # of a column of text that get an input of their own
 MOST_PARAMETERS = 1_000_000
@@ -121,8 +127,10 @@ def learn_columns(table: Table, rows: Any) -> list[Column]:
 
 def _split(table: Table, held_out: float, seed: int) -> tuple[Any, Any]:
     """The positions of the training rows and of those held out; classes are split evenly where possible."""
-    positions = np.arange(len(table.target))
-    options = {"test_size": held_out, "random_state": seed}
+    n = len(table.target)
+    positions = np.arange(n)
+    # Two rows at least on each side: a single one has no R².
+    options = {"test_size": min(max(round(held_out * n), 2), n - 2), "random_state": seed}
     if table.is_classified:
         try:
             training, others = train_test_split(positions, stratify=table.target, **options)

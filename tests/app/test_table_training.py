@@ -84,6 +84,12 @@ def test_text_has_an_input_for_each_of_its_30_most_frequent_values():
     assert column == TextColumn("c", tuple(f"v{k:02}" for k in range(30)))
 
 
+@pytest.mark.parametrize(("held_out", "expected"), [(0.01, 2), (0.5, 3), (0.99, 4)])
+def test_two_rows_at_least_train_and_two_measure(held_out, expected):
+    trained = train(Table(INPUTS[:6], SLOPE[:6], False), held_out, max_iter=1, **OPTIONS)
+    assert (trained.n_training, trained.n_held_out) == (6 - expected, expected)
+
+
 def test_classes_of_one_row_do_not_stop_the_training():
     rare = SIGN.copy()
     rare.iloc[0] = "rare"
