@@ -138,6 +138,7 @@ def _train(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         alpha=options.alpha,
         early_stopping=not options.all_epochs,
+        n_iter_no_change=options.epochs if options.all_epochs else 10,
         verbose=True,
     )
     trained.model.save(out)

@@ -177,6 +177,15 @@ def test_graph_takes_the_columns_of_a_table_model_and_encodes_them_as_training_d
     assert "∂z2[1]/∂petal length" in out
 
 
+def test_the_name_of_a_column_may_hold_the_sign_of_equality(run):
+    columns = [NumberColumn(name, Scale(0.0, 1.0), 0.0) for name in ("a", "a=b")]
+    TableModel(micrograd_mlp.MLP(2, [1], seed=0), columns, "t", None, Scale(0.0, 1.0)).save("table.json")
+    status, out, _ = run("graph", "table.json", "a=b=3", "a=2")
+    assert status == 0
+    assert "a  data=2 " in out
+    assert "a=b  data=3 " in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 from importlib import resources
@@ -82,8 +83,18 @@ def test_the_options_reach_the_network(run):
 def test_a_training_whose_loss_has_settled_ends_early(run):
     _, out, _ = run(*TRAIN, "--learning-rate", "0", "--epochs", "50")
     assert "11 of 50 epochs, until the loss had settled" in out
-    _, out, _ = run(*TRAIN, "--learning-rate", "0.001", "--epochs", "50", "--all-epochs", "--overwrite")
+    _, out, _ = run(*TRAIN, "--learning-rate", "0", "--epochs", "50", "--all-epochs", "--overwrite")
     assert "trained:  112 rows, 50 epochs; held out" in out
+
+
+def test_a_network_that_begins_to_overfit_stops_although_its_training_loss_still_falls(run):
+    rng = random.Random(0)
+    noise = pd.DataFrame([[rng.gauss(0.0, 1.0) for _ in range(4)] for _ in range(100)], columns=list("abct"))
+    noise.to_csv("noise.csv", index=False)
+    _, out, _ = run("train", "noise.csv", "--target", "t", "--learning-rate", "0.01", "--alpha", "0")
+    epochs = int(re.search(r"(\d+) of 200 epochs", out)[1])
+    assert epochs < 60
+    assert scores(out, "network")[0] < 0.5, "without a validation part it would learn the noise by heart"
 
 
 def test_no_hidden_layer_makes_a_linear_model(run):

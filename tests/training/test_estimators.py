@@ -187,6 +187,8 @@ def test_the_training_ends_when_the_loss_has_settled():
     classifier = MLPClassifier((4,), learning_rate_init=0.1, max_iter=1000, random_state=0).fit(X, CLASSES)
     assert classifier.n_iter_ < 1000
     assert min(classifier.loss_curve_[:-10]) - min(classifier.loss_curve_[-10:]) < classifier.tol
+    still = MLPClassifier((4,), learning_rate_init=0.0, n_iter_no_change=7).fit(X, CLASSES)
+    assert still.n_iter_ == 1 + 7, "the first epoch is an improvement"
 
 
 def test_a_loss_that_still_falls_at_the_end_is_a_warning():
