@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time these are import
     from micrograd_mlp.render.explanation import explain as explain
     from micrograd_mlp.render.explore import explore as explore
     from micrograd_mlp.render.explore import step_through as step_through
+    from micrograd_mlp.render.live_plot import LivePlot as LivePlot
     from micrograd_mlp.render.plots import plot_decision_boundary as plot_decision_boundary
     from micrograd_mlp.render.plots import plot_gradient_norms as plot_gradient_norms
     from micrograd_mlp.render.plots import plot_history as plot_history
@@ -70,6 +71,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "Drawing": "render.drawing",
     "Explanation": "render.explanation",
     "History": "training.run",
+    "LivePlot": "render.live_plot",
     "NonFiniteLossError": "training.run",
     "Program": "compiled",
     "accuracy": "training.metrics",

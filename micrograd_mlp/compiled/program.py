@@ -169,7 +169,8 @@ class Program:
             batch_size: rows in a step, in a new random order in each epoch; None takes all rows each time.
             seed: a number or a `random.Random`, for the order of the rows; `fit` has the same order.
             callback: called as `callback(number, loss)` after every step, or every epoch if `epochs` is
-                given, from 1; returning True ends the training.
+                given, from 1; returning True ends the training. If it has a method `finish`, as `LivePlot`
+                has, that is called when the training ends, however it ends.
 
         Returns:
             For each step the mean loss of its rows before the step; with `epochs`, the mean of each epoch.
@@ -191,7 +192,11 @@ class Program:
             rng = None if batch_size is None else random_generator(seed)
             loop = Loop(machine, optimizer, x, y, batch_size or len(x), rng)
             in_epoch = 1 if epochs is None else loop.order.steps_in_epoch
-            return loop.go(count * in_epoch, in_epoch, callback)
+            try:
+                return loop.go(count * in_epoch, in_epoch, callback)
+            finally:
+                if callback is not None and hasattr(callback, "finish"):
+                    callback.finish()
 
     def __str__(self) -> str:
         if not self._machines:

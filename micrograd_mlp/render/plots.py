@@ -131,18 +131,18 @@ def plot_decision_boundary(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('$x_1$', '$x_2$')
     """
-    points, classes = _examples(X, Y)
+    points, classes = require_points(X, Y)
     if threshold is None:
         threshold = decision_threshold(model)
-    x1_grid, x2_grid = (_grid([p[k] for p in points], 0.12, resolution) for k in (0, 1))
+    x1_grid, x2_grid = (evenly_spaced([p[k] for p in points], 0.12, resolution) for k in (0, 1))
     places = [[x1, x2] for x2 in x2_grid for x1 in x1_grid]
     with no_grad():
         outputs = model.predict(places) if hasattr(model, "predict") else map(model, places)
-        scores = [_class_scores(output, threshold) for output in outputs]
-    names = _class_names(classes, len(scores[0]))
+        scores = [class_scores(output, threshold) for output in outputs]
+    names = class_names(classes, len(scores[0]))
 
     ax = _axes(ax)
-    colours = _colours(len(names))
+    colours = colours_of(len(names))
     for k, colour in enumerate(colours):
         lead = [of_place[k] - max(of_place[:k] + of_place[k + 1 :]) for of_place in scores]
         if max(lead) > 0.0:  # there is a place where it wins
@@ -204,7 +204,7 @@ def plot_optimizer_paths(
         raise ValueError(f"every path needs at least one finite point (θ₁, θ₂), got {seen!r:.60}")
     shown = [p for path in finite.values() for p in path]
     ranges = limits or ([p[0] for p in shown], [p[1] for p in shown])
-    u_grid, v_grid = (_grid(each, 0.0 if limits else 0.2, resolution) for each in ranges)
+    u_grid, v_grid = (evenly_spaced(each, 0.0 if limits else 0.2, resolution) for each in ranges)
     with no_grad():
         surface = [[number_of(loss(u, v)) for u in u_grid] for v in v_grid]
 
@@ -228,11 +228,17 @@ def plot_optimizer_paths(
 # What all plots share
 
 
-def _axes(ax: Any) -> Any:
+def require_matplotlib() -> Any:
+    """`matplotlib.pyplot`, or an ImportError that names the extra."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError('plots need matplotlib: pip install "micrograd_mlp[plot]"') from error
+    return plt
+
+
+def _axes(ax: Any) -> Any:
+    plt = require_matplotlib()
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
@@ -268,7 +274,8 @@ def _colour(place: float) -> Any:
     return mpl.colormaps["viridis"](place)
 
 
-def _colours(n: int) -> list[Any]:
+def colours_of(n: int) -> list[Any]:
+    """A colour for each of n classes, evenly over the colour map."""
     return [_colour(k / (n - 1)) for k in range(n)]
 
 
@@ -289,7 +296,7 @@ def _losses(numbers: Any) -> list[float]:
         ) from None
 
 
-def _grid(numbers: Iterable[float], margin: float, n: int) -> list[float]:
+def evenly_spaced(numbers: Iterable[float], margin: float, n: int) -> list[float]:
     """n places from below the smallest number to above the largest."""
     numbers = list(numbers)
     low, high = min(numbers), max(numbers)
@@ -297,7 +304,8 @@ def _grid(numbers: Iterable[float], margin: float, n: int) -> list[float]:
     return [low - margin + (high - low + 2.0 * margin) * k / (n - 1) for k in range(n)]
 
 
-def _examples(X: Sequence[Sequence[Any]], Y: Sequence[Any]) -> tuple[list[list[float]], list[float]]:
+def require_points(X: Sequence[Sequence[Any]], Y: Sequence[Any]) -> tuple[list[list[float]], list[float]]:
+    """The examples as points with two coordinates, and their classes."""
     points = [[number_of(x) for x in example] for example in X]
     classes = [number_of(y) for y in Y]
     if not points or len(points) != len(classes):
@@ -310,13 +318,13 @@ def _examples(X: Sequence[Sequence[Any]], Y: Sequence[Any]) -> tuple[list[list[f
     return points, classes
 
 
-def _class_scores(output: Any, threshold: float) -> list[float]:
+def class_scores(output: Any, threshold: float) -> list[float]:
     """One number for each class, the largest being what the model says."""
     numbers = [number_of(x) for x in output] if is_sequence(output) else [number_of(output)]
     return [threshold - numbers[0], numbers[0] - threshold] if len(numbers) == 1 else numbers
 
 
-def _class_names(classes: Sequence[float], n: int) -> Sequence[float]:
+def class_names(classes: Sequence[float], n: int) -> Sequence[float]:
     """What Y calls the model's n classes: 0 to n - 1, or two other numbers such as -1 and 1."""
     seen = sorted(set(classes))
     if set(seen) <= set(range(n)):

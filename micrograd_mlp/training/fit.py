@@ -54,6 +54,7 @@ def fit(
         compiled: run the steps as machine code (needs `pip install "micrograd_mlp[compile]"`).
         progress: show epoch and loss on standard error, with tqdm if it is installed.
         callback: called as `callback(epoch, loss)` after every epoch, from 1; returning True ends the run.
+            If it has a method `finish`, as `LivePlot` has, that is called when the run ends, however it ends.
         seed: an int or a `random.Random`, for the order of the examples.
         penalty: added to the loss of every batch, such as `lambda: 1e-4 * l2(model.parameters())`.
         validation: (X, Y), whose mean loss is measured after every epoch; the run does not train on it.
@@ -123,6 +124,9 @@ def fit(
             engine.train(epochs - len(history.losses), end_of_epoch)
         except KeyboardInterrupt:
             history.interrupted = True
+        finally:
+            if callback is not None and hasattr(callback, "finish"):
+                callback.finish()
     return history
 
 
