@@ -198,6 +198,11 @@ class Program:
                 if callback is not None and hasattr(callback, "finish"):
                     callback.finish()
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...] | None:
+        """The shapes of one example's X and Y in the latest new call; None if there was no call yet."""
+        return list(self._machines)[-1] if self._machines else None
+
     def __str__(self) -> str:
         if not self._machines:
             return f"{self!r}, not recorded yet: it will be in its first call"

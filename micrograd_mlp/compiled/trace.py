@@ -39,6 +39,7 @@ class Graph:
         outputs: the numbers of what `f` returned.
         n_recorded: how many operations `f` recorded, before anything was shared or folded.
         n_pairs: for each node that `passes` made a sum of products, how many products it has.
+        labels: what `f` called the results of operations.
     """
 
     n_inputs: int
@@ -50,6 +51,7 @@ class Graph:
     constants: dict[int, float] = field(default_factory=dict)
     n_recorded: int = 0
     n_pairs: dict[int, int] = field(default_factory=dict)
+    labels: dict[int, str] = field(default_factory=dict)
 
 
 def placeholders(row: Any, label: str) -> Value | list[Value]:
@@ -145,6 +147,8 @@ def _copy(order: list[Value], number: dict[Value, int], graph: Graph) -> None:
             if op is POW and constants.get(its_operands[1]) == 2.0:
                 op, its_operands = MUL, (its_operands[0], its_operands[0])
         number[node] = seen[key] = enter(op, its_operands)
+        if node.label is not None:
+            graph.labels[number[node]] = node.label
 
 
 def _same_as_operand(op: Op, operands: tuple[int, ...], constants: dict[int, float]) -> int | None:

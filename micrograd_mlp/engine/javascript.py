@@ -6,12 +6,12 @@ does what Python does: 1 to the power nan is 1, max() keeps the first of equals,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from micrograd_mlp.engine.language import (
     BOOLEAN,
+    NUMBERS,
     SELECT,
     UNARY,
     Expression,
@@ -19,6 +19,7 @@ from micrograd_mlp.engine.language import (
     Kind,
     Language,
     Variable,
+    definitions,
     sequence_of,
 )
 
@@ -55,13 +56,6 @@ RESERVED = frozenset(
 )
 
 
-def _definitions() -> dict[str, str]:
-    """The runtime by the names of its functions."""
-    text = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
-    definitions = [definition.strip() for definition in text.split("\n\n")[1:]]
-    return {re.findall(r"^function (\w+)", text, re.MULTILINE)[0]: text for text in definitions}
-
-
 DECLARED: dict[Variable, str] = {"once": "const ", "declare": "let ", "assign": ""}
 
 
@@ -70,7 +64,7 @@ class JavaScript(Language):
 
     name = "JavaScript"
     functions = FUNCTIONS
-    runtime = _definitions()
+    runtime = definitions(Path(__file__).with_suffix(".js"), r"^function (\w+)")
     reserved = RESERVED
     constants = CONSTANTS
     infix = INFIX
@@ -111,6 +105,12 @@ class JavaScript(Language):
 
     def call(self, name: str, arguments: Sequence[Item], kind: Kind) -> Expression:
         return Expression(f"{name}({self._listed(arguments)})", kind)
+
+    def call_for_several(
+        self, target: str, name: str, arguments: Sequence[Expression], n: int
+    ) -> tuple[str, list[Expression]]:
+        call = self.call(name, [(False, argument) for argument in arguments], NUMBERS)
+        return f"const {target} = {call};", [Expression(f"{target}[{k}]") for k in range(n)]
 
     def unpacking(self, names: Sequence[str]) -> str:
         return f"[{', '.join(names)}]"

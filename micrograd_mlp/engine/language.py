@@ -7,8 +7,11 @@ concatenation for sequences; and how tightly its outermost operator binds, which
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 # What a Python expression is: a number, a condition, or a sequence of either.
@@ -45,11 +48,20 @@ SELECT, OR, AND, COMPARE, SUM, PRODUCT, UNARY, ATOM = range(8)
 
 @dataclass(frozen=True)
 class Expression:
-    """Source text with its kind and the level of its outermost operator."""
+    """Source text with its kind and the level of its outermost operator.
+
+    In a language without lists, a sequence has no text but its elements in `items`.
+    """
 
     text: str
     kind: Kind = NUMBER
     level: int = ATOM
+    items: tuple[Expression, ...] | None = None
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it is a list or a tuple, of any length."""
+        return bool(self.kind.parts) or self.items is not None
 
     def __format__(self, place: str) -> str:
         """For templates: `{0}` stands between commas or alone, `{0:atom}` beside an operator or a dot."""
@@ -78,7 +90,10 @@ class Language:
         infix: the operators that are written differently than in Python (the comparisons, "and", "or", ...).
         runtime: definitions that the templates of `functions` call, by the name that is called. Each
             definition is written in front of the functions if it is needed.
+        operations: for operations of the table by name, a template that the language has for them.
         reserved: names that no function or variable may have.
+        indent, between: what stands before a line of a block, and between definitions.
+        has_lists: False if functions become straight-line code (see `straight`).
     """
 
     name: str
@@ -87,7 +102,10 @@ class Language:
     infix: dict[str, str]
     runtime: dict[str, str]
     reserved: frozenset[str]
+    operations: Mapping[str, str] = MappingProxyType({})
+    has_lists = True
     indent = "  "
+    between = "\n\n"
 
     def number(self, value: float) -> Expression:
         """A literal."""
@@ -98,6 +116,10 @@ class Language:
         text = self.constants["inf"] if math.isinf(value) else repr(abs(value))
         negative = math.copysign(1.0, value) < 0
         return Expression("-" + text, level=UNARY) if negative else Expression(text)
+
+    def argument(self, x: Expression) -> Expression:
+        """An expression as the argument of a word of the language."""
+        return x
 
     def negated(self, x: Expression) -> Expression:
         """-x."""
@@ -160,6 +182,12 @@ class Language:
         """A call of a translated function."""
         raise NotImplementedError
 
+    def call_for_several(
+        self, target: str, name: str, arguments: Sequence[Expression], n: int
+    ) -> tuple[str, list[Expression]]:
+        """The statement that calls a function for n numbers, and those numbers: without lists."""
+        raise NotImplementedError
+
     def unpacking(self, names: Sequence[str]) -> str:
         """A target that takes a tuple apart."""
         raise NotImplementedError
@@ -191,3 +219,15 @@ class Language:
     def jump(self, word: str) -> str:
         """`break` or `continue`."""
         raise NotImplementedError
+
+
+def definitions(path: Path, pattern: str) -> dict[str, str]:
+    """The definitions of a file in that language, which empty lines separate, by the name that they define.
+
+    Args:
+        path: the file.
+        pattern: a regular expression that finds the name, at the beginning of a line. Parts without one
+            are left out.
+    """
+    parts = [part.strip() for part in path.read_text(encoding="utf-8").split("\n\n")]
+    return {found[0]: part for part in parts if (found := re.findall(pattern, part, re.MULTILINE))}

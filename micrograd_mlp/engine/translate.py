@@ -36,9 +36,11 @@ from types import CodeType
 from typing import Any
 
 from micrograd_mlp.engine.language import (
+    ATOM,
     BOOLEAN,
     NUMBER,
     NUMBERS,
+    PRODUCT,
     STAR,
     Expression,
     Item,
@@ -47,13 +49,14 @@ from micrograd_mlp.engine.language import (
     sequence_of,
 )
 from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.table import TABLE
 
 
 class TranslationError(TypeError):
     """A function of a record uses something that can't be said in the other language."""
 
 
-class _UntranslatableError(Exception):
+class UntranslatableError(Exception):
     """Why one expression can't be turned; `Translation` adds the operation's name."""
 
     def __init__(self, node: ast.AST, reason: str) -> None:
@@ -69,7 +72,7 @@ _WORDS: dict[Any, str] = {
         "remainder sin sinh sqrt tan tanh trunc"
     ).split()
 } | {abs: "fabs", operator.abs: "fabs", round: "round", int: "trunc", len: "len"}
-_ON_SEQUENCES = {"fsum", "prod", "len"}
+ON_SEQUENCES = {"fsum", "prod", "len"}
 _INTEGERS = {"ceil", "floor", "round", "trunc"}
 """Where other languages have -0.0, Python's integers have 0."""
 _CONDITIONS = {"isfinite", "isinf", "isnan"}
@@ -85,7 +88,7 @@ _SIGNS: dict[type, str] = {
 }  # fmt: skip
 _POLES = {"atanh", "gamma", "lgamma", "log", "log10", "log1p", "log2"}
 """Where these are infinite, Python raises a ValueError; elsewhere it is an OverflowError."""
-_UNKNOWN = object()
+UNKNOWN = object()
 
 
 class Translation:
@@ -107,32 +110,101 @@ class Translation:
         self._runtime: dict[str, str] = {}
         self._definitions: list[str] = []
 
-    def forward(self, op: Op) -> str:
-        """The name of the function that computes the operation's value from its inputs."""
-        with _blamed_on(op, "forward", self.language):
-            return self.function(op.forward, op.name, _inputs_of(op))[0]
+    def forward(self, op: Op, n_inputs: int = 0) -> str:
+        """The name of the function that computes the operation's value from its inputs.
 
-    def partials(self, op: Op) -> str:
+        Args:
+            op: the operation.
+            n_inputs: how many inputs an operation of any number gets, in a language without lists.
+        """
+        with _blamed_on(op, "forward", self.language):
+            return self.function(op.forward, op.name, self._inputs(op, n_inputs))[0]
+
+    def partials(self, op: Op, n_inputs: int = 0) -> str:
         """The name of the function that gives the local derivatives from the output and the inputs."""
         with _blamed_on(op, "partials", self.language):
-            return self.function(op.partials, f"{op.name}_partials", [NUMBER, *_inputs_of(op)])[0]
+            kinds = [NUMBER, *self._inputs(op, n_inputs)]
+            return self.function(op.partials, f"{op.name}_partials", kinds)[0]
+
+    def _inputs(self, op: Op, n_inputs: int) -> list[Kind]:
+        several = [STAR] if self.language.has_lists else [NUMBER] * n_inputs
+        return several if op.arity is None else [NUMBER] * op.arity
+
+    def value(self, op: Op, arguments: Sequence[Expression]) -> Expression:
+        """An operation of these arguments, each of which is a name or a literal."""
+        with _blamed_on(op, "forward", self.language):
+            body = self._body(op.forward, [argument.kind for argument in arguments])
+            inline = None if self.is_short(op, arguments) else self.inline(op.forward, arguments)
+            return inline or body.apply(op, [(False, argument) for argument in arguments], ast.Name(op.name))
+
+    def is_short(self, op: Op, arguments: Sequence[Expression]) -> bool:
+        """Whether a call is as good as the function's own words."""
+        return self.operation(op, arguments) is not None or op.forward in _OPERATORS
+
+    def slopes(self, op: Op, out: Expression, arguments: Sequence[Expression]) -> list[Expression] | str:
+        """The local derivatives of these arguments, or the name of the function that gives them."""
+        with _blamed_on(op, "partials", self.language):
+            inline = self.inline(op.partials, [out, *arguments])
+            if inline is not None and inline.items is not None:
+                return list(inline.items)
+            return self.partials(op, len(arguments))
+
+    def slope_of_each(self, op: Op, out: Expression, inputs: Expression) -> Expression | None:
+        """The derivative by one of many inputs, where it depends on that input and on the output alone.
+
+        This is so for `lambda out, *z: tuple([... for z_k in z])`: then the same words are right for all
+        inputs at once, in a language of arrays, and for each of them in a loop.
+        """
+        tree = _tree(op.partials)
+        body = self._body(op.partials, [NUMBER, NUMBER])
+        [statement] = body.statements() if len(body.statements()) == 1 else [None]
+        result = statement.value if isinstance(statement, ast.Return) else None
+        if isinstance(result, ast.Call) and body.static(result.func) is tuple and len(result.args) == 1:
+            result = result.args[0]
+        if not isinstance(result, (ast.ListComp, ast.GeneratorExp)) or len(result.generators) != 1:
+            return None
+        loop, several, names = result.generators[0], tree.args.vararg, tree.args.args
+        over_inputs = isinstance(loop.iter, ast.Name) and several and loop.iter.id == several.arg
+        if not over_inputs or loop.ifs or not isinstance(loop.target, ast.Name) or len(names) != 1:
+            return None
+        if any(isinstance(n, ast.Name) and several and n.id == several.arg for n in ast.walk(result.elt)):
+            return None
+        arguments = ast.arguments([], [names[0], ast.arg(loop.target.id)], None, [], [], None, [])
+        body.tree = ast.Lambda(arguments, result.elt)
+        return body.inline_with([out, inputs])
+
+    def operation(self, op: Op, arguments: Sequence[Expression]) -> Expression | None:
+        """The language's own word for an operation of the table, if it has one."""
+        template = self.language.operations.get(op.name) if self.is_of_table(op) else None
+        if template is None:
+            return None
+        return self.written(template, arguments)
+
+    def is_of_table(self, op: Op) -> bool:
+        """Whether the package ships the operation, so that a language may know it by its name."""
+        return TABLE.get(op.name) is op
+
+    def inline(self, function: Callable[..., Any], arguments: Sequence[Expression]) -> Expression | None:
+        """A function's result as an expression of these arguments; None if it takes more than that.
+
+        A result of several numbers has them in `items`.
+        """
+        return self._body(function, [argument.kind for argument in arguments]).inline_with(arguments)
 
     def source(self) -> str:
         """All definitions so far; a function stands below those that it calls."""
-        return "\n\n".join([*self._runtime.values(), *self._definitions])
+        return self.language.between.join([*self._runtime.values(), *self._definitions])
 
     def function(self, function: Callable[..., Any], name: str, kinds: Sequence[Kind]) -> tuple[str, Kind]:
         """The name of a Python function's translation for arguments of these kinds, and what it returns."""
         key = (function, tuple(kinds))
         if key not in self._functions:
             if key in self._in_progress:
-                raise _UntranslatableError(ast.Name(name), "the function calls itself")
+                raise UntranslatableError(ast.Name(name), "the function calls itself")
             self._in_progress.append(key)
             try:
-                if any(function in known for known in (_WORDS, _OPERATORS, _BUILT_IN, [operator.neg])):
-                    body = _Body(self, _around(kinds), {"f": function}.get, kinds)
-                else:
-                    body = _Body(self, _tree(function), _free_variables(function), kinds)
+                body = self._body(function, kinds, straight=not self.language.has_lists)
+                body.bind(kinds)
                 lines = body.translated()
             finally:
                 self._in_progress.pop()
@@ -141,20 +213,40 @@ class Translation:
             self._definitions.append(self.language.function(unique, body.parameters, lines))
         return self._functions[key]
 
-    def word(self, name: str, arguments: Sequence[Expression], node: ast.AST) -> str:
+    def _body(self, function: Callable[..., Any], kinds: Sequence[Kind], straight: bool = True) -> Body:
+        from micrograd_mlp.engine.straight import StraightBody
+
+        body = StraightBody if straight else Body
+        if any(function in known for known in (_WORDS, _OPERATORS, _BUILT_IN, [operator.neg])):
+            return body(self, _around(kinds), {"f": function}.get)
+        return body(self, _tree(function), _free_variables(function))
+
+    def word(
+        self, name: str, arguments: Sequence[Expression], node: ast.AST, kind: Kind = NUMBER
+    ) -> Expression:
         """A call of a function that the language has a word for."""
         template = self.language.functions.get(name)
         if template is None:
-            raise _UntranslatableError(node, f"{self.language.name} has no {name}")
-        self._take_along(template)
-        return template.format(*arguments, args=", ".join(argument.text for argument in arguments))
+            raise UntranslatableError(node, f"{self.language.name} has no {name}")
+        return self.written(template, arguments, kind)
 
-    def _take_along(self, text: str) -> None:
-        """The definitions of the runtime that a text calls, and those that they call."""
+    def written(self, template: str, arguments: Sequence[Expression], kind: Kind = NUMBER) -> Expression:
+        """A template with arguments; what it needs of the runtime is taken along."""
+        self.take_along(template)
+        arguments = [self.language.argument(argument) for argument in arguments]
+        texts = ", ".join([argument.text for argument in arguments])
+        has_operator = re.search(r"\} (\*|/|%)", template) is not None
+        text = template.format(*arguments, args=texts, n=len(arguments))
+        return Expression(text, kind, PRODUCT if has_operator else ATOM)
+
+    def take_along(self, text: str) -> None:
+        """The definitions of the runtime that a text calls, below those that they call."""
         for name, definition in self.language.runtime.items():
-            if name not in self._runtime and re.search(rf"(?<![\w.]){name}\b", text):
+            if name not in self._runtime and re.search(rf"(?<![\w.]){name}\(", text):
+                self._runtime[name] = ""
+                self.take_along(definition)
+                del self._runtime[name]
                 self._runtime[name] = definition
-                self._take_along(definition)
 
     def unused(self, name: str) -> str:
         """A name for a function: the identifier, with underscores behind it until nothing else has it."""
@@ -174,19 +266,16 @@ class Translation:
 
 
 def _identifier(name: str) -> str:
-    text = "".join(c if c == "_" or (c.isascii() and c.isalnum()) else f"u{ord(c):x}" for c in name)
-    return "f" + text if text[:1].isdigit() else text.replace("u3cu6cambdau3e", "f")
-
-
-def _inputs_of(op: Op) -> list[Kind]:
-    return [STAR] if op.arity is None else [NUMBER] * op.arity
+    text = name.replace("<lambda>", "f")
+    text = "".join(c if c == "_" or (c.isascii() and c.isalnum()) else f"u{ord(c):x}" for c in text)
+    return "f" + text if text[:1].isdigit() else text
 
 
 @contextmanager
 def _blamed_on(op: Op, which: str, language: Language) -> Iterator[None]:
     try:
         yield
-    except _UntranslatableError as error:
+    except UntranslatableError as error:
         raise TranslationError(
             f"op {op.name!r}: its {which} can't be turned into {language.name}, at {error}"
         ) from None
@@ -204,15 +293,15 @@ def _tree(function: Callable[..., Any]) -> ast.FunctionDef | ast.Lambda:
     """The syntax tree of one Python function; of several lambdas in a line, the right one."""
     code = getattr(function, "__code__", None)
     if code is None:
-        raise _UntranslatableError(ast.Name(repr(function)), "it is not a function that is written in Python")
+        raise UntranslatableError(ast.Name(repr(function)), "it is not a function that is written in Python")
     try:
         lines, _ = inspect.findsource(code)
         module = _parsed("".join(lines))
     except (OSError, SyntaxError):
-        raise _UntranslatableError(ast.Name(code.co_name), "its source can't be found") from None
+        raise UntranslatableError(ast.Name(code.co_name), "its source can't be found") from None
     candidates: list[Any] = [node for node in ast.walk(module) if _is_source_of(node, code)]
     if not candidates:
-        raise _UntranslatableError(ast.Name(code.co_name), "its source has changed since it was read")
+        raise UntranslatableError(ast.Name(code.co_name), "its source has changed since it was read")
     # The lambda inside of another lambda is the shorter one.
     tree: ast.FunctionDef | ast.Lambda = min(candidates, key=lambda node: len(ast.unparse(node)))
     return tree
@@ -254,7 +343,7 @@ def _free_variables(function: Callable[..., Any]) -> Callable[[str], Any]:
 # Walking a function.
 
 
-class _Body:
+class Body:
     """One function on its way: its variables with their kinds, and what it returns."""
 
     def __init__(
@@ -262,58 +351,66 @@ class _Body:
         translation: Translation,
         tree: ast.FunctionDef | ast.Lambda,
         look_up: Callable[[str], Any],
-        kinds: Sequence[Kind],
     ) -> None:
         self.translation, self.language = translation, translation.language
         self.tree, self.look_up = tree, look_up
         self.kinds: dict[str, Kind] = {}
         self.names: dict[str, str] = {}
+        self.assignments: dict[str, int] = {}
+        self.declared: set[str] = set()
         self.returned: Kind | None = None
         self.parameters: list[str] = []
         self.first_lines: list[str] = []
-        self._bind(kinds)
 
     @property
     def result(self) -> Kind:
         """The kind of what the function returns."""
         return self.returned or NUMBER
 
+    def statements(self) -> list[ast.stmt]:
+        """What the function does, without its docstring."""
+        if isinstance(self.tree, ast.Lambda):
+            return [ast.Return(self.tree.body)]
+        first = self.tree.body[0]
+        has_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        return self.tree.body[1:] if has_docstring else self.tree.body
+
     def translated(self) -> list[str]:
         """The lines of the function's body."""
-        if isinstance(self.tree, ast.Lambda):
-            return self.first_lines + self.block([ast.Return(self.tree.body)])
-        statements = self.tree.body
-        if isinstance(statements[0], ast.Expr) and isinstance(statements[0].value, ast.Constant):
-            statements = statements[1:]  # the docstring
-        self._count_assignments(statements)
-        return self.first_lines + self.block(statements)
+        self._count_assignments(self.statements())
+        return self.first_lines + self.block(self.statements())
+
+    def inline_with(self, arguments: Sequence[Expression]) -> Expression | None:
+        """What the function returns for these arguments as one expression, if it can be said so."""
+        return None
 
     # Variables.
 
-    def _bind(self, kinds: Sequence[Kind]) -> None:
+    def positional(self) -> list[tuple[str, ast.expr | None]]:
+        """The parameters that stand for one argument each, with their defaults."""
         arguments = self.tree.args
         if arguments.kwonlyargs or arguments.kwarg:
-            raise _UntranslatableError(self.tree, "keyword parameters can't be turned")
-        positional = [*arguments.posonlyargs, *arguments.args]
-        defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+            raise UntranslatableError(self.tree, "keyword parameters can't be turned")
+        names = [parameter.arg for parameter in (*arguments.posonlyargs, *arguments.args)]
+        missing = [None] * (len(names) - len(arguments.defaults))
+        return list(zip(names, [*missing, *arguments.defaults]))
+
+    def bind(self, kinds: Sequence[Kind]) -> None:
+        """Enter the parameters, for arguments of these kinds."""
         remaining = list(kinds)
-        self.assignments: dict[str, int] = {}
-        self.declared: set[str] = set()
-        for parameter, default in zip(positional, defaults):
+        for parameter, default in self.positional():
             if remaining and remaining[0] != STAR:
-                self.parameters.append(self._enter(parameter.arg, remaining.pop(0)))
+                self.parameters.append(self._enter(parameter, remaining.pop(0)))
             elif default is None or remaining:
-                raise _UntranslatableError(
-                    self.tree, f"its parameter {parameter.arg} gets no argument of its own"
-                )
+                raise UntranslatableError(self.tree, f"its parameter {parameter} gets no argument of its own")
             else:
                 value = self.expression(default)
-                name = self._enter(parameter.arg, value.kind)
+                name = self._enter(parameter, value.kind)
                 self.first_lines.append(self.language.assignment(name, value.text, "declare"))
-        if arguments.vararg:
-            self.parameters.append("*" + self._enter(arguments.vararg.arg, NUMBERS))
+        if self.tree.args.vararg:
+            self.parameters.append("*" + self._enter(self.tree.args.vararg.arg, NUMBERS))
         elif remaining:
-            raise _UntranslatableError(
+            raise UntranslatableError(
                 self.tree, f"it takes {len(self.parameters)} arguments, got {len(kinds)}"
             )
         self.declared.update(self.names)
@@ -350,13 +447,13 @@ class _Body:
         for statement in statements:
             translate = getattr(self, f"on_{type(statement).__name__.lower()}", None)
             if translate is None:
-                raise _UntranslatableError(statement, "a statement of this kind can't be turned")
+                raise UntranslatableError(statement, "a statement of this kind can't be turned")
             lines += translate(statement)
         return lines
 
     def on_return(self, node: ast.Return) -> list[str]:
         if node.value is None:
-            raise _UntranslatableError(node, "it returns nothing")
+            raise UntranslatableError(node, "it returns nothing")
         value = self.expression(node.value)
         if value.kind is BOOLEAN and self.returned is not BOOLEAN and self.returned is not None:
             value = self.language.from_boolean(value)
@@ -365,7 +462,7 @@ class _Body:
 
     def on_assign(self, node: ast.Assign) -> list[str]:
         if len(node.targets) != 1:
-            raise _UntranslatableError(node, "several targets of one assignment can't be turned")
+            raise UntranslatableError(node, "several targets of one assignment can't be turned")
         return self._assign(node.targets[0], self.expression(node.value))
 
     def on_annassign(self, node: ast.AnnAssign) -> list[str]:
@@ -392,7 +489,7 @@ class _Body:
             kinds = kind.parts if kind.name == "tuple" else kind.parts * len(target.elts)
             if len(kinds) == len(target.elts):
                 return self.language.unpacking([self._target(t, k) for t, k in zip(target.elts, kinds)])
-        raise _UntranslatableError(target, "a target of this kind can't be turned")
+        raise UntranslatableError(target, "a target of this kind can't be turned")
 
     def on_if(self, node: ast.If) -> list[str]:
         condition = self.condition(node.test)
@@ -400,8 +497,8 @@ class _Body:
 
     def on_for(self, node: ast.For) -> list[str]:
         if node.orelse:
-            raise _UntranslatableError(node, "a loop with an else can't be turned")
-        over = self._sequence(node.iter)
+            raise UntranslatableError(node, "a loop with an else can't be turned")
+        over = self.sequence(node.iter)
         fresh = set(_names_of(node.target)) - self.declared
         target = self._target(node.target, over.kind.parts[0])
         self.declared |= fresh
@@ -414,7 +511,7 @@ class _Body:
 
     def on_while(self, node: ast.While) -> list[str]:
         if node.orelse:
-            raise _UntranslatableError(node, "a loop with an else can't be turned")
+            raise UntranslatableError(node, "a loop with an else can't be turned")
         return self.language.while_loop(self.condition(node.test), self.block(node.body))
 
     def on_break(self, node: ast.Break) -> list[str]:
@@ -431,21 +528,28 @@ class _Body:
         return [self.language.returned(self.language.number(math.nan))]
 
     def on_try(self, node: ast.Try) -> list[str]:
-        """Python raises where a result is nan or infinite without a reason in the arguments."""
-        if len(node.body) != 1 or not isinstance(node.body[0], (ast.Return, ast.Assign)) or node.finalbody:
-            raise _UntranslatableError(node, "only one `return` or assignment inside of try can be turned")
-        lines = self.block(node.body) + self.block(node.orelse)
+        lines = self.block(self.tried(node))
         for handler in reversed(node.handlers):
-            raised = [c for inner in ast.walk(node.body[0]) for c in self._raised(inner, _caught_by(handler))]
-            if raised:
-                condition = raised[0] if len(raised) == 1 else self.language.logical("or", raised)
+            condition = self.caught(node, handler)
+            if condition is not None:
                 lines = self.language.branch(condition, self.block(handler.body), lines)
         return lines
+
+    def tried(self, node: ast.Try) -> list[ast.stmt]:
+        """What is done inside of try if nothing is raised."""
+        if len(node.body) != 1 or not isinstance(node.body[0], (ast.Return, ast.Assign)) or node.finalbody:
+            raise UntranslatableError(node, "only one `return` or assignment inside of try can be turned")
+        return [*node.body, *node.orelse]
+
+    def caught(self, node: ast.Try, handler: ast.ExceptHandler) -> Expression | None:
+        """When a handler is reached: a result is nan or infinite without a reason in the arguments."""
+        raised = [c for inner in ast.walk(node.body[0]) for c in self._raised(inner, _caught_by(handler))]
+        return self.language.logical("or", raised) if len(raised) > 1 else raised[0] if raised else None
 
     def _raised(self, node: ast.AST, caught: set[str]) -> list[Expression]:
         """When one operation raises one of these exceptions."""
         if isinstance(node, (ast.IfExp, ast.BoolOp, ast.Lambda, ast.ListComp, ast.GeneratorExp)):
-            raise _UntranslatableError(node, "inside of try it can't be turned")
+            raise UntranslatableError(node, "inside of try it can't be turned")
         zero = self.language.number(0.0)
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Div, ast.FloorDiv, ast.Mod)):
             by_zero = self.language.compare("==", self.number(node.right), zero)
@@ -458,8 +562,8 @@ class _Body:
             return []
         inputs = [self.number(argument) for argument in arguments]
         question = [self.expression(node), *inputs]
-        undefined = Expression(self.translation.word("is_undefined", question, node), BOOLEAN)
-        infinite = Expression(self.translation.word("is_overflow", question, node), BOOLEAN)
+        undefined = self.translation.word("is_undefined", question, node, BOOLEAN)
+        infinite = self.translation.word("is_overflow", question, node, BOOLEAN)
         raised = [undefined] if "ValueError" in caught else []
         if word in _POLES:
             return [undefined, infinite] if "ValueError" in caught else []
@@ -477,11 +581,11 @@ class _Body:
     def expression(self, node: ast.expr) -> Expression:
         """A Python expression in the other language."""
         value = self.static(node)
-        if value is not _UNKNOWN:
+        if value is not UNKNOWN:
             return self._constant(value, node)
         translate = getattr(self, f"on_{type(node).__name__.lower()}", None)
         if translate is None:
-            raise _UntranslatableError(node, "an expression of this kind can't be turned")
+            raise UntranslatableError(node, "an expression of this kind can't be turned")
         result: Expression = translate(node)
         return result
 
@@ -494,35 +598,39 @@ class _Body:
 
     def number(self, node: ast.expr) -> Expression:
         """An expression that arithmetic is done with: True counts as 1."""
-        return self._as_number(self.expression(node), node)
+        return self.as_number(self.expression(node), node)
 
-    def _as_number(self, value: Expression, node: ast.expr) -> Expression:
-        if value.kind.parts:
-            raise _UntranslatableError(node, "a number is expected here")
+    def as_number(self, value: Expression, node: ast.expr) -> Expression:
+        if value.is_sequence:
+            raise UntranslatableError(node, "a number is expected here")
         return self.language.from_boolean(value) if value.kind is BOOLEAN else value
 
-    def _sequence(self, node: ast.expr) -> Expression:
+    def sequence(self, node: ast.expr) -> Expression:
         value = self.expression(node)
-        if not value.kind.parts:
-            raise _UntranslatableError(node, "a sequence is expected here")
+        if not value.is_sequence:
+            raise UntranslatableError(node, "a sequence is expected here")
         return value
 
     def _truth(self, value: Expression, node: ast.expr) -> Expression:
         if value.kind is BOOLEAN:
             return value
-        if value.kind.parts:
-            value = Expression(self.translation.word("len", [value], node))
+        if value.is_sequence:
+            value = self.translation.word("len", [value], node)
         return self.language.compare("!=", value, self.language.number(0))
+
+    def is_variable(self, name: str) -> bool:
+        """Whether a name belongs to the function."""
+        return name in self.kinds or name in self.assignments
 
     def static(self, node: ast.expr) -> Any:
         """What an expression is worth if it does not depend on the function's variables."""
         if isinstance(node, ast.Constant):
             return node.value
         if isinstance(node, ast.Name):
-            return _UNKNOWN if node.id in self.kinds or node.id in self.assignments else self.look_up(node.id)
+            return UNKNOWN if self.is_variable(node.id) else self.look_up(node.id)
         children = [self.static(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
-        if any(child is _UNKNOWN for child in children):
-            return _UNKNOWN
+        if any(child is UNKNOWN for child in children):
+            return UNKNOWN
         try:
             if isinstance(node, ast.Attribute):
                 return getattr(children[0], node.attr)
@@ -530,68 +638,70 @@ class _Body:
                 return children[0][children[1]]
             if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
                 return -children[0]
-            if isinstance(node, ast.BinOp) and type(node.op) in _SIGNS and all(map(_is_number, children)):
+            if isinstance(node, ast.BinOp) and type(node.op) in _SIGNS and all(map(is_number, children)):
                 [function] = [f for f, sign in _OPERATORS.items() if sign == _SIGNS[type(node.op)]]
                 return function(*children)
             if isinstance(node, ast.Call) and not node.keywords and children[0] in (*_WORDS, float):
                 return children[0](*children[1:])
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             pass
-        return _UNKNOWN
+        return UNKNOWN
 
     def _constant(self, value: Any, node: ast.expr) -> Expression:
         if isinstance(value, (tuple, list)):
-            return self._display([(False, self._constant(item, node)) for item in value])
-        if not _is_number(value):
-            raise _UntranslatableError(node, "it is not a number")
+            return self.display([(False, self._constant(item, node)) for item in value])
+        if not is_number(value):
+            raise UntranslatableError(node, "it is not a number")
         return self.language.number(value if isinstance(value, (bool, int, float)) else float(value))
 
     def on_name(self, node: ast.Name) -> Expression:
         if node.id not in self.kinds:
-            raise _UntranslatableError(node, "it has no value yet")
+            raise UntranslatableError(node, "it has no value yet")
         return Expression(self.names[node.id], self.kinds[node.id])
 
     def on_unaryop(self, node: ast.UnaryOp) -> Expression:
         if isinstance(node.op, ast.Not):
             return self.language.negation(self.condition(node.operand))
         if isinstance(node.op, ast.Invert):
-            raise _UntranslatableError(node, "bits can't be turned")
+            raise UntranslatableError(node, "bits can't be turned")
         value = self.number(node.operand)
         return self.language.negated(value) if isinstance(node.op, ast.USub) else value
 
     def on_binop(self, node: ast.BinOp) -> Expression:
         if type(node.op) not in _SIGNS:
-            raise _UntranslatableError(node, "bits and matrices can't be turned")
+            raise UntranslatableError(node, "bits and matrices can't be turned")
         left, right = self.expression(node.left), self.expression(node.right)
         return self._binary(_SIGNS[type(node.op)], left, right, node)
 
     def _binary(self, sign: str, left: Expression, right: Expression, node: ast.expr) -> Expression:
-        if sign == "+" and left.kind.parts and right.kind.parts:
-            return self._display([(True, left), (True, right)])
-        if sign == "*" and (left.kind.parts or right.kind.parts):
-            items, times = (left, right) if left.kind.parts else (right, left)
-            return Expression(self.translation.word("repeat", [items, times], node), items.kind)
-        if left.kind.parts or right.kind.parts:
-            raise _UntranslatableError(node, "it mixes numbers and sequences")
+        if sign == "+" and left.is_sequence and right.is_sequence:
+            return self.display([(True, left), (True, right)])
+        if sign == "*" and (left.is_sequence or right.is_sequence):
+            items, times = (left, right) if left.is_sequence else (right, left)
+            return self.repeated(items, times, node)
+        if left.is_sequence or right.is_sequence:
+            raise UntranslatableError(node, "it mixes numbers and sequences")
         left, right = [
             self.language.from_boolean(side) if side.kind is BOOLEAN else side for side in (left, right)
         ]
         if sign in ("+", "-", "*", "/"):
             return self.language.arithmetic(sign, left, right)
         if sign == "**":
-            return Expression(self.translation.word("power", [left, right], node))
+            return self.translation.word("power", [left, right], node)
         if sign in ("//", "%"):
-            return Expression(
-                self.translation.word("floordiv" if sign == "//" else "mod", [left, right], node)
-            )
+            return self.translation.word("floordiv" if sign == "//" else "mod", [left, right], node)
         return self.language.compare(sign, left, right)
+
+    def repeated(self, items: Expression, times: Expression, node: ast.expr) -> Expression:
+        """A sequence several times."""
+        return self.translation.word("repeat", [items, times], node, items.kind)
 
     def on_compare(self, node: ast.Compare) -> Expression:
         sides = [node.left, *node.comparators]
         comparisons = []
         for left, op, right in zip(sides, node.ops, sides[1:]):
             if type(op) not in _SIGNS:
-                raise _UntranslatableError(node, "only numbers can be compared, with < <= > >= == !=")
+                raise UntranslatableError(node, "only numbers can be compared, with < <= > >= == !=")
             comparisons.append(self.language.compare(_SIGNS[type(op)], self.number(left), self.number(right)))
         return comparisons[0] if len(comparisons) == 1 else self.language.logical("and", comparisons)
 
@@ -603,27 +713,27 @@ class _Body:
         result = values[-1]
         for value, source in list(zip(values, node.values))[-2::-1]:
             yes, no = (result, value) if isinstance(node.op, ast.And) else (value, result)
-            result = self._either(self._truth(value, source), yes, no, node)
+            result = self.either(self._truth(value, source), yes, no, node)
         return result
 
     def on_ifexp(self, node: ast.IfExp) -> Expression:
         condition = self.condition(node.test)
-        return self._either(condition, self.expression(node.body), self.expression(node.orelse), node)
+        return self.either(condition, self.expression(node.body), self.expression(node.orelse), node)
 
-    def _either(self, condition: Expression, yes: Expression, no: Expression, node: ast.expr) -> Expression:
+    def either(self, condition: Expression, yes: Expression, no: Expression, node: ast.expr) -> Expression:
         if yes.kind != no.kind:
-            if yes.kind.parts or no.kind.parts:
-                raise _UntranslatableError(node, "its two values are of different kinds")
+            if yes.is_sequence or no.is_sequence:
+                raise UntranslatableError(node, "its two values are of different kinds")
             yes, no = [self.language.from_boolean(v) if v.kind is BOOLEAN else v for v in (yes, no)]
         return self.language.select(condition, yes, no)
 
     def on_tuple(self, node: ast.Tuple | ast.List) -> Expression:
-        return self._display(self._items(node.elts))
+        return self.display(self.items(node.elts))
 
-    def _items(self, nodes: Sequence[ast.expr]) -> list[Item]:
+    def items(self, nodes: Sequence[ast.expr]) -> list[Item]:
         """Elements or arguments, with a mark for those that have a star."""
         return [
-            (True, self._sequence(node.value))
+            (True, self.sequence(node.value))
             if isinstance(node, ast.Starred)
             else (False, self.expression(node))
             for node in nodes
@@ -631,7 +741,7 @@ class _Body:
 
     on_list = on_tuple
 
-    def _display(self, items: Sequence[Item]) -> Expression:
+    def display(self, items: Sequence[Item]) -> Expression:
         kinds = [value.kind.parts[0] if starred else value.kind for starred, value in items]
         if {NUMBER, BOOLEAN} == set(kinds) and not any(starred for starred, _ in items):
             items = [(False, self.language.from_boolean(v) if v.kind is BOOLEAN else v) for _, v in items]
@@ -647,7 +757,7 @@ class _Body:
         outside = dict(self.kinds), dict(self.names)
         loops = []
         for generator in node.generators:
-            over = self._sequence(generator.iter)
+            over = self.sequence(generator.iter)
             target = self._target(generator.target, over.kind.parts[0])
             loops.append((target, over, [self.condition(test) for test in generator.ifs]))
         result = self.language.comprehension(self.expression(node.elt), loops)
@@ -657,7 +767,7 @@ class _Body:
     on_generatorexp = on_listcomp
 
     def on_subscript(self, node: ast.Subscript) -> Expression:
-        items = self._sequence(node.value)
+        items = self.sequence(node.value)
         if isinstance(node.slice, ast.Slice):
             bounds = (node.slice.lower, node.slice.upper, node.slice.step)
             word = "strided" if node.slice.step else "slice" if node.slice.upper else "rest"
@@ -665,52 +775,64 @@ class _Body:
                 Expression(self.language.constants["none"]) if node.slice.step else self.language.number(0)
             )
             given = [self.number(bound) if bound else missing for bound in bounds]
-            return Expression(self.translation.word(word, [items, *given], node), items.kind)
+            return self.translation.word(word, [items, *given], node, items.kind)
         if items.kind.name == "tuple":
-            raise _UntranslatableError(node, "take a tuple apart by names instead of an index")
+            raise UntranslatableError(node, "take a tuple apart by names instead of an index")
         return self.language.index(items, self.number(node.slice), items.kind.parts[0])
 
     # Calls.
 
     def on_call(self, node: ast.Call) -> Expression:
         function = self.static(node.func)
-        if function is _UNKNOWN or function is None:
-            raise _UntranslatableError(
+        if function is UNKNOWN or function is None:
+            raise UntranslatableError(
                 node.func, "it is not known before the function runs, or it is a method"
             )
         if node.keywords:
             node = _without_keywords(node, function)
         if function in _BUILT_IN:
             return _BUILT_IN[function](self, node)
-        return self._apply(function, self._items(node.args), node)
+        return self.apply(function, self.items(node.args), node)
 
-    def _apply(self, function: Any, arguments: Sequence[Item], node: ast.expr) -> Expression:
+    def apply(self, function: Any, arguments: Sequence[Item], node: ast.expr) -> Expression:
         """A call of an operation, of a function that the language has a word for, or of a helper."""
         function = getattr(function, "op", function)
         name = getattr(function, "__name__", "f")
         values = [value for _, value in arguments]
         if isinstance(function, Op):
-            if function.arity is None and len(arguments) == 1 and values[0].kind.parts:
+            if function.arity is None and len(arguments) == 1 and values[0].is_sequence:
                 arguments = [(True, values[0])]  # prod(values) means prod(*values)
+            if own := self.translation.operation(function, values):
+                return own
             function, name = function.forward, function.name
         if function in _OPERATORS and len(values) == 2:
             return self._binary(_OPERATORS[function], values[0], values[1], node)
         if function is operator.neg:
             return self.language.negated(values[0])
         if word := _word_for(function):
-            return self._word(word, arguments, node)
+            return self.word_call(word, arguments, node)
+        return self.call(function, name, arguments, node)
+
+    def call(
+        self, function: Callable[..., Any], name: str, arguments: Sequence[Item], node: ast.expr
+    ) -> Expression:
+        """A call of a function that is translated for it."""
         kinds = [STAR if starred else value.kind for starred, value in arguments]
         name, result = self.translation.function(function, name, kinds)
         return self.language.call(name, arguments, result)
 
-    def _word(self, word: str, arguments: Sequence[Item], node: ast.expr) -> Expression:
+    def word_call(self, word: str, arguments: Sequence[Item], node: ast.expr) -> Expression:
+        """A call of a function that the language has a word for."""
+        if not (word in ON_SEQUENCES or any(starred for starred, _ in arguments)):
+            arguments = [(False, self.as_number(value, node)) for _, value in arguments]
+        return self.worded(word, self._spread(arguments), node)
+
+    def worded(self, word: str, arguments: Sequence[Expression], node: ast.expr) -> Expression:
+        """The language's word for a function of these numbers."""
         if word == "log" and len(arguments) == 2:
-            x, base = [self._word("log", [argument], node) for argument in arguments]
+            x, base = [self.worded("log", [argument], node) for argument in arguments]
             return self._binary("/", x, base, node)
-        if not (word in _ON_SEQUENCES or any(starred for starred, _ in arguments)):
-            arguments = [(False, self._as_number(value, node)) for _, value in arguments]
-        kind = BOOLEAN if word in _CONDITIONS else NUMBER
-        result = Expression(self.translation.word(word, self._spread(arguments), node), kind)
+        result = self.translation.word(word, arguments, node, BOOLEAN if word in _CONDITIONS else NUMBER)
         return self.language.arithmetic("+", result, self.language.number(0)) if word in _INTEGERS else result
 
     def _spread(self, arguments: Sequence[Item]) -> list[Expression]:
@@ -722,91 +844,98 @@ class _Body:
         return self.language.comprehension(change(Expression(name, items.kind.parts[0])), [(name, items, [])])
 
     def _numbers(self, node: ast.expr) -> Expression:
-        items = self._sequence(node)
+        items = self.sequence(node)
         return self._mapped(items, self.language.from_boolean) if items.kind.parts[0] is BOOLEAN else items
 
     def _truths(self, node: ast.expr) -> Expression:
-        items = self._sequence(node)
+        items = self.sequence(node)
         return (
             items if items.kind.parts[0] is BOOLEAN else self._mapped(items, lambda x: self._truth(x, node))
         )
 
     # Python's own functions that take or give sequences.
 
-    def _extreme(self, node: ast.Call, word: str) -> Expression:
+    def on_max(self, node: ast.Call, word: str) -> Expression:
         plain = len(node.args) == 1 and not isinstance(node.args[0], ast.Starred)
         items = self._numbers(node.args[0] if plain else ast.List(node.args, ast.Load()))
-        return Expression(self.translation.word(word, [items], node))
+        return self.translation.word(word, [items], node)
 
-    def _sum(self, node: ast.Call) -> Expression:
+    def on_sum(self, node: ast.Call) -> Expression:
         start = self.number(node.args[1]) if len(node.args) > 1 else self.language.number(0.0)
-        return Expression(self.translation.word("sum", [self._numbers(node.args[0]), start], node))
+        return self.translation.word("sum", [self._numbers(node.args[0]), start], node)
 
-    def _any(self, node: ast.Call, word: str) -> Expression:
-        return Expression(self.translation.word(word, [self._truths(node.args[0])], node), BOOLEAN)
+    def on_any(self, node: ast.Call, word: str) -> Expression:
+        return self.translation.word(word, [self._truths(node.args[0])], node, BOOLEAN)
 
-    def _zip(self, node: ast.Call) -> Expression:
-        return self._zipped([self._sequence(argument) for argument in node.args], node)
+    def on_zip(self, node: ast.Call) -> Expression:
+        return self._zipped([self.sequence(argument) for argument in node.args], node)
 
     def _zipped(self, sequences: Sequence[Expression], node: ast.expr) -> Expression:
         kinds = tuple([items.kind.parts[0] for items in sequences])
-        return Expression(self.translation.word("zip", sequences, node), sequence_of(Kind("tuple", kinds)))
+        return self.translation.word("zip", sequences, node, sequence_of(Kind("tuple", kinds)))
 
-    def _enumerate(self, node: ast.Call) -> Expression:
-        items = self._sequence(node.args[0])
+    def on_enumerate(self, node: ast.Call) -> Expression:
+        items = self.sequence(node.args[0])
         start = self.number(node.args[1]) if len(node.args) > 1 else self.language.number(0)
         kind = sequence_of(Kind("tuple", (NUMBER, items.kind.parts[0])))
-        return Expression(self.translation.word("enumerate", [items, start], node), kind)
+        return self.translation.word("enumerate", [items, start], node, kind)
 
-    def _range(self, node: ast.Call) -> Expression:
+    def on_range(self, node: ast.Call) -> Expression:
         bounds = [self.number(argument) for argument in node.args]
         if len(bounds) == 1:
             bounds = [self.language.number(0), *bounds]
         bounds += [self.language.number(1)] * (3 - len(bounds))
-        return Expression(self.translation.word("range", bounds, node), NUMBERS)
+        return self.translation.word("range", bounds, node, NUMBERS)
 
-    def _rearranged(self, node: ast.Call, word: str) -> Expression:
-        items = self._sequence(node.args[0])
-        return Expression(self.translation.word(word, [items], node), items.kind)
+    def on_rearranged(self, node: ast.Call, word: str) -> Expression:
+        items = self.sequence(node.args[0])
+        return self.translation.word(word, [items], node, items.kind)
 
-    def _list(self, node: ast.Call) -> Expression:
-        return self._sequence(node.args[0]) if node.args else self._display([])
+    def on_list_call(self, node: ast.Call) -> Expression:
+        return self.sequence(node.args[0]) if node.args else self.display([])
 
-    def _map(self, node: ast.Call) -> Expression:
-        sequences = [self._sequence(argument) for argument in node.args[1:]]
+    def on_map(self, node: ast.Call) -> Expression:
+        sequences = [self.sequence(argument) for argument in node.args[1:]]
         function = self.static(node.args[0])
         names = [self.translation.variable(f"item{k}" if k else "item") for k in range(len(sequences))]
         items: list[Item] = [(False, Expression(n, s.kind.parts[0])) for n, s in zip(names, sequences)]
-        element = self._apply(function, items, node)
+        element = self.apply(function, items, node)
         if len(sequences) == 1:
             return self.language.comprehension(element, [(names[0], sequences[0], [])])
         target = self.language.unpacking(names)
         return self.language.comprehension(element, [(target, self._zipped(sequences, node), [])])
 
-    def _float(self, node: ast.Call) -> Expression:
-        return self.number(node.args[0])
 
-    def _bool(self, node: ast.Call) -> Expression:
-        return self.condition(node.args[0])
-
-
-_BUILT_IN: dict[Any, Callable[[_Body, ast.Call], Expression]] = {
-    max: lambda body, node: body._extreme(node, "largest"),
-    min: lambda body, node: body._extreme(node, "smallest"),
-    any: lambda body, node: body._any(node, "any"),
-    all: lambda body, node: body._any(node, "all"),
-    reversed: lambda body, node: body._rearranged(node, "reversed"),
-    sorted: lambda body, node: body._rearranged(node, "sorted"),
-    sum: _Body._sum, zip: _Body._zip, enumerate: _Body._enumerate, range: _Body._range, map: _Body._map,
-    list: _Body._list, tuple: _Body._list, float: _Body._float, bool: _Body._bool,
-}  # fmt: skip
+_BUILT_IN: dict[Any, Callable[[Body, ast.Call], Expression]] = {
+    max: lambda body, node: body.on_max(node, "largest"),
+    min: lambda body, node: body.on_max(node, "smallest"),
+    any: lambda body, node: body.on_any(node, "any"),
+    all: lambda body, node: body.on_any(node, "all"),
+    reversed: lambda body, node: body.on_rearranged(node, "reversed"),
+    sorted: lambda body, node: body.on_rearranged(node, "sorted"),
+    sum: lambda body, node: body.on_sum(node),
+    zip: lambda body, node: body.on_zip(node),
+    enumerate: lambda body, node: body.on_enumerate(node),
+    range: lambda body, node: body.on_range(node),
+    map: lambda body, node: body.on_map(node),
+    list: lambda body, node: body.on_list_call(node),
+    tuple: lambda body, node: body.on_list_call(node),
+    float: lambda body, node: body.number(node.args[0]),
+    bool: lambda body, node: body.condition(node.args[0]),
+}
 
 
 def _word_for(function: Any) -> str | None:
     return _WORDS.get(function) if isinstance(function, Hashable) else None
 
 
-def _is_number(value: Any) -> bool:
+def compared(sign: ast.cmpop, left: float, right: float) -> Any:
+    """The truth of a comparison of two known numbers."""
+    functions = [function for function, s in _OPERATORS.items() if s == _SIGNS.get(type(sign))]
+    return functions[0](left, right) if functions else UNKNOWN
+
+
+def is_number(value: Any) -> bool:
     """Whether it is one number: NumPy's scalars are too, Values and arrays are not."""
     is_one = isinstance(value, (bool, int, float)) or hasattr(value, "__float__")
     return is_one and not hasattr(value, "__len__") and not hasattr(value, "local_grads")
@@ -857,5 +986,5 @@ def _without_keywords(node: ast.Call, function: Any) -> ast.Call:
         default = named.pop(parameter.name, None)
         arguments.append(default if default is not None else ast.Constant(parameter.default))
     if named:
-        raise _UntranslatableError(node, f"the argument {next(iter(named))} can't be turned")
+        raise UntranslatableError(node, f"the argument {next(iter(named))} can't be turned")
     return ast.Call(node.func, arguments, [])

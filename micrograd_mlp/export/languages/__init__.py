@@ -1,0 +1,1 @@
+"""The languages that a program can be written in: one file of words for each."""

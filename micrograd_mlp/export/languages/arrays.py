@@ -1,0 +1,343 @@
+"""What NumPy, JAX and PyTorch have in common: a whole batch is one array of shape (batch, elements).
+
+What is the same for all examples is an array of shape (elements,), which broadcasts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from micrograd_mlp.engine.language import (
+    ATOM,
+    BOOLEAN,
+    Expression,
+    Item,
+    Kind,
+    Language,
+    Variable,
+    definitions,
+)
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.export.plan import Affine, Elementwise, Plan, Reduction, Ref, Sums, Vector
+from micrograd_mlp.export.write import Writer, spans
+
+PYTHON_WORDS = frozenset(
+    "False None True and as assert async await break class continue def del elif else except finally for from "
+    "functools global if import in is lambda math nonlocal not or pass raise return try while with theta X Y n "
+    "gradient loss_and_grad predict abs all any bool float int len list map max min range sum tuple zip".split()
+)
+
+
+RUNTIME = {
+    name: re.sub(r"(: | -> )Any", "", text)
+    for name, text in definitions(Path(__file__).with_name("runtime_arrays.py"), r"^def (\w+)").items()
+}
+
+
+class Arrays(Language):
+    """A library of arrays for Python.
+
+    Attributes:
+        module: the name under which the library is imported.
+        axis: what the library calls an axis.
+        reductions: for operations of any number of inputs, a template that takes them along the last axis
+            and keeps that axis.
+        joined: the function that joins arrays along an axis.
+    """
+
+    module: str
+    axis = "axis"
+    keep = "keepdims"
+    reductions: Mapping[str, str]
+    joined: str
+    has_lists = False
+    indent = "    "
+    between = "\n\n\n"
+
+    def negation(self, condition: Expression) -> Expression:
+        return Expression(f"{self.module}.logical_not({condition})", BOOLEAN)
+
+    def logical(self, word: str, conditions: Sequence[Expression]) -> Expression:
+        text = conditions[0].text
+        for condition in conditions[1:]:
+            text = f"{self.module}.logical_{word}({text}, {condition})"
+        return Expression(text, BOOLEAN)
+
+    def select(self, condition: Expression, yes: Expression, no: Expression) -> Expression:
+        return Expression(f"{self.module}.where({condition}, {yes}, {no})", yes.kind)
+
+    def assignment(self, target: str, value: str, variable: Variable) -> str:
+        return f"{target} = {value}"
+
+    def returned(self, value: Expression) -> str:
+        if value.items is None:
+            return f"return {value}"
+        return f"return [{', '.join(item.text for item in value.items)}]"
+
+    def function(self, name: str, parameters: Sequence[str], body: Sequence[str]) -> str:
+        return "\n".join([f"def {name}({', '.join(parameters)}):", *[self.indent + line for line in body]])
+
+    def call(self, name: str, arguments: Sequence[Item], kind: Kind) -> Expression:
+        return Expression(f"{name}({', '.join(value.text for _, value in arguments)})", kind)
+
+    def call_for_several(
+        self, target: str, name: str, arguments: Sequence[Expression], n: int
+    ) -> tuple[str, list[Expression]]:
+        call = f"{name}({', '.join(argument.text for argument in arguments)})"
+        return f"{target} = {call}", [Expression(f"{target}[{k}]") for k in range(n)]
+
+    # Arrays.
+
+    def literal(self, numbers: Sequence[float]) -> str:
+        """A constant array."""
+        raise NotImplementedError
+
+    def repeated(self, array: str, n: int) -> str:
+        """An array of n elements, the same for every example of the batch."""
+        raise NotImplementedError
+
+    def split(self, array: str, n: int) -> str:
+        """A list of the n elements along the last axis, each of which keeps that axis."""
+        raise NotImplementedError
+
+
+class ArrayWriter(Writer):
+    """Code for a whole batch at once."""
+
+    language: Arrays
+
+    def __init__(self, plan: Plan, language: Arrays) -> None:
+        for vector, name in zip(plan.inputs, "XY"):
+            vector.name = name
+        super().__init__(plan, language)
+        for vector, name in zip(plan.inputs, "XY"):
+            vector.name = name
+        vectors = [*plan.inputs, *plan.parameters, *[step.out for step in plan.steps]]
+        self.local = {vector.name for vector in vectors} | {vector.adjoint for vector in vectors}
+        self.known: dict[Ref, Expression] = {}
+
+    # Operands.
+
+    def at(self, ref: Ref) -> Expression:
+        """The text of an operand."""
+        constants = ref.constants
+        if constants is not None:
+            one = len(constants) == 1
+            return self.language.number(constants[0]) if one else Expression(self.language.literal(constants))
+        if len(ref.pieces) == 1:
+            return Expression(self._taken(*ref.pieces[0]))
+        parts = []
+        for vector, positions in ref.pieces:
+            part = self._taken(vector, positions)
+            parts.append(
+                self.language.repeated(part, len(positions)) if ref.varying and not vector.varying else part
+            )
+        return Expression(f"{self.language.joined}([{', '.join(parts)}], {self.language.axis}=-1)")
+
+    def _taken(self, vector: Vector, positions: tuple[int, ...]) -> str:
+        if vector.role == "constant":
+            return self.language.literal([vector.values[p] for p in positions])
+        name = f"{vector.name}.ravel()" if len(vector.shape) == 2 else vector.name
+        if positions == tuple(range(len(vector))):
+            return name
+        return f"{name}[{':, ' * vector.varying}{self.index(positions)}]"
+
+    def index(self, positions: Sequence[int]) -> str:
+        """Positions as a slice or as a list."""
+        span = spans(positions)
+        if span is None:
+            return self.language.literal(positions) if self.language.module == "jnp" else str(list(positions))
+        first, last, step = span
+        return f"{first}:{last + 1}" + (f":{step}" if step > 1 else "")
+
+    def matrix(self, ref: Ref, rows: int, columns: int) -> str:
+        """An operand as a matrix."""
+        whole = ref.whole
+        if whole is not None and whole.shape == (rows, columns):
+            return whole.name
+        return f"{self.at(ref):atom}.reshape({rows}, {columns})"
+
+    def view(self, vector: Vector, of: str) -> str:
+        """A parameter's elements in a flat array."""
+        block = self.block(vector)
+        if block is not None:
+            start, stride = block
+            rows, columns = vector.shape
+            text = f"{of}[{start}:{start + rows * stride}].reshape({rows}, {stride})"
+            return text if stride == columns else f"{text}[:, :{columns}]"
+        taken = f"{of}[{self.index(vector.at)}]"
+        return f"{taken}.reshape{vector.shape}" if len(vector.shape) == 2 else taken
+
+    def block(self, vector: Vector) -> tuple[int, int] | None:
+        """Where a matrix begins in theta and how far its rows are apart, if they are so evenly."""
+        if len(vector.shape) != 2:
+            return None
+        (rows, columns), at = vector.shape, vector.at
+        stride = at[columns] - at[0] if rows > 1 else columns
+        even = at == [at[0] + j * stride + k for j in range(rows) for k in range(columns)]
+        fits = stride >= columns and at[0] + rows * stride <= len(self.plan.theta)
+        return (at[0], stride) if even and fits else None
+
+    def operand(self, ref: Ref) -> Expression:
+        """An operand that may be written several times: a long one gets a name."""
+        text = self.at(ref)
+        if len(ref.pieces) == 1 and len(text.text) < 30:
+            return text
+        if ref not in self.known:
+            self.known[ref] = self.held(text, "g")
+        return self.known[ref]
+
+    def held(self, value: Expression, wish: str) -> Expression:
+        """A value under a name of its own."""
+        name, count = self.translation.variable(wish), 1
+        while name in self.local:
+            count += 1
+            name = self.translation.variable(f"{wish}{count}")
+        self.local.add(name)
+        self.lines.append(f"{name} = {value}")
+        return Expression(name)
+
+    # Steps.
+
+    def assign(self, vector: Vector, value: str) -> None:
+        """A line that gives a vector its value."""
+        self.lines.append(f"{vector.name} = {value}")
+
+    def affine(self, step: Affine) -> None:
+        W = self.matrix(step.weights, len(step.out), len(step.inputs))
+        bias = f" + {self.at(step.biases):atom}" if step.biases else ""
+        self.assign(step.out, f"{self.operand(step.inputs):atom} @ {W}.T{bias}")
+
+    def elementwise(self, step: Elementwise) -> None:
+        operands = [self.operand(ref) for ref in step.operands]
+        self.assign(step.out, self.full(step, self.operation(step, operands)))
+
+    def operation(self, step: Elementwise, operands: Sequence[Expression]) -> Expression:
+        """An operation of arrays."""
+        return self.translation.value(step.op, operands)
+
+    def full(self, step: Elementwise, value: Expression) -> str:
+        """The value; where no operand has all elements (a constant record), it is repeated."""
+        return value.text
+
+    def _grouped(self, ref: Ref, count: int) -> Expression:
+        """An operand with a row of inputs for each of `count` results."""
+        text = self.operand(ref)
+        if count == 1:
+            return text
+        batch = "-1, " if ref.varying else ""
+        return Expression(f"{text:atom}.reshape({batch}{count}, {len(ref) // count})")
+
+    def _summed(self, text: Expression, count: int) -> str:
+        keep = f", {self.language.keep}=True" if count == 1 else ""
+        return f"{text:atom}.sum({self.language.axis}=-1{keep})"
+
+    def sums(self, step: Sums) -> None:
+        count = len(step.out)
+        parts = []
+        if step.left and step.right:
+            left, right = self._grouped(step.left, count), self._grouped(step.right, count)
+            product = Expression(f"{left:atom} * {right:atom}", level=ATOM - 1)
+            parts.append(product.text if len(step.left) == count else self._summed(product, count))
+        if step.terms and len(step.terms) == count:
+            parts.append(self.at(step.terms).text)
+        elif step.terms:
+            parts.append(self._summed(self._grouped(step.terms, count), count))
+        self.assign(step.out, " + ".join(parts))
+
+    def reduction(self, step: Reduction) -> None:
+        count = len(step.out)
+        inputs = self._grouped(step.operands, count)
+        template = self.language.reductions.get(step.op.name)
+        if template is not None and self.is_of_table(step):
+            text = self.translation.written(template, [inputs]).text
+        else:
+            text = self.reduction_call(step, self.language.split(inputs.text, step.arity))
+        self.assign(step.out, text if count == 1 else f"{text}[..., 0]")
+
+    def is_of_table(self, step: Reduction) -> bool:
+        """Whether an operation is one that the package ships."""
+        return self.translation.is_of_table(step.op)
+
+    def reduction_call(self, step: Reduction, inputs: str) -> str:
+        """A call of the operation's function."""
+        return f"{self.translation.forward(step.op, step.arity)}(*{inputs})"
+
+    # The function.
+
+    def signature(self) -> str:
+        """The parameters: X and Y are there, needed or not."""
+        given = len(self.plan.inputs)
+        return "theta, " + ", ".join([name if k < given else f"{name}=None" for k, name in enumerate("XY")])
+
+    def views(self) -> list[str]:
+        """The lines that give parameters their names."""
+        used = self.lines
+        return [
+            f"{vector.name} = {self.view(vector, 'theta')}"
+            for vector in self.plan.parameters
+            if any(_mentions(vector.name, line) for line in used)
+        ]
+
+
+class LossWriter(ArrayWriter):
+    """`loss` for a library that differentiates by itself.
+
+    It knows the derivatives of its own functions, which the language's `operations` are. To every other
+    operation the program brings those of its record along.
+    """
+
+    def operation(self, step: Elementwise, operands: Sequence[Expression]) -> Expression:
+        op = step.op
+        if self.translation.is_short(op, operands):
+            return self.translation.value(op, operands)
+        return Expression(
+            f"{self.with_derivatives(op, len(operands))}({', '.join(x.text for x in operands)})"
+        )
+
+    def reduction_call(self, step: Reduction, inputs: str) -> str:
+        return f"{self.with_derivatives(step.op, step.arity)}(*{inputs})"
+
+    def with_derivatives(self, op: Op, n: int) -> str:
+        """The name of an operation with the derivatives of its record."""
+        if (op, n) not in self.own:
+            forward, partials = self.translation.forward(op, n), self.translation.partials(op, n)
+            self.own[op, n] = self.translation.unused(f"{forward}_op"), forward, partials
+        return self.own[op, n][0]
+
+    def text(self) -> str:
+        plan = self.plan
+        self.own: dict[tuple[Op, int], tuple[str, str, str]] = {}
+        self.forward(plan.steps)
+        body = [*self.arguments(), *self.views(), *self.lines, f"return {self.at(plan.outputs):atom}.mean()"]
+        own = [f"{name} = operation({forward}, {partials})" for name, forward, partials in self.own.values()]
+        self.translation.take_along("\n".join([*body, *own, self.translation.source()]))
+        functions = self.translation.source()
+        return "\n".join(
+            [
+                *(["import functools", ""] if "functools." in functions else []),
+                *self.imports(),
+                *(["", "", functions] if functions else []),
+                *(["", "", *own] if own else []),
+                "",
+                "",
+                f"def loss({self.signature()}):",
+                '    """The mean loss of the examples."""',
+                *["    " + line for line in body],
+                "",
+            ]
+        )
+
+    def imports(self) -> list[str]:
+        """The lines that import the library."""
+        raise NotImplementedError
+
+    def arguments(self) -> list[str]:
+        """The lines that make arrays of the arguments."""
+        raise NotImplementedError
+
+
+def _mentions(name: str, line: str) -> bool:
+    return re.search(rf"\b{name}\b", line) is not None

@@ -1,0 +1,364 @@
+"""What C and JavaScript have in common: the batch is gone through example by example, vectors by loops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from micrograd_mlp.engine.language import Expression, Language
+from micrograd_mlp.export.plan import Affine, Elementwise, Plan, Reduction, Ref, Step, Sums, Vector
+from micrograd_mlp.export.write import Writer, operands_of, spans, times
+
+
+class LoopWriter(Writer):
+    """Code with loops; a subclass has the words of one language."""
+
+    def __init__(self, plan: Plan, language: Language) -> None:
+        super().__init__(plan, language)
+        self.depth = 1
+        self.head: list[str] = []
+        self.tables: dict[tuple[float, ...], tuple[str, bool]] = {}
+        self.gathers: dict[int, dict[Ref, Ref]] = {}  # by step
+        self.gathered: dict[Ref, Ref] = {}  # of the present step
+        self.count = 0
+
+    # Words.
+
+    def declare(self, name: str, size: int) -> None:
+        """Declare an array, or a number."""
+        raise NotImplementedError
+
+    def declare_zeros(self, name: str, size: int) -> None:
+        """Declare an array of zeros, or a zero."""
+        raise NotImplementedError
+
+    def constant(self, name: str, value: str) -> str:
+        """The line that declares a number which stays as it is."""
+        raise NotImplementedError
+
+    def loop_head(self, index: str, count: str) -> str:
+        """The first line of a loop over 0 ... count - 1."""
+        raise NotImplementedError
+
+    def table_line(self, name: str, numbers: Sequence[str], whole: bool) -> str:
+        """The declaration of an array of constants, which are integers if `whole`."""
+        raise NotImplementedError
+
+    def call_for_slopes(self, function: str, target: str, arguments: Sequence[str]) -> list[str]:
+        """The lines that put the derivatives which a function gives into a new array."""
+        raise NotImplementedError
+
+    # Lines and elements.
+
+    def line(self, text: str) -> None:
+        """Write a line at the present depth."""
+        self.lines.append(self.language.indent * self.depth + text)
+
+    def open(self, index: str, count: int | str) -> str:
+        """Begin a loop; for a single turn there is none. Returns the index to use."""
+        if count == 1:
+            return "0"
+        self.line(self.loop_head(index, str(count)))
+        self.depth += 1
+        return index
+
+    def close(self, index: str) -> None:
+        """End the loop with this index."""
+        if index != "0":
+            self.depth -= 1
+            self.line("}")
+
+    def new(self, wish: str) -> str:
+        """A name that was not used before."""
+        self.count += 1
+        return self.translation.variable(f"{wish}{self.count}")
+
+    def table(self, numbers: Sequence[float], whole: bool = False) -> str:
+        """The name of an array of constants, which is written once."""
+        key = (*map(float, numbers), whole)
+        if key not in self.tables:
+            self.tables[key] = self.new("at" if whole else "constants"), whole
+        return self.tables[key][0]
+
+    def element(self, vector: Vector, position: str, adjoint: bool = False) -> str:
+        """One element of a vector or of its adjoint."""
+        if vector.role == "parameter":
+            array = "gradient" if adjoint else "theta"
+            if vector is self.plan.theta:
+                return f"{array}[{position}]"
+            if position.isdecimal():
+                shift = vector.at[int(position)] - vector.at[0]
+                return f"{array}[{vector.name}{f' + {shift}' if shift else ''}]"
+            if spans(vector.at) is None:
+                return f"{array}[{self.table(vector.at, whole=True)}[{position}]]"
+            shifted = progression([p - vector.at[0] for p in vector.at], position)
+            return f"{array}[{vector.name} + {shifted}]"
+        name = vector.adjoint if adjoint else vector.name
+        return f"{name}[{position}]" if len(vector) > 1 or vector.role == "input" else name
+
+    def at(self, ref: Ref, index: str, adjoint: bool = False) -> Expression:
+        """The element of an operand with this index; an operand of one element has it for every index."""
+        constants = ref.constants
+        if constants is not None:
+            if len(constants) == 1:
+                return self.language.number(constants[0])
+            if index.isdecimal():
+                return self.language.number(constants[int(index)])
+            return Expression(f"{self.table(constants)}[{index}]")
+        [(vector, positions)] = self.gathered.get(ref, ref).pieces
+        if len(positions) == 1:
+            return Expression(self.element(vector, str(positions[0]), adjoint))
+        if spans(positions) is None and not index.isdecimal():
+            return Expression(self.element(vector, f"{self.table(positions, whole=True)}[{index}]", adjoint))
+        return Expression(self.element(vector, progression(positions, index), adjoint))
+
+    def weight(self, ref: Ref, j: str, k: str, columns: int, adjoint: bool = False) -> str:
+        """W[j, k]."""
+        whole = ref.whole
+        if whole is not None and whole.role == "parameter" and len(whole.shape) == 2:
+            stride = whole.at[columns] - whole.at[0] if whole.shape[0] > 1 else columns
+            rows = range(whole.shape[0])
+            if whole.at == [whole.at[0] + r * stride + c for r in rows for c in range(columns)]:
+                inner = combined(j, stride, k)
+                array = "gradient" if adjoint else "theta"
+                return f"{array}[{whole.name}{'' if inner == '0' else f' + {inner}'}]"
+        return self.at(ref, combined(j, columns, k), adjoint).text
+
+    # Elements of several vectors are copied into one for a step, and their adjoints handed back after it.
+
+    def _step(self, step: Step) -> None:
+        self.gathered = self.gathers.setdefault(id(step), {})
+        for ref in operands_of(step):
+            if len(ref.pieces) == 1 or ref.constants is not None or ref in self.gathered:
+                continue
+            vector = Vector(self.new("g"), [0] * len(ref), active=ref.active)
+            self.translation.variable(vector.adjoint)
+            self.declare(vector.name, len(vector))
+            for first, piece in _pieces(ref):
+                k = self.open("k", len(piece))
+                target = self.element(vector, progression(range(first, first + len(piece)), k))
+                self.line(f"{target} = {self.at(piece, k)};")
+                self.close(k)
+            self.gathered[ref] = Ref(((vector, tuple(range(len(ref)))),))
+
+    def _hand_back(self) -> None:
+        for ref, gathered in self.gathered.items():
+            vector = gathered.pieces[0][0]
+            for first, piece in _pieces(ref):
+                if piece.active:
+                    k = self.open("k", len(piece))
+                    source = self.element(
+                        vector, progression(range(first, first + len(piece)), k), adjoint=True
+                    )
+                    self.line(f"{self.at(piece, k, adjoint=True)} += {source};")
+                    self.close(k)
+
+    def step_backward(self, step: Step) -> None:
+        self.gathered = self.gathers[id(step)]
+        for gathered in self.gathered.values():
+            vector = gathered.pieces[0][0]
+            if vector.active:
+                self.declare_zeros(vector.adjoint, len(vector))
+        super().step_backward(step)
+        self._hand_back()
+
+    # Steps forward.
+
+    def affine(self, step: Affine) -> None:
+        self._step(step)
+        self.declare(step.out.name, len(step.out))
+        j = self.open("j", len(step.out))
+        z = self.element(step.out, j)
+        self.line(f"{z} = {self.at(step.biases, j) if step.biases else '0.0'};")
+        k = self.open("k", len(step.inputs))
+        self.line(f"{z} += {self.weight(step.weights, j, k, len(step.inputs))} * {self.at(step.inputs, k)};")
+        self.close(k)
+        self.close(j)
+
+    def elementwise(self, step: Elementwise) -> None:
+        self._step(step)
+        if len(step.out) == 1:
+            value = self.translation.value(step.op, [self.at(ref, "0") for ref in step.operands])
+            self.line(self.constant(step.out.name, value.text))
+            return
+        self.declare(step.out.name, len(step.out))
+        k = self.open("k", len(step.out))
+        value = self.translation.value(step.op, [self.at(ref, k) for ref in step.operands])
+        self.line(f"{self.element(step.out, k)} = {value};")
+        self.close(k)
+
+    def sums(self, step: Sums) -> None:
+        self._step(step)
+        count = len(step.out)
+        self.declare(step.out.name, count)
+        j = self.open("j", count)
+        out = self.element(step.out, j)
+        self.line(f"{out} = 0.0;")
+        for left, right in ((step.left, step.right), (step.terms, None)):
+            if left is None:
+                continue
+            n = len(left) // count
+            k = self.open("k", n)
+            index = combined(j, n, k)
+            factor = f" * {self.at(right, index)}" if right else ""
+            self.line(f"{out} += {self.at(left, index)}{factor};")
+            self.close(k)
+        self.close(j)
+
+    def reduction(self, step: Reduction) -> None:
+        self._step(step)
+        self.declare(step.out.name, len(step.out))
+        j = self.open("j", len(step.out))
+        call = f"{self.translation.forward(step.op, step.arity)}({', '.join(self._inputs(step, j))})"
+        self.line(f"{self.element(step.out, j)} = {call};")
+        self.close(j)
+
+    def _inputs(self, step: Reduction, j: str) -> list[str]:
+        """All inputs of one result."""
+        return [self.at(step.operands, combined(j, step.arity, str(k))).text for k in range(step.arity)]
+
+    # Steps backward.
+
+    def affine_backward(self, step: Affine) -> None:
+        columns = len(step.inputs)
+        j = self.open("j", len(step.out))
+        delta = self.element(step.out, j, adjoint=True)
+        if step.biases is not None and step.biases.active:
+            self.line(f"{self.at(step.biases, j, adjoint=True)} += {delta};")
+        k = self.open("k", columns)
+        if step.weights.active:
+            dW = self.weight(step.weights, j, k, columns, adjoint=True)
+            self.line(f"{dW} += {delta} * {self.at(step.inputs, k)};")
+        if step.inputs.active:
+            W = self.weight(step.weights, j, k, columns)
+            self.line(f"{self.at(step.inputs, k, adjoint=True)} += {W} * {delta};")
+        self.close(k)
+        self.close(j)
+
+    def elementwise_backward(self, step: Elementwise) -> None:
+        k = self.open("k", len(step.out))
+        out, adjoint = [
+            Expression(self.element(step.out, k, adjoint=is_adjoint)) for is_adjoint in (False, True)
+        ]
+        operands = [self.at(ref, k) for ref in step.operands]
+        slopes = self.translation.slopes(step.op, out, operands)
+        if isinstance(slopes, str):
+            target = self.new("slopes")
+            for text in self.call_for_slopes(slopes, target, [out.text, *[x.text for x in operands]]):
+                self.line(text)
+            slopes = [Expression(f"{target}[{i}]") for i in range(len(operands))]
+        for ref, slope in zip(step.operands, slopes):
+            if ref.active:
+                self.line(f"{self.at(ref, k, adjoint=True)} += {times(adjoint, slope, self.language)};")
+        self.close(k)
+
+    def sums_backward(self, step: Sums) -> None:
+        count = len(step.out)
+        j = self.open("j", count)
+        adjoint = self.element(step.out, j, adjoint=True)
+        for refs in ((step.left, step.right), (step.terms,)):
+            if not any(ref is not None and ref.active for ref in refs):
+                continue
+            n = len(refs[0] or ()) // count
+            k = self.open("k", n)
+            index = combined(j, n, k)
+            for ref, other in zip(refs, refs[::-1]):
+                if ref is not None and ref.active:
+                    factor = f"{self.at(other, index)} * " if other is not None and len(refs) == 2 else ""
+                    self.line(f"{self.at(ref, index, adjoint=True)} += {factor}{adjoint};")
+            self.close(k)
+        self.close(j)
+
+    def reduction_backward(self, step: Reduction) -> None:
+        j = self.open("j", len(step.out))
+        out, adjoint = [
+            Expression(self.element(step.out, j, adjoint=is_adjoint)) for is_adjoint in (False, True)
+        ]
+        probe = self.translation.slope_of_each(step.op, out, Expression("z"))
+        target = self.new("slopes")
+        if probe is None:
+            function = self.translation.partials(step.op, step.arity)
+            for text in self.call_for_slopes(function, target, [out.text, *self._inputs(step, j)]):
+                self.line(text)
+        k = self.open("k", step.arity)
+        index = combined(j, step.arity, k)
+        slope = self.translation.slope_of_each(step.op, out, self.at(step.operands, index))
+        value = times(adjoint, slope or Expression(f"{target}[{k}]"), self.language)
+        self.line(f"{self.at(step.operands, index, adjoint=True)} += {value};")
+        self.close(k)
+        self.close(j)
+
+    # The parts of the function.
+
+    def uniform_forward(self) -> None:
+        """What is the same for every example, and its adjoints, which examples add to."""
+        self.forward(self.plan.uniform)
+        for step in self.plan.uniform:
+            if step.out.active:
+                self.declare_zeros(step.out.adjoint, len(step.out))
+
+    def varying_both(self) -> None:
+        """One example forward and backward (§7)."""
+        self.forward(self.plan.varying)
+        self.line(
+            self.comment(
+                "Backward: d_v is the derivative of the mean loss by v; for a pre-activation, delta."
+            )
+        )
+        for step in reversed(self.plan.varying):
+            if step.out.active:
+                self.declare_zeros(step.out.adjoint, len(step.out))
+
+    def seed(self, value: str) -> None:
+        """The derivative of the mean loss by this loss."""
+        if self.plan.outputs.active:
+            self.line(f"{self.at(self.plan.outputs, '0', adjoint=True)} += {value};")
+
+    def comment(self, text: str) -> str:
+        """A comment."""
+        raise NotImplementedError
+
+    def table_lines(self) -> list[str]:
+        """The constant arrays that the code uses."""
+        used = set(re.findall(r"\w+", " ".join(self.lines)))
+        return [
+            self.table_line(
+                name, [str(int(x)) if whole else self.language.number(x).text for x in numbers], whole
+            )
+            for (*numbers, _), (name, whole) in self.tables.items()
+            if name in used
+        ]
+
+    def offsets(self) -> list[tuple[str, int]]:
+        """Where in theta each named parameter begins, as far as the code uses it."""
+        text = " ".join(self.lines)
+        return [(v.name, v.at[0]) for v in self.plan.parameters if re.search(rf"\[{v.name}\b", text)]
+
+
+def combined(outer: str, n: int, inner: str) -> str:
+    """outer · n + inner, for two indices."""
+    if outer.isdecimal():
+        base = int(outer) * n
+        return str(base + int(inner)) if inner.isdecimal() else f"{base} + {inner}" if base else inner
+    scaled = f"{n} * {outer}" if n > 1 else outer
+    return scaled if inner == "0" else f"{scaled} + {inner}"
+
+
+def progression(positions: Sequence[int], index: str) -> str:
+    """The position with an index, where positions are in arithmetic progression or the index is known."""
+    if index.isdecimal():
+        return str(positions[int(index)])
+    span = spans(positions)
+    assert span is not None, "irregular positions need a table"
+    first, _, step = span
+    scaled = index if step == 1 else f"{step} * {index}" if index.isidentifier() else f"{step} * ({index})"
+    return f"{scaled} + {first}" if first else scaled
+
+
+def _pieces(ref: Ref) -> list[tuple[int, Ref]]:
+    """An operand's pieces, each with the position of its first element."""
+    pieces, first = [], 0
+    for piece in ref.pieces:
+        pieces.append((first, Ref((piece,))))
+        first += len(piece[1])
+    return pieces
