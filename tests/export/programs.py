@@ -1,6 +1,7 @@
 """Random programs with every operation of the table, and how to run the code they become."""
 
 import ctypes
+import functools
 import json
 import math
 import random
@@ -21,6 +22,7 @@ def squeezed(value, low, high):
     return value.sigmoid() * (0.8 * (high - low)) + (low + 0.1 * (high - low))
 
 
+@functools.lru_cache
 def random_program(seed, n_parameters=7, n_features=3, n_operations=60):
     """A program f(x, y) over `n_parameters` Values with every operation of the table in a random order.
 
@@ -38,7 +40,7 @@ def random_program(seed, n_parameters=7, n_features=3, n_operations=60):
     def f(x, y):
         pool = [*parameters, *x, y]
         for op, numbers in zip(chosen, picks):
-            arity = op.arity or 2 * (1 + int(3 * numbers[-1]))
+            arity = op.arity or 4
             domains = op.domain * arity if len(op.domain) < arity else op.domain
             operands = [
                 squeezed(pool[int(u * len(pool))], *domain)
@@ -122,3 +124,12 @@ def run_torch(source, theta, *data):
     loss = scope["loss"](theta, *data)
     loss.backward()
     return loss.item(), theta.grad.numpy()
+
+
+def run(language, source, folder, theta, *data):
+    """Loss and gradient from code in any of the languages."""
+    if language == "c":
+        return run_c(source, folder, theta, *data)
+    return {"numpy": run_python, "jax": run_jax, "torch": run_torch, "javascript": run_javascript}[language](
+        source, theta, *data
+    )

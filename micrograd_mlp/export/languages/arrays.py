@@ -24,12 +24,11 @@ from micrograd_mlp.export.plan import Affine, Elementwise, Plan, Reduction, Ref,
 from micrograd_mlp.export.write import Writer, spans
 
 PYTHON_WORDS = frozenset(
-    "False None True and as assert async await break class continue def del elif else except finally for from "
-    "functools global if import in is lambda math nonlocal not or pass raise return try while with theta X Y n "
-    "gradient loss_and_grad predict abs all any bool float int len list map max min range sum tuple zip".split()
+    "False None True and as assert async await break class continue def del elif else except finally "
+    "for from functools global if import in is lambda math nonlocal not or pass raise return try while "
+    "with theta X Y n gradient loss_and_grad predict abs all any bool float int len list map max min "
+    "range sum tuple zip".split()
 )
-
-
 RUNTIME = {
     name: re.sub(r"(: | -> )Any", "", text)
     for name, text in definitions(Path(__file__).with_name("runtime_arrays.py"), r"^def (\w+)").items()
@@ -157,7 +156,9 @@ class ArrayWriter(Writer):
         whole = ref.whole
         if whole is not None and whole.shape == (rows, columns):
             return whole.name
-        return f"{self.at(ref):atom}.reshape({rows}, {columns})"
+        constants = ref.constants
+        array = self.language.literal(constants) if constants else f"{self.at(ref):atom}"
+        return f"{array}.reshape({rows}, {columns})"
 
     def view(self, vector: Vector, of: str) -> str:
         """A parameter's elements in a flat array."""
@@ -273,13 +274,18 @@ class ArrayWriter(Writer):
         return "theta, " + ", ".join([name if k < given else f"{name}=None" for k, name in enumerate("XY")])
 
     def views(self) -> list[str]:
-        """The lines that give parameters their names."""
-        used = self.lines
-        return [
-            f"{vector.name} = {self.view(vector, 'theta')}"
-            for vector in self.plan.parameters
-            if any(_mentions(vector.name, line) for line in used)
-        ]
+        """The lines that give parameters their names; a matrix and the bias behind it share one."""
+        code = "\n".join(self.lines)
+        used = [v for v in self.plan.parameters if re.search(rf"\b{v.name}\b", code)]
+        lines, position = [], 0
+        while position < len(used):
+            pair = used[position : position + 2]
+            if len(pair) < 2 or [len(vector.shape) for vector in pair] != [2, 1]:
+                pair = pair[:1]
+            position += len(pair)
+            names, views = zip(*[(vector.name, self.view(vector, "theta")) for vector in pair])
+            lines.append(f"{', '.join(names)} = {', '.join(views)}")
+        return lines
 
 
 class LossWriter(ArrayWriter):
@@ -309,6 +315,7 @@ class LossWriter(ArrayWriter):
 
     def text(self) -> str:
         plan = self.plan
+        self.translation.variable("loss")  # so that no function of an operation has this name
         self.own: dict[tuple[Op, int], tuple[str, str, str]] = {}
         self.forward(plan.steps)
         body = [*self.arguments(), *self.views(), *self.lines, f"return {self.at(plan.outputs):atom}.mean()"]
@@ -337,7 +344,3 @@ class LossWriter(ArrayWriter):
     def arguments(self) -> list[str]:
         """The lines that make arrays of the arguments."""
         raise NotImplementedError
-
-
-def _mentions(name: str, line: str) -> bool:
-    return re.search(rf"\b{name}\b", line) is not None

@@ -38,9 +38,11 @@ FUNCTIONS = {name: f"{name}({{0}})" for name in (
     "radians": "{0:atom} * (3.141592653589793 / 180.0)",
 }  # fmt: skip
 OPERATIONS = {name: f"{name}({{0}})" for name in (
-    "exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc "
-    "cbrt floor"
-).split()} | {"div": "{0:atom} / {1:atom}", "abs": "fabs({0})", "pow": "pow({0}, {1})", "atan2": "atan2({0}, {1})"}  # fmt: skip
+    "exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
+    "erf erfc cbrt floor"
+).split()} | {
+    "div": "{0:atom} / {1:atom}", "abs": "fabs({0})", "pow": "pow({0}, {1})", "atan2": "atan2({0}, {1})",
+}  # fmt: skip
 CONSTANTS = {"inf": "INFINITY", "nan": "NAN", "True": "1", "False": "0"}
 INFIX = {"and": "&&", "or": "||"}
 # Keywords, what <math.h> and gcc know, and the names that `loss_and_grad` has itself.

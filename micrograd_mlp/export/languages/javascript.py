@@ -9,8 +9,8 @@ from micrograd_mlp.export.languages.loops import LoopWriter
 from micrograd_mlp.export.plan import Plan
 
 OPERATIONS = {name: FUNCTIONS[name] for name in (
-    "exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc "
-    "cbrt floor atan2"
+    "exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
+    "erf erfc cbrt floor atan2"
 ).split()} | {"div": "{0:atom} / {1:atom}", "abs": "Math.abs({0})"}  # fmt: skip
 
 

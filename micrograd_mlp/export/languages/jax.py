@@ -45,14 +45,14 @@ class Jax(Arrays):
     module = "jnp"
     functions = FUNCTIONS
     operations = OPERATIONS
-    reductions = {
+    reductions = {  # noqa: RUF012
         "logsumexp": "jax.scipy.special.logsumexp({0}, axis=-1, keepdims=True)",
         "prod": "jnp.prod({0}, axis=-1, keepdims=True)",
-    }  # noqa: RUF012
+    }
     runtime = {name: text.replace("np.", "jnp.") for name, text in RUNTIME.items()} | {
         "operation": OPERATION.strip()
     }
-    reserved = PYTHON_WORDS | {"jax", "jnp", "loss"}
+    reserved = PYTHON_WORDS | {"jax", "jnp"}
     constants = {"inf": "jnp.inf", "nan": "jnp.nan", "True": "True", "False": "False"}  # noqa: RUF012
     infix = {}  # noqa: RUF012
     joined = "jnp.concatenate"

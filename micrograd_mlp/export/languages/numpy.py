@@ -10,8 +10,8 @@ from micrograd_mlp.export.plan import Affine, Elementwise, Plan, Reduction, Ref,
 from micrograd_mlp.export.write import times
 
 UNARY = (
-    "acos acosh asin asinh atan atanh cbrt ceil cos cosh degrees exp exp2 expm1 fabs floor log log10 log1p log2 "
-    "radians sin sinh sqrt tan tanh trunc isfinite isinf isnan"
+    "acos acosh asin asinh atan atanh cbrt ceil cos cosh degrees exp exp2 expm1 fabs floor log log10 log1p "
+    "log2 radians sin sinh sqrt tan tanh trunc isfinite isinf isnan"
 ).split()
 ITS_NAMES = {
     "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
@@ -188,7 +188,9 @@ class NumPyWriter(ArrayWriter):
         slopes = self.translation.slopes(step.op, Expression(step.out.name), operands)
         if isinstance(slopes, str):
             arguments = ", ".join([step.out.name, *[operand.text for operand in operands]])
-            several = self.held(Expression(f"{slopes}({arguments})"), "slopes")
+            several = Expression(f"{slopes}({arguments})")
+            if sum(ref.active for ref in step.operands) > 1:
+                several = self.held(several, "slopes")
             slopes = [Expression(f"{several}[{k}]") for k in range(len(operands))]
         for ref, slope in zip(step.operands, slopes):
             value = times(adjoint, slope, self.language)

@@ -10,8 +10,8 @@ from micrograd_mlp.export.languages.arrays import PYTHON_WORDS, RUNTIME, Arrays,
 from micrograd_mlp.export.plan import Plan
 
 UNARY = (
-    "acos acosh asin asinh atan atanh ceil cos cosh erf erfc exp exp2 expm1 floor lgamma log log10 log1p log2 "
-    "sin sinh sqrt tan tanh trunc isfinite isinf isnan"
+    "acos acosh asin asinh atan atanh ceil cos cosh erf erfc exp exp2 expm1 floor lgamma log log10 log1p "
+    "log2 sin sinh sqrt tan tanh trunc isfinite isinf isnan"
 ).split()
 FUNCTIONS = {name: f"torch.{name}({{0}})" for name in UNARY} | {
     "fabs": "torch.abs({0})", "atan2": "torch.atan2({0}, {1})", "copysign": "torch.copysign({0}, {1})",
@@ -70,7 +70,7 @@ class Torch(Arrays):
     runtime = {
         name: text.replace("np.where", "where").replace("np.", "torch.") for name, text in RUNTIME.items()
     } | {"where": WHERE.strip(), "operation": OPERATION.strip()}
-    reserved = PYTHON_WORDS | {"torch", "loss"}
+    reserved = PYTHON_WORDS | {"torch"}
     constants = {"inf": "torch.inf", "nan": "torch.nan", "True": "True", "False": "False"}  # noqa: RUF012
     infix = {}  # noqa: RUF012
     joined = "torch.cat"
