@@ -13,7 +13,7 @@
     squared_error, cross_entropy, hinge, ... mean     losses
     SGD, Momentum, RMSProp, Adam, clip_grad_norm      optimizers
     fit, History, datasets                            training, and something to train on
-    draw, tree, explain                               looking at a graph
+    draw, tree, explain, why                          looking at a graph
     explore, step_through                             touching a graph
     gradcheck, testing                                checking derivatives, in tests of your own too
     compile                                           the same graph as machine code
@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time these are import
     from micrograd_mlp.render.plots import plot_history as plot_history
     from micrograd_mlp.render.plots import plot_optimizer_paths as plot_optimizer_paths
     from micrograd_mlp.render.text_tree import tree as tree
+    from micrograd_mlp.render.why import why as why
     from micrograd_mlp.training.diagnostics import largest_hessian_eigenvalue as largest_hessian_eigenvalue
     from micrograd_mlp.training.diagnostics import layer_gradient_norms as layer_gradient_norms
     from micrograd_mlp.training.diagnostics import max_stable_learning_rate as max_stable_learning_rate
@@ -90,6 +91,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "plot_optimizer_paths": "render.plots",
     "step_through": "render.explore",
     "tree": "render.text_tree",
+    "why": "render.why",
 }
 _MODULES: dict[str, str] = {  # public module -> the module that it is
     "datasets": "training.datasets",

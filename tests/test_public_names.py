@@ -59,6 +59,7 @@ CONTRACT = [
     "Explanation",
     "step_through",
     "explore",
+    "why",
     "playground",
     "compile",
     "Program",
