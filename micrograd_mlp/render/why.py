@@ -94,12 +94,10 @@ class _Reasons:
 
     def not_finite(self, start: str) -> Iterator[str]:
         for node in self.scene.order:
-            if (
-                node.parents
-                and not math.isfinite(node.data)
-                and all(math.isfinite(p.data) for p in node.parents)
-            ):
-                yield f"{start}, since the forward pass is not finite: {self.computed(node)} is {number(node.data)}"
+            operands_are_finite = all([math.isfinite(parent.data) for parent in node.parents])
+            if node.parents and operands_are_finite and not math.isfinite(node.data):
+                result = f"{self.computed(node)} is {number(node.data)}"
+                yield f"{start}, since the forward pass is not finite: {result}"
                 yield "detect_anomaly() around your program names the line that computes it"
                 return
         if leaves := [leaf for leaf in self.scene.order if not leaf.parents and not math.isfinite(leaf.data)]:
@@ -149,23 +147,24 @@ class _Reasons:
         """The operations at which every path from x ends; none if some path has no factor of 0."""
         alive = {self.x: 1}  # how many paths without a 0 lead to each node
         found: list[_Block] = []
+        paths_from = self.paths_from()
         for node in self.scene.order:
             for operand, (parent, local) in enumerate(zip(node.parents, node.local_grads)):
                 if parent not in alive or node is self.x:
                     continue
                 if local == 0.0:
-                    found.append(_Block(node, operand, alive[parent] * self.paths_above(node)))
+                    found.append(_Block(node, operand, alive[parent] * paths_from[node]))
                 else:
                     alive[node] = alive.get(node, 0) + alive[parent]
         return [] if self.scene.output in alive else found
 
-    def paths_above(self, node: Value) -> int:
-        """How many paths lead from a node to the output."""
-        counts = {node: 1}
-        for other in self.scene.order:
-            if other is not node and (count := sum([counts.get(parent, 0) for parent in other.parents])):
-                counts[other] = count
-        return counts.get(self.scene.output, 0)
+    def paths_from(self) -> dict[Value, int]:
+        """How many paths lead from each node to the output."""
+        counts = dict.fromkeys(self.scene.order, 0) | {self.scene.output: 1}
+        for node in reversed(self.scene.order):
+            for parent in node.parents:
+                counts[parent] += counts[node]
+        return counts
 
     def blocked(self, start: str, blocks: list[_Block]) -> Iterator[str]:
         total = self.paths_to[self.scene.output]
@@ -224,7 +223,8 @@ class _Reasons:
         if abs(path.contribution) > _HUGE or abs(path.contribution) < _TINY:
             n = len(factors)
             mean = math.exp(sum([math.log(abs(local)) for local, _, _ in factors if local]) / n)
-            yield f"{start}: no factor does it alone; {which} has {n} factors of {number(mean, 3)} in the mean (§9)"
+            factors_of = f"{n} factors of {number(mean, 3)} in the mean (§9)"
+            yield f"{start}: no factor does it alone; {which} has {factors_of}"
             return
         yield f"{start}, as the sum of {count:,} paths; the largest is {number(path.contribution)}"
 

@@ -114,9 +114,7 @@ def test_many_paths_make_a_huge_one():
     y = x = Value(1.0, "x")
     for _ in range(20):
         y = y + y
-    assert why(y, x) == "x: 1048576 is huge, as the sum of 1,048,576 paths; the largest is 1".replace(
-        " is huge, as", " is huge, as"
-    )
+    assert why(y, x) == "x: 1048576 is huge, as the sum of 1,048,576 paths; the largest is 1"
 
 
 def test_terms_that_nearly_cancel_are_given():
