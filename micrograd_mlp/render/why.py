@@ -94,7 +94,7 @@ class _Reasons:
 
     def not_finite(self, start: str) -> Iterator[str]:
         for node in self.scene.order:
-            operands_are_finite = all([math.isfinite(parent.data) for parent in node.parents])
+            operands_are_finite = all(math.isfinite(parent.data) for parent in node.parents)
             if node.parents and operands_are_finite and not math.isfinite(node.data):
                 result = f"{self.computed(node)} is {number(node.data)}"
                 yield f"{start}, since the forward pass is not finite: {result}"
