@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import runpy
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,8 +53,9 @@ def add_check(commands: Any) -> None:
         commands,
         "check",
         _check,
-        "compare a formula's derivatives with numerical ones",
-        'micrograd-mlp check "exp(x) / y" x=1 y=3 --order 2 --method complex-step',
+        "compare the derivatives of a formula, or of a function in a Python file, with numerical ones",
+        'micrograd-mlp check "exp(x) / y" x=1 y=3 --order 2 --method complex-step\n'
+        "  micrograd-mlp check network.py:loss inputs=parameters gradient=backward",
     )
     _add_formula(check)
     check.add_argument("--order", type=int, choices=(1, 2), default=1, help="2: second derivatives too (1)")
@@ -218,17 +220,33 @@ def _write_pictures(result: Value, options: argparse.Namespace) -> None:
 # check
 
 
+def _function_of_file(options: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """The function, the inputs and the gradient (or None) that a Python file defines."""
+    path, _, name = options.formula.strip().rpartition(":")
+    given = dict(text.partition("=")[::2] for text in options.values)
+    if given.keys() not in ({"inputs"}, {"inputs", "gradient"}):
+        example = f"micrograd-mlp check {path}:{name} inputs=parameters gradient=backward"
+        raise ValueError(f"a function of a file needs inputs=NAME and, for NumPy, gradient=NAME: {example}")
+    defined = runpy.run_path(path)
+    missing = [wanted for wanted in (name, *given.values()) if wanted not in defined]
+    if missing:
+        raise ValueError(f"{path} does not define {', '.join(missing)}")
+    gradient = defined[given["gradient"]] if "gradient" in given else None
+    return defined[name], defined[given["inputs"]], gradient
+
+
 def _check(options: argparse.Namespace) -> int:
     from micrograd_mlp.checks import gradcheck
 
-    expression, leaves = _formula(options)
-    report = gradcheck(
-        lambda *_: expression(leaves),
-        list(leaves.values()),
-        order=options.order,
-        method=options.method,
-        raise_exception=False,
-    )
+    how: dict[str, Any] = {"order": options.order, "method": options.method, "raise_exception": False}
+    if re.fullmatch(r".+\.py:\w+", options.formula.strip()):
+        try:
+            report = gradcheck(*_function_of_file(options), **how)
+        except TypeError as error:  # what the file defines does not fit
+            raise ValueError(str(error)) from None
+    else:
+        expression, leaves = _formula(options)
+        report = gradcheck(lambda *_: expression(leaves), list(leaves.values()), **how)
     print(report)
     n = len(report.rows)
     print(f"\n{n} of {n} passed" if report else f"\n{len(report.failures)} of {n} did not pass")

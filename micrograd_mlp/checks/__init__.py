@@ -1,9 +1,16 @@
 """Checks of derivatives against numbers that were computed in another way.
 
-`check.py` holds `gradcheck`, which compares every derivative of a graph with the slope of its function.
-`extrapolation.py` finds that slope and its error, `rounding.py` says what rounding does to the graph, and
-`judgement.py` gives the verdict that `report.py` shows. `complex_step.py` finds a sharper slope of analytic
-operations. `testing.py` makes random graphs for the tests of your own operations.
+`check.py` holds `gradcheck`. How a number comes about:
+
+- `extrapolation.py` finds the slope of a function of one number, and how far it may be off. `noise.py`
+  measures how exact a function is that is only called; `rounding.py` computes it for a graph.
+  `complex_step.py` has a sharper slope for analytic operations. `judgement.py` gives the verdict that
+  `report.py` shows.
+- `graphs.py` checks graphs of Values, `foreign.py` functions of arrays (with `functions.py`, `structure.py`,
+  `frameworks.py` and `arrays.py`); `directions.py` takes many derivatives at once.
+- `diagnosis.py` (with `whatif.py`) and `operations.py` say in which way a gradient is wrong.
+
+`testing.py` and `pytest_plugin.py` are for tests of your own.
 """
 
 from micrograd_mlp.checks.check import gradcheck as gradcheck

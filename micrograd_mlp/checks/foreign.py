@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,82 +11,12 @@ import numpy as np
 from micrograd_mlp.checks.arrays import ArraySubject, Input
 from micrograd_mlp.checks.diagnosis import explain_arrays
 from micrograd_mlp.checks.directions import rows_by_directions
-from micrograd_mlp.checks.frameworks import framework_of
+from micrograd_mlp.checks.functions import SEED, Function, Outputs, random_weights
 from micrograd_mlp.checks.judgement import Tolerance
 from micrograd_mlp.checks.report import GradCheckReport, Row
-from micrograd_mlp.checks.structure import argument_names, leaves_of, takes_keywords, with_leaves
+from micrograd_mlp.checks.structure import leaves_of
 
 FEW = 32  # so many derivatives are checked one by one
-SEED = 20240229  # of the directions and of the weights of several outputs
-
-
-class Function:
-    """f and the inputs at which it is checked, whatever they are made of.
-
-    Args:
-        f: takes the inputs as its arguments; or a dict of them by keyword, or as it is.
-        inputs: an array, a list or a dict of arrays, or a PyTorch module.
-    """
-
-    def __init__(self, f: Callable[..., Any], inputs: Any, returns_gradient: bool = False) -> None:
-        self._original = f
-        self.f = f if not returns_gradient else _first_of(f)
-        self.module: Any = next(filter(_is_module, [inputs, f]), None)
-        self.inputs = self._arguments(f, inputs)
-        named = list(leaves_of(self.inputs))
-        if isinstance(self.inputs, list):
-            named = [
-                leaf
-                for name, item in zip(self._names(), self.inputs, strict=True)
-                for leaf in leaves_of(item, name)
-            ]
-        parameters = dict(self.module.named_parameters()) if self.module is not None else {}
-        named += list(parameters.items())
-        self.framework = framework_of([leaf for _, leaf in named], self.module)
-        self.named = [(name, leaf, self.framework.is_array(leaf)) for name, leaf in named]
-        if not any(moves for *_, moves in self.named):
-            raise ValueError(f"none of the inputs is an array of real numbers: {inputs!r:.60}")
-        self.leaves = [leaf for _, leaf, moves in self.named if moves]
-        self.read = [self.framework.read(name, leaf) for name, leaf, moves in self.named if moves]
-
-    def _arguments(self, f: Callable[..., Any], inputs: Any) -> Any:
-        if _is_module(inputs):
-            return [] if not _takes_one(f) else [_Module(inputs)]
-        if isinstance(inputs, (list, tuple)):
-            return list(inputs)
-        return inputs if isinstance(inputs, Mapping) else [inputs]
-
-    def _names(self) -> list[str]:
-        forward = getattr(self._original, "forward", self._original)  # of a module
-        return argument_names(forward, len(self.inputs))
-
-    def gradient_at(self, arrays: Sequence[Any]) -> Any:
-        """The gradient that f returns beside its value."""
-        return self.call(self._original, arrays)[1]
-
-    def arrays(self, values: Sequence[Any]) -> list[Any]:
-        """The framework's arrays with these values."""
-        return [self.framework.write(leaf, value) for leaf, value in zip(self.leaves, values, strict=True)]
-
-    def call(self, g: Callable[..., Any], arrays: Sequence[Any], **extra: Any) -> Any:
-        """g with these arrays in the places of the inputs that are checked."""
-        changed = iter(arrays)
-        leaves = [next(changed) if moves else leaf for _, leaf, moves in self.named]
-        arguments = with_leaves(self.inputs, iter(leaves))
-        if isinstance(arguments, Mapping):
-            keys = list(arguments)
-            if all(isinstance(key, str) for key in keys) and takes_keywords(g, [*keys, *extra]):
-                return g(**arguments, **extra)
-            return g(arguments, **extra)
-        arguments = [a.module if isinstance(a, _Module) else a for a in arguments]
-        return g(*arguments, **extra)
-
-
-class _Module:
-    """A module that is handed to f as it is."""
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
 
 
 def check_foreign(
@@ -121,52 +50,6 @@ def check_foreign(
         function.framework.restore()
 
 
-class Outputs:
-    """What f returns, as one number: the sum of its outputs with random weights, if they are several.
-
-    Attributes:
-        cotangents: the weights, one array for each output.
-        count: the number of outputs.
-        epsilon: the relative precision of the weighed sum.
-        shape: the shape of the only output, or None if there are several arrays.
-    """
-
-    def __init__(self, function: Function, noise: float | None) -> None:
-        self.function = function
-        points = [x.values for x in function.read]
-        first, again = self._numbers(points), self._numbers(points)
-        _require_same(first, again, noise)
-        self.count = sum(numbers.size for numbers, _ in first)
-        if self.count == 0:
-            raise TypeError("f returns no numbers")
-        generator = np.random.default_rng(SEED)
-        self.cotangents = [
-            _cotangent(generator, numbers.size) if self.count > 1 else np.ones(1) for numbers, _ in first
-        ]
-        terms = np.concatenate([numbers * c for (numbers, _), c in zip(first, self.cotangents)])
-        value = abs(float(terms.sum()))
-        spread = float(np.sqrt(np.square(terms).sum())) / value if value else 1.0
-        self.epsilon = max(epsilon for _, epsilon in first) * max(1.0, spread)
-        result = function.call(function.f, function.arrays(points))
-        self.shape = (
-            tuple(np.shape(result)) if len(first) == 1 and not isinstance(result, (list, tuple)) else None
-        )
-
-    def weighed(self, values: Sequence[Any]) -> float:
-        """Σ weight·output at these values of the inputs."""
-        return sum(float(numbers @ c) for (numbers, _), c in zip(self._numbers(values), self.cotangents))
-
-    def followed(self, arrays: Sequence[Any]) -> Any:
-        """The same sum, for arrays that note what is done with them (see `whatif.py`)."""
-        result = self.function.call(self.function.f, arrays)
-        parts = [output for _, output in leaves_of(result)]
-        return sum((np.reshape(c, np.shape(part)) * part).sum() for part, c in zip(parts, self.cotangents))
-
-    def _numbers(self, values: Sequence[Any]) -> list[tuple[Any, float]]:
-        result = self.function.call(self.function.f, self.function.arrays(values))
-        return [self.function.framework.numbers(output) for _, output in leaves_of(result)]
-
-
 def _rows(subject: ArraySubject, left_out: set[int], strict: bool) -> tuple[list[Row], list[str]]:
     """Few derivatives one by one, many along directions; without inputs whose gradient has another shape."""
     finite = bool(np.all(np.isfinite(subject.gradient)))
@@ -182,7 +65,7 @@ def _second_order(
     """The gradient of ∇f·u for a random direction u, which is the Hessian times u (§11)."""
     framework, inputs = function.framework, function.read
     generator = np.random.default_rng(SEED)
-    u = [_cotangent(generator, x.values.size).reshape(x.values.shape) for x in inputs]
+    u = [random_weights(generator, x.values.size).reshape(x.values.shape) for x in inputs]
 
     def f(arrays: Sequence[Any]) -> Any:
         return function.call(function.f, arrays)
@@ -219,15 +102,22 @@ def _claimed(function: Function, gradient: Any, outputs: Outputs) -> tuple[list[
     claimed, other_shapes = [], {}
     for k, (x, g) in enumerate(zip(inputs, _in_order(function, given))):
         shape = x.values.shape
-        if outputs.count > 1 and not weighed and g.size == outputs.count * x.values.size:
-            g = np.tensordot(np.concatenate(outputs.cotangents), g.reshape(outputs.count, -1), 1).reshape(
-                shape
-            )
+        if g.shape in _shapes_of_jacobian(outputs, shape) and not weighed:
+            rows = g.reshape(outputs.count, -1)
+            g = (np.concatenate(outputs.cotangents) @ rows).reshape(shape)
         if g.shape != shape and not g.size == x.values.size == 1:
             other_shapes[k] = g
             g = np.full(shape, np.nan)
         claimed.append(g)
     return claimed, other_shapes
+
+
+def _shapes_of_jacobian(outputs: Outputs, shape: tuple[int, ...]) -> set[tuple[int, ...]]:
+    """f's axes first, as they are or in one; empty for a function with one output."""
+    if outputs.count == 1:
+        return set()
+    in_one = (outputs.count, int(np.prod(shape)))
+    return {(*(outputs.shape or (outputs.count,)), *shape), (outputs.count, *shape), in_one}
 
 
 def _in_order(function: Function, given: Any) -> list[Any]:
@@ -256,43 +146,8 @@ def _row_of_shape(x: Input, g: Any) -> Row:
     return Row(x.name, np.nan, np.nan, np.nan, f"wrong, its shape is {g.shape} and not {x.values.shape}")
 
 
-def _cotangent(generator: Any, size: int) -> Any:
-    return generator.uniform(0.5, 1.0, size) * generator.choice([-1.0, 1.0], size)
-
-
-def _require_same(
-    first: Sequence[tuple[Any, float]], again: Sequence[tuple[Any, float]], noise: float | None
-) -> None:
-    allowed = 10.0 * (noise or 0.0)
-    for (a, _), (b, _) in zip(first, again, strict=True):
-        if not np.all((np.abs(a - b) <= allowed) | (np.isnan(a) & np.isnan(b)) | (a == b)):
-            k = int(np.argmax(np.abs(a - b)))
-            raise ValueError(
-                f"f gave {float(a[k])!r} and then {float(b[k])!r} at one point: fix the seed inside f, "
-                "call eval() on a module with dropout, or give noise="
-            )
-
-
-def _is_module(x: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(x, torch.nn.Module)
-
-
-def _first_of(f: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments, **keywords: f(*arguments, **keywords)[0]
-
-
 def _has_argument(f: Callable[..., Any], name: str) -> bool:
     try:
         return name in inspect.signature(f).parameters
     except (TypeError, ValueError):
         return False
-
-
-def _takes_one(f: Callable[..., Any]) -> bool:
-    """Can f be called with one argument?"""
-    try:
-        inspect.signature(f).bind(None)
-    except (TypeError, ValueError):
-        return False
-    return True

@@ -307,6 +307,53 @@ def test_check_by_the_complex_step_resolves_what_rounding_hides(run):
     assert "abs is not one" in err
 
 
+NETWORK = """
+import numpy as np
+
+X = np.arange(14.0).reshape(7, 2) / 7.0 - 1.0
+parameters = {"w": np.ones(2), "b": 0.5}
+
+def loss(w, b):
+    return np.mean(np.tanh(X @ w + b) ** 2)
+
+def backward(w, b):
+    a = np.tanh(X @ w + b)
+    delta = 2.0 * a * (1.0 - a**2) / len(X)
+    return {"w": X.T @ delta, "b": delta.sum()}
+
+def forgetful(w, b):
+    return {name: 7.0 * g for name, g in backward(w, b).items()}
+"""
+
+
+def test_check_of_a_function_in_a_file(run, tmp_path):
+    path = tmp_path / "network.py"
+    path.write_text(NETWORK)
+    status, out, err = run("check", f"{path}:loss", "inputs=parameters", "gradient=backward")
+    assert (status, err) == (0, "")
+    assert "w[1]" in out
+    assert "3 of 3 passed" in out
+    status, out, _ = run("check", f"{path}:loss", "inputs=parameters", "gradient=forgetful")
+    assert status == 1
+    assert "The gradients of w, b are right times 7, the batch size: a mean is missing." in out
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([], "a function of a file needs inputs=NAME"),
+        (["inputs=parameters"], "give gradient="),
+        (["inputs=parameters", "gradient=nothing"], "does not define nothing"),
+    ],
+)
+def test_check_of_a_file_says_what_is_missing(run, tmp_path, values, message):
+    path = tmp_path / "network.py"
+    path.write_text(NETWORK)
+    status, _, err = run("check", f"{path}:loss", *values)
+    assert status == 2
+    assert message in err
+
+
 def test_check_tells_a_kink_from_an_error(run):
     status, out, _ = run("check", "abs(x)", "x=0")
     assert status == 0

@@ -108,6 +108,8 @@ class TestNumPy:
         assert gradcheck(lambda x: np.sin(A @ x), x, lambda x, cotangent: A.T @ (cotangent * np.cos(A @ x)))
         wrong = A.copy()
         wrong[2, 1] += 1e-6
+        turned = gradcheck(lambda x: A @ x, x, A.T, raise_exception=False)
+        assert turned.failures[0].verdict == "wrong, its shape is (3, 4) and not (3,)"
         assert verdicts(lambda x: A @ x, x, wrong) == {"x[0]": "ok", "x[1]": "wrong", "x[2]": "ok"}
         hessian = np.array([[-400 * (0.7 - 3 * 1.3**2) + 2, -400 * 1.3], [-400 * 1.3, 200.0]])
         assert gradcheck(rosenbrock_gradient, np.array([1.3, 0.7]), hessian)
