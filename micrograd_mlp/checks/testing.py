@@ -93,7 +93,7 @@ def expressions(
     min_value: float = -3.0,
     max_value: float = 3.0,
 ) -> Any:
-    """A strategy for `Expression`s: random formulas at a point inside their domain.
+    """A strategy for `Expression` objects: random formulas at a point inside their domain.
 
     No operation is given numbers outside its domain, at a kink or next to a pole, and none is
     larger than 1,000: gradients of an expression are well defined and can be checked. They shrink to

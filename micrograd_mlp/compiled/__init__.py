@@ -25,9 +25,16 @@ native       how functions become machine code
 
 from __future__ import annotations
 
+import sys
+
 try:
     import numba  # noqa: F401  # the extra's one package; everything below needs it
 except ImportError as error:
+    if sys.platform == "emscripten":
+        raise ImportError(
+            "compile() makes machine code, which does not exist in the browser: run this in Python on your "
+            "own machine. fit() also works here, without compiled=True"
+        ) from None
     raise ImportError('compile() needs Numba: pip install "micrograd_mlp[compile]"') from error
 
 from micrograd_mlp.compiled.program import Program, compile

@@ -25,6 +25,7 @@ from micrograd_mlp.engine import table as ops
 from micrograd_mlp.engine.micrograd import GIVEN, MicrogradNames, children_and_slopes
 from micrograd_mlp.engine.modes import modes, modes_in_use, refuse_while_tracing
 from micrograd_mlp.engine.op import FUNCTIONS, TABLE, Function, Op
+from micrograd_mlp.engine.release import release
 
 _Unary = Callable[["Value"], "Value"]
 _Binary = Callable[["Value", "Value | float"], "Value"]
@@ -379,6 +380,9 @@ class Value(MicrogradNames):
 for _function in FUNCTIONS.values():
     if _function.op.method:
         setattr(Value, _function.op.name, _unary(_function) if _function.op.arity == 1 else _function)
+
+if sys.platform == "emscripten":  # only there, since a `__del__` makes every node slower to free
+    Value.__del__ = release  # type: ignore[attr-defined]
 
 
 class Parameter(Value):

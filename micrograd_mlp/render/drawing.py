@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,11 +68,10 @@ class Drawing:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
         try:
-            return {
-                "text/plain": repr(self),
-                "image/svg+xml": self.svg(),
-                "image/png": base64.b64encode(self.png()).decode(),
-            }
+            formats = {"text/plain": repr(self), "image/svg+xml": self.svg()}
+            if sys.platform != "emscripten":  # Graphviz writes no PNG in the browser
+                formats["image/png"] = base64.b64encode(self.png()).decode()
+            return formats
         except ImportError as error:
             return {"text/plain": str(error)}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def render(source: str, file_format: str) -> bytes:
         ImportError: no program for this format is installed; the message says how to get one.
         RuntimeError: the program failed, or took longer than two minutes.
     """
+    if sys.platform == "emscripten":
+        return _render_in_the_browser(source, file_format)
     # The wheel's program writes no PDF.
     program = system_dot() or (packaged_dot() if file_format != "pdf" else None)
     if program is None and file_format == "pdf":
@@ -79,3 +82,26 @@ def render(source: str, file_format: str) -> bytes:
             f"{program} could not draw the graph: {done.stderr.decode(errors='replace')[:500]}"
         )
     return done.stdout
+
+
+def _render_in_the_browser(source: str, file_format: str) -> bytes:
+    """The picture from Graphviz as WebAssembly, which a site has beside its Pyodide, as `graphviz.js`.
+
+    Loading it takes JavaScript's promises, and waiting for one takes a browser that can suspend WebAssembly.
+    """
+    import pyodide_js  # type: ignore[import-not-found]  # these two exist in Pyodide alone
+    from pyodide import code, ffi  # type: ignore[import-not-found]
+
+    if file_format != "svg":
+        raise ImportError(f"in the browser Graphviz writes .svg, not .{file_format}")
+    if not ffi.can_run_sync():
+        raise ImportError(
+            f"this browser cannot wait for Graphviz: use another one, or Python with {HOW_TO_INSTALL}"
+        )
+    load = code.run_js("url => import(url).then(module => module.Graphviz.load())")
+    url = f"{pyodide_js._api.config.packageBaseUrl}graphviz.js"
+    try:
+        graphviz = ffi.run_sync(load(url))
+    except Exception as error:
+        raise ImportError(f"drawing needs Graphviz, and {url} could not be loaded: {error}") from None
+    return str(graphviz.dot(source)).encode()

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import random
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -104,6 +106,9 @@ def fit(
     saved = None if checkpoint is None else Checkpoint(checkpoint, run)
     if saved:
         saved.begin(resume)
+    if compiled and sys.platform == "emscripten":
+        warnings.warn("there is no compiled execution in the browser: fit runs eagerly", stacklevel=2)
+        compiled = False
     engine: Engine = CompiledEngine(run) if compiled else EagerEngine(run)
     history = run.history
 
