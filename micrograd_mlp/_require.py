@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Set
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     import random
@@ -34,7 +34,7 @@ def as_float(x: Any) -> float:
     raise TypeError(f"expected a real number, got {x!r:.60} of type {type(x).__name__}")
 
 
-def is_sequence(x: Any) -> bool:
+def is_sequence(x: Any) -> TypeGuard[Sequence[Any]]:
     """Whether x is a list, a tuple, an array or another ordered collection with a length.
 
     Text, mappings, sets and arrays without dimensions are none; a data frame is none, because it is

@@ -73,6 +73,8 @@ class Optimizer:
                 f"params must be a list of Values, got a model, {params!r:.60}: "
                 f"write {type(self).__name__}(model.parameters(), …)"
             )
+        if not hasattr(params, "__iter__"):
+            raise TypeError(f"params must be a list of Values, got {params!r:.60}")
         self.params = list(params)
         for p in self.params:
             if not isinstance(p, Value):

@@ -207,6 +207,10 @@ class TestBadInput:
         with pytest.raises(ValueError, match="twice"):
             SGD([theta, theta], lr=0.1)
 
+    def test_one_value_in_the_place_of_a_list(self):
+        with pytest.raises(TypeError, match="params must be a list of Values, got Value"):
+            SGD(Value(0.0), lr=0.1)
+
     def test_a_model_in_the_place_of_its_parameters(self):
         with pytest.raises(TypeError, match=r"got a model, MLP\(.*: write SGD\(model\.parameters\(\)"):
             SGD(MLP(2, [1]), lr=0.1)

@@ -241,10 +241,7 @@ class MLP(Module):
                 f"layer_sizes must list at least one layer, such as [16, 1], got {layer_sizes!r}"
             )
         n_hidden = len(sizes) - 1
-        if isinstance(activation, str) or callable(activation):
-            hidden = [activation] * n_hidden
-        else:
-            hidden = list(activation)
+        hidden: list[Any] = list(activation) if is_sequence(activation) else [activation] * n_hidden
         if len(hidden) != n_hidden:
             raise ValueError(f"{len(hidden)} activations for {n_hidden} hidden layers: give one for each")
         rng = random_generator(seed)

@@ -15,12 +15,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from micrograd_mlp._require import nearest, random_generator, require_count, require_examples
+from micrograd_mlp._require import is_sequence, nearest, random_generator, require_count, require_examples
 from micrograd_mlp.optim import Optimizer
 from micrograd_mlp.training.checkpoint import Checkpoint
 from micrograd_mlp.training.engines import CompiledEngine, EagerEngine, Engine
 from micrograd_mlp.training.progress import progress_bar
-from micrograd_mlp.training.run import History, Run
+from micrograd_mlp.training.run import Features, History, Run
 
 
 def fit(
@@ -88,7 +88,7 @@ def fit(
     >>> history.losses[-1] < 0.1, accuracy(model, X, y)
     (True, 1.0)
     """
-    _require_parts(model, loss, optimizer)
+    _require_parts(model, loss, optimizer, penalty)
     features, targets = require_examples(X, Y)
     run = Run(
         model,
@@ -97,7 +97,7 @@ def fit(
         targets,
         optimizer,
         penalty,
-        None if validation is None else require_examples(*validation, "validation X", "validation Y"),
+        None if validation is None else _validation_examples(validation),
         None if batch_size is None else require_count("batch_size", batch_size, least=1),
         random_generator(seed),
     )
@@ -142,13 +142,23 @@ _LOSSES |= {"cross_entropy": "cross_entropy"}
 _OPTIMIZERS = {"adam": "Adam", "sgd": "SGD", "momentum": "Momentum", "rmsprop": "RMSProp"}
 
 
-def _require_parts(model: Any, loss: Any, optimizer: Any) -> None:
-    """Check the model, the loss and the optimizer, which other libraries also take by name."""
+def _validation_examples(validation: Any) -> tuple[Features, list[Any]]:
+    if not is_sequence(validation) or len(validation) != 2:
+        raise ValueError(f"validation must be a pair (X, Y), got {validation!r:.60}")
+    X, Y = validation
+    return require_examples(X, Y, "validation X", "validation Y")
+
+
+def _require_parts(model: Any, loss: Any, optimizer: Any, penalty: Any) -> None:
+    """Check the functions and the optimizer; other libraries also take them by name or as a number."""
     if not callable(model):
         raise TypeError(f"model must be a network or a function of one example, got {model!r:.60}")
     if not callable(loss):
         hint = f"write loss={_suggestion(loss, _LOSSES)}"
         raise TypeError(f"loss must be a function of an output and a target, got {loss!r:.60}: {hint}")
+    if penalty is not None and not callable(penalty):
+        hint = f"write penalty=lambda: {penalty!r:.20} * l2(model.parameters())"
+        raise TypeError(f"penalty must be a function without arguments, got {penalty!r:.60}: {hint}")
     if not isinstance(optimizer, Optimizer):
         hint = f"write {_suggestion(optimizer, _OPTIMIZERS)}(model.parameters(), lr=0.01)"
         raise TypeError(f"optimizer must be an Optimizer, got {optimizer!r:.60}: {hint}")

@@ -170,6 +170,13 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"init must be 'auto', 'xavier_uniform', .* got 'glorot'"):
             MLP(2, [2, 1], init="glorot")
 
+    def test_an_activation_that_is_neither_a_name_nor_a_function(self):
+        for activation in (None, 3, {"tanh"}):
+            with pytest.raises(
+                ValueError, match=r"activation must be 'linear', .* or a function of your own, got"
+            ):
+                MLP(2, [2, 1], activation=activation)
+
     def test_one_activation_for_each_hidden_layer(self):
         with pytest.raises(ValueError, match="1 activations for 2 hidden layers"):
             MLP(2, [2, 2, 1], activation=["tanh"])

@@ -380,6 +380,16 @@ def test_an_optimizer_by_name_is_told_what_to_write(name, suggested):
     refused(match, TypeError, optimizer=name)
 
 
+def test_a_penalty_that_is_a_number_is_told_what_to_write():
+    hint = r"write penalty=lambda: 0\.0001 \* l2\(model\.parameters\(\)\)"
+    refused(f"penalty must be a function without arguments, got 0.0001: {hint}", TypeError, penalty=1e-4)
+
+
+def test_validation_is_a_pair():
+    for validation in (5, [X], (X, Y, X)):
+        refused(r"validation must be a pair \(X, Y\), got", validation=validation)
+
+
 def test_a_model_that_is_no_function():
     with pytest.raises(TypeError, match="model must be a network or a function of one example, got 'mlp'"):
         fit("mlp", squared_error, X, Y, SGD([Value(0.0)], 0.1), 1)
@@ -516,14 +526,16 @@ def test_compiled_training_keeps_every_promise_of_the_eager_one(tmp_path):
 
 @pytest.mark.usefixtures("needs_numba")
 @pytest.mark.parametrize(
-    ("loss", "message"),
+    ("loss", "error", "message"),
     [
-        (lambda y_hat, y: squared_error(y_hat, y) if y_hat > 0 else 0.0 * y_hat, "compare|branch"),
-        (lambda y_hat, y: float(y_hat.data) ** 2, "expected a Value"),
+        (lambda y_hat, y: squared_error(y_hat, y) if y_hat > 0 else 0.0 * y_hat, TypeError, "compare|branch"),
+        (lambda y_hat, y: float(y_hat.data) ** 2, TypeError, "expected a Value"),
+        (lambda y_hat, y: y_hat * random.random(), RuntimeError, "a random choice"),
+        (lambda y_hat, y: y_hat * Value(y_hat.data), RuntimeError, "a number taken out of a Value"),
     ],
 )
-def test_what_compile_refuses_is_refused_and_nothing_is_changed(loss, message):
-    refused(message, TypeError, loss=loss, compiled=True)
+def test_what_compile_refuses_is_refused_and_nothing_is_changed(loss, error, message):
+    refused(message, error, loss=loss, compiled=True)
 
 
 @pytest.mark.usefixtures("needs_numba")
