@@ -18,6 +18,7 @@
     gradcheck, testing                                checking derivatives, in tests of your own too
     compile                                           the same graph as machine code
     diagnostics, plots, export                        measurements, pictures, PyTorch and ONNX
+    estimators, tables                                networks for scikit-learn, models of tables
 
 The engine is imported here; everything that draws, trains, compiles or plots is imported when first
 asked for, so that `import micrograd_mlp` stays fast and needs no other package.

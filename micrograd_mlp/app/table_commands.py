@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from micrograd_mlp.app.table_files import ReadOptions, Table
     from micrograd_mlp.app.table_training import Trained
 
+MOST_LINES = 20  # of one kind that are shown about a table
+
 
 def add_train(commands: Any) -> None:
     """Add `train` to the subparsers."""
@@ -175,10 +177,12 @@ def _show_table(path: Path, table: Table) -> None:
     _show("rows", f"{len(table.target):,} of {path}")
     _show("target", f"{table.target.name} ({how})")
     _show("inputs", ", ".join(table.inputs.columns))
-    for name, reason in table.left_out.items():
-        _show("left out", f"{name} ({reason})")
-    for remark in table.remarks:
-        _show("note", remark)
+    left_out = [f"{name} ({reason})" for name, reason in table.left_out.items()]
+    for what, lines in (("left out", left_out), ("note", table.remarks)):
+        for line in lines[:MOST_LINES]:
+            _show(what, line)
+        if len(lines) > MOST_LINES:
+            _show(what, f"… {len(lines):,} in all")
     sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""Training, and measuring what it does: `fit`, data sets, diagnostics (§5, §9, §11)."""
+"""Training, and measuring what it does: `fit`, data sets, diagnostics, estimators (§5, §9, §11)."""
 
 from micrograd_mlp.training.fit import fit
 from micrograd_mlp.training.metrics import accuracy

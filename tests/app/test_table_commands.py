@@ -134,6 +134,15 @@ def test_a_file_is_replaced_only_if_it_is_a_model_and_the_user_says_so(run):
     assert json.loads(Path("notes.json").read_text()) == {"format": "mine"}
 
 
+def test_a_table_with_much_to_say_does_not_fill_the_terminal(run):
+    table = pd.DataFrame({f"x{k}": [None, 2.0, 1.0, 5.0] * 5 for k in range(50)})
+    table.assign(t=["a", "b"] * 10).to_csv("table.csv", index=False)
+    _, out, _ = run("train", "table.csv", "--target", "t", "--epochs", "1")
+    notes = [line for line in out.splitlines() if line.startswith("note:")]
+    assert len(notes) == 21
+    assert notes[-1] == "note:     … 50 in all"
+
+
 def test_names_and_values_reach_the_terminal_without_control_characters(run):
     lines = [f"{k},{'uv'[k % 2]}\x1b[31m,{'xy'[k // 2 % 2]}\x1b]0;t\x07" for k in (5, 2, 7, 4, 9, 3, 1, 6)]
     Path("table.csv").write_text("a\x1b[2J,c,t\x07\n" + "\n".join(lines))
