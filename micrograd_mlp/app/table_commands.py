@@ -235,7 +235,7 @@ def _predict(options: argparse.Namespace) -> None:
     X, remarks = inputs_of(model, frame)
     for remark in remarks:
         print(f"micrograd-mlp: {printable(remark)}", file=sys.stderr)
-    outputs = outputs_of(model.network, compiled(model.network), X).tolist()
+    outputs = outputs_of(model.network, compiled(model.network, model.network), X).tolist()
     frame[f"predicted {model.target}"] = [model.decode(row) for row in outputs]
     text = frame.to_csv(index=False)
     if options.out:

@@ -8,6 +8,7 @@ Training runs as machine code if Numba is installed. Needs `pip install "microgr
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 import random
 import warnings
@@ -21,9 +22,9 @@ from micrograd_mlp.nn.activations import Sigma
 from micrograd_mlp.nn.losses import binary_cross_entropy_with_logits, cross_entropy, l2, squared_error
 from micrograd_mlp.nn.modules import MLP
 from micrograd_mlp.optim import OPTIMIZERS
-from micrograd_mlp.training.engines import CompiledEngine, EagerEngine, Engine
+from micrograd_mlp.training.engines import EagerEngine
 from micrograd_mlp.training.progress import progress_bar
-from micrograd_mlp.training.run import History, Run
+from micrograd_mlp.training.run import Run
 
 try:
     import numpy as np
@@ -98,7 +99,7 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
 
         Raises:
             ValueError: the data do not fit together or are not finite, or an argument is out of range.
-            NonFiniteLossError: the loss became infinite or nan; try a smaller `learning_rate_init`.
+            FloatingPointError: the loss became infinite or nan; try a smaller `learning_rate_init`.
         """
         X, y = self._validated(X, y, reset=True)
         weights = _weights(sample_weight, X)
@@ -108,18 +109,8 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         if self.early_stopping:
             examples, validation = self._split(examples)
         watch = _Watch(self, validation)
-        history = self._train(examples, require_count("max_iter", self.max_iter, 1), watch.end_of_epoch)
-        self.interrupted_ = history.interrupted
+        self._train(examples, require_count("max_iter", self.max_iter, 1), watch.end_of_epoch)
         watch.finish()
-        return self
-
-    def _fit_one_epoch(self, X: Any, y: Any, weights: Any) -> Self:
-        examples = _Examples(X, self._encoded(y), weights)
-        if self._program is None:
-            self.loss_curve_ += self._train(examples, 1, lambda epoch, loss: False).losses
-        else:
-            self.loss_curve_ += self._train_with_kept_program(examples)
-        self.n_iter_ += 1
         return self
 
     def _build(self) -> None:
@@ -137,14 +128,14 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             seed=self._random,
         )
         self._optimizer = OPTIMIZERS[self.solver](self.model_.parameters(), self.learning_rate_init)
-        self._program = compiled(self.model_)
-        self.__dict__.pop("_training_program", None)  # of a network before this one
+        self._compile()
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
 
     def _split(self, examples: _Examples) -> tuple[_Examples, _Examples]:
-        """Hold a validation part out of the training."""
+        """Hold a validation part out of the training; examples without weight are in neither."""
+        examples = _Examples(*[array[examples.weights > 0.0] for array in examples])
         parts = train_test_split(
             *examples,
             test_size=require_number("validation_fraction", self.validation_fraction, above=0, below=1),
@@ -152,78 +143,74 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         )
         return _Examples(*parts[::2]), _Examples(*parts[1::2])
 
-    def _train(self, examples: _Examples, epochs: int, end_of_epoch: Callable[[int, float], bool]) -> History:
+    def _train(
+        self, examples: _Examples, epochs: int, end_of_epoch: Callable[[float], bool] = lambda loss: False
+    ) -> None:
         """Minimise (Σ wᵢℓᵢ + ½ alpha ‖W‖²) / Σ wᵢ, where W are all weights without the biases."""
         X, targets, weights = examples
-        Y: Any = np.column_stack([targets, weights / weights.mean()])
-        factor, matrices = self._penalty_factor(weights), self._matrices()
-        is_compiled = self._program is not None
-        if not is_compiled:
-            X, Y = X.tolist(), Y.tolist()
+        factor = float(require_number("alpha", self.alpha, least=0) / (2.0 * weights.sum()))
+        # The factor of the penalty is a part of the target, since each partial_fit has another one.
+        Y = np.column_stack([targets, weights / weights.mean(), np.full(len(X), factor)])
+        batch_size = 200 if self.batch_size == "auto" else require_count("batch_size", self.batch_size, 1)
+        self.interrupted_ = False
+        with progress_bar(self.verbose, 0, epochs) as show:
+
+            def after_epoch(epoch: int, loss: float) -> bool:
+                self.n_iter_ += 1
+                self.loss_curve_.append(loss)
+                show(epoch, loss)
+                return end_of_epoch(loss)
+
+            try:
+                self._take_steps(X, Y, epochs, batch_size if batch_size < len(X) else None, after_epoch)
+            except KeyboardInterrupt:
+                self.interrupted_ = True
+
+    def _take_steps(
+        self, X: Any, Y: Any, epochs: int, batch_size: int | None, after_epoch: Callable[[int, float], bool]
+    ) -> None:
+        if self._training_program is not None:
+            self._training_program.train(
+                self._optimizer,
+                X,
+                Y,
+                epochs=epochs,
+                batch_size=batch_size,
+                seed=self._random,
+                callback=after_epoch,
+            )
+            return
+        factor, matrices = Y[0, -1], self._matrices()
         run = Run(
             self.model_,
             self._weighted_loss,
-            X,
-            Y,
+            X.tolist(),
+            Y.tolist(),
             self._optimizer,
             penalty=(lambda: factor * l2(matrices)) if factor else None,
             validation=None,
-            batch_size=self._batch_size(len(X)),
+            batch_size=batch_size,
             rng=self._random,
         )
-        engine: Engine = CompiledEngine(run) if is_compiled else EagerEngine(run)
-        with progress_bar(self.verbose, 0, epochs) as show:
+        epoch = itertools.count(1)
+        EagerEngine(run).train(epochs, lambda loss: after_epoch(next(epoch), loss))
 
-            def after_epoch(loss: float) -> bool:
-                run.history.losses.append(loss)
-                epoch = len(run.history.losses)
-                show(epoch, loss)
-                return end_of_epoch(epoch, loss)
+    def _compile(self) -> None:
+        matrices = self._matrices()
 
-            try:
-                engine.train(epochs, after_epoch)
-            except KeyboardInterrupt:
-                run.history.interrupted = True
-        return run.history
+        def penalised_loss(x: Any, target: Sequence[Any]) -> Any:
+            return self._weighted_loss(self.model_(x), target) + target[-1] * l2(matrices)
 
-    def _train_with_kept_program(self, examples: _Examples) -> list[float]:
-        """Train as `_train` for one epoch, without compiling the loss again in the next call.
-
-        The factor of the penalty changes from call to call, so it is a part of the target.
-        """
-        X, targets, weights = examples
-        if not hasattr(self, "_training_program"):
-            from micrograd_mlp.compiled import compile
-
-            matrices = self._matrices()
-
-            def loss(x: Any, target: Sequence[Any]) -> Any:
-                *weighted_target, factor = target
-                return self._weighted_loss(self.model_(x), weighted_target) + factor * l2(matrices)
-
-            self._training_program = compile(loss, self.model_.parameters())
-        factors = np.full(len(X), self._penalty_factor(weights))
-        Y = np.column_stack([targets, weights / weights.mean(), factors])
-        losses: list[float] = self._training_program.train(
-            self._optimizer, X, Y, epochs=1, batch_size=self._batch_size(len(X)), seed=self._random
-        )
-        return losses
+        self._program = compiled(self.model_, self.model_)
+        self._training_program = compiled(penalised_loss, self.model_)
 
     def _weighted_loss(self, output: Any, target: Sequence[Any]) -> Any:
-        *y, weight = target
+        *y, weight, _ = target
         return weight * self._loss(output, y[0] if len(y) == 1 else y)
 
     def _matrices(self) -> list[Value]:
         """The weights of all layers, without the biases."""
         return [w for layer in self.model_.layers for neuron in layer.neurons for w in neuron.w]
-
-    def _penalty_factor(self, weights: Any) -> float:
-        return float(require_number("alpha", self.alpha, least=0) / (2.0 * weights.sum()))
-
-    def _batch_size(self, n: int) -> int | None:
-        """The number of examples in a step; None means all of them, in their order."""
-        size = 200 if self.batch_size == "auto" else require_count("batch_size", self.batch_size, 1)
-        return size if size < n else None
 
     def _outputs(self, X: Any) -> Any:
         return outputs_of(self.model_, self._program, X)
@@ -240,7 +227,7 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "model_" in state:
-            self._program = compiled(self.model_)
+            self._compile()
 
 
 def _weights(sample_weight: Any, X: Any) -> Any:
@@ -251,13 +238,13 @@ def _weights(sample_weight: Any, X: Any) -> Any:
     return weights
 
 
-def compiled(model: MLP) -> Program | None:
-    """The network as machine code; None without Numba."""
+def compiled(f: Callable[..., Any], model: MLP) -> Program | None:
+    """A function of a network's parameters, such as the network, as machine code; None without Numba."""
     if importlib.util.find_spec("numba") is None:
         return None
     from micrograd_mlp.compiled import compile
 
-    return compile(model, model.parameters())
+    return compile(f, model.parameters())
 
 
 def outputs_of(model: MLP, program: Program | None, X: Any) -> Any:
@@ -291,11 +278,9 @@ class _Watch:
         self.epochs_without_improvement = 0
         self.best_weights: list[float] | None = None
 
-    def end_of_epoch(self, epoch: int, loss: float) -> bool:
-        """Record the epoch; True ends the training."""
+    def end_of_epoch(self, loss: float) -> bool:
+        """Take note of the epoch's loss; True ends the training."""
         estimator = self.estimator
-        estimator.n_iter_ = epoch
-        estimator.loss_curve_.append(loss)
         if self.validation is not None:
             loss = estimator._mean_loss(self.validation)
             estimator.validation_loss_curve_.append(loss)
@@ -385,7 +370,8 @@ class MLPClassifier(ClassifierMixin, _MLPEstimator):  # type: ignore[misc]
             self._build()
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes are {np.unique(classes)}, but were {self.classes_} in the first call")
-        return self._fit_one_epoch(X, y, weights)
+        self._train(_Examples(X, self._encoded(y), weights), 1)
+        return self
 
     def predict(self, X: Any) -> Any:
         """The most probable class of each example."""
@@ -484,7 +470,8 @@ class MLPRegressor(RegressorMixin, _MLPEstimator):  # type: ignore[misc]
             self._build()
         elif y.shape[1:] != np.shape(self.target_mean_):
             raise ValueError(f"y has the shape {y.shape}, but the first call had {self.n_outputs_} targets")
-        return self._fit_one_epoch(X, y, weights)
+        self._train(_Examples(X, self._encoded(y), weights), 1)
+        return self
 
     def predict(self, X: Any) -> Any:
         """The expected number for each example, or a row of them if y had several columns."""

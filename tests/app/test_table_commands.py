@@ -106,10 +106,10 @@ def test_no_hidden_layer_makes_a_linear_model(run):
 def test_ctrl_c_ends_the_training_and_saves_what_was_learned(run, monkeypatch):
     end_of_epoch = estimators._Watch.end_of_epoch
 
-    def interrupted(watch, epoch, loss):
-        if epoch == 3:
+    def interrupted(watch, loss):
+        if watch.estimator.n_iter_ == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return end_of_epoch(watch, epoch, loss)
+        return end_of_epoch(watch, loss)
 
     monkeypatch.setattr(estimators._Watch, "end_of_epoch", interrupted)
     status, out, _ = run(*TRAIN, "--epochs", "1000")

@@ -37,7 +37,7 @@ def target_of(estimator):
 def execution(request, monkeypatch):
     """Runs a test with machine code, and as on a machine without Numba."""
     if request.param == "eager":
-        monkeypatch.setattr(estimators, "compiled", lambda model: None)
+        monkeypatch.setattr(estimators, "compiled", lambda f, model: None)
     return request.param
 
 
@@ -118,7 +118,7 @@ def test_machine_code_and_values_train_to_the_same_network(monkeypatch, estimato
     options = {"activation": "tanh", "solver": solver, "batch_size": 16, "max_iter": 5, "random_state": 0}
     y = target_of(estimator)
     compiled = estimator((4,), **options).fit(X, y)
-    monkeypatch.setattr(estimators, "compiled", lambda model: None)
+    monkeypatch.setattr(estimators, "compiled", lambda f, model: None)
     eager = estimator((4,), **options).fit(X, y)
     assert compiled.loss_curve_ == pytest.approx(eager.loss_curve_, rel=1e-12)
     numbers = [[p.data for p in fitted.model_.parameters()] for fitted in (compiled, eager)]
@@ -183,6 +183,14 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(execution):
     assert [p.data for p in shorter.model_.parameters()] == [p.data for p in stopped.model_.parameters()]
 
 
+def test_examples_without_weight_are_in_neither_part_of_early_stopping(execution):
+    weights = np.where(np.arange(60) < 40, 0.0, 1.0)
+    options = {"early_stopping": True, "max_iter": 5, "random_state": 0}
+    weighted = MLPRegressor((4,), **options).fit(X, NUMBERS, sample_weight=weights)
+    removed = MLPRegressor((4,), **options).fit(X[40:], NUMBERS[40:])
+    assert weighted.validation_loss_curve_ == pytest.approx(removed.validation_loss_curve_, rel=1e-9)
+
+
 def test_the_training_ends_when_the_loss_has_settled():
     classifier = MLPClassifier((4,), learning_rate_init=0.1, max_iter=1000, random_state=0).fit(X, CLASSES)
     assert classifier.n_iter_ < 1000
@@ -197,14 +205,13 @@ def test_a_loss_that_still_falls_at_the_end_is_a_warning():
 
 
 def test_ctrl_c_ends_the_training_and_keeps_what_was_learned(monkeypatch):
-    def end_of_epoch(watch, epoch, loss):
-        watch.estimator.n_iter_ = epoch
-        if epoch == 3:
+    def end_of_epoch(watch, loss):
+        if watch.estimator.n_iter_ == 3:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(estimators._Watch, "end_of_epoch", end_of_epoch)
     classifier = MLPClassifier((4,), random_state=0).fit(X, CLASSES)
-    assert classifier.n_iter_ == 3
+    assert (classifier.n_iter_, classifier.interrupted_) == (3, True)
     assert classifier.predict(X).shape == (60,)
 
 
