@@ -43,15 +43,19 @@ class View {
     return Math.min((this.width - margin) / width, (this.height - margin) / height, 1.35);
   }
 
-  // Everything in the window. Opening, a graph that would be too small to read starts at its output instead.
+  // Everything in the window. Opening, a graph that would be too small to read starts at its
+  // output instead, or where stepping begins.
   fit(readable = false) {
     const { width, height } = this.explorer.arrangement;
     const margin = Math.min(28, this.width / 20);
     const scale = this.fittingScale;
     const least = this.width < 600 ? 0.62 : 0.56;
+    const fromStart = this.explorer.mode === "step" && this.explorer.stepping.now === 0;
     if (readable && scale < least) {
       const output = this.explorer.arrangement.boxes.get(this.explorer.boxOf(this.explorer.graph.output));
-      const x = width * least <= this.width - 2 * margin ? (this.width / least - width) / 2 : this.width / least - width - margin / least;
+      const fitsAcross = width * least <= this.width - 2 * margin;
+      const atEnd = fromStart ? margin / least : (this.width - margin) / least - width;
+      const x = fitsAcross ? (this.width / least - width) / 2 : atEnd;
       const fits = height * least <= this.height - 2 * margin;
       const middle = fits ? height / 2 : output.top + output.height / 2;
       this.camera = { scale: least, x, y: this.height / (2 * least) - middle };
