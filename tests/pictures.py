@@ -40,5 +40,5 @@ if __name__ == "__main__":
         picture().save(FOLDER / f"{picture.__name__}.svg")
     from tests.browser.chromium import main
 
-    main([str(FOLDER / "explore.png")])
-    main([str(FOLDER / "step_through.png"), "--step", "38"])
+    main([str(FOLDER / "explore.png"), "--width", "1100", "--height", "640"])
+    main([str(FOLDER / "step_through.png"), "--step", "38", "--width", "1100", "--height", "540"])

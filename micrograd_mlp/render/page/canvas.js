@@ -28,6 +28,11 @@ class View {
     const { clientWidth, clientHeight } = this.canvas;
     const ratio = window.devicePixelRatio || 1;
     if (!clientWidth || !clientHeight) return false;
+    if (this.width) {
+      // What was in the middle stays there.
+      this.camera.x += (clientWidth - this.width) / (2 * this.camera.scale);
+      this.camera.y += (clientHeight - this.height) / (2 * this.camera.scale);
+    }
     this.width = clientWidth;
     this.height = clientHeight;
     this.canvas.width = Math.round(clientWidth * ratio);
