@@ -93,6 +93,7 @@ class Language:
         operations: for operations of the table by name, a template that the language has for them.
         reserved: names that no function or variable may have.
         indent, between: what stands before a line of a block, and between definitions.
+        inlines_all: True if an expression is the name of a result, so that no functions are needed.
         has_lists: False if functions become straight-line code (see `straight`).
     """
 
@@ -104,6 +105,7 @@ class Language:
     reserved: frozenset[str]
     operations: Mapping[str, str] = MappingProxyType({})
     has_lists = True
+    inlines_all = False
     indent = "  "
     between = "\n\n"
 

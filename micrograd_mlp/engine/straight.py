@@ -57,6 +57,14 @@ class StraightBody(Body):
             return None
         return None if self.lines else result
 
+    def expanded(self, arguments: Sequence[Expression]) -> Expression:
+        """What the function returns for these arguments, in a language whose expressions are names."""
+        self.bind([], arguments)
+        result = self._run(self.statements())
+        if result is None:
+            raise UntranslatableError(self.tree, "it returns nothing at its end")
+        return result
+
     def _needed(self, result: Expression) -> list[str]:
         texts = [item.text for item in result.items or (result,)]
         needed = set(re.findall(r"\w+", " ".join(texts)))
@@ -352,6 +360,8 @@ class StraightBody(Body):
     ) -> Expression:
         """A call of a helper, with sequences as so many arguments."""
         values = self.display(arguments).items or ()
+        if self.language.inlines_all:
+            return self.translation.expanded(function, values)
         unique, result = self.translation.function(function, name, [value.kind for value in values])
         texts = [leaf for value in values for leaf in _leaves(value)]
         if result.name != "tuple":

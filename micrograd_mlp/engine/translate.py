@@ -130,10 +130,16 @@ class Translation:
         several = [STAR] if self.language.has_lists else [NUMBER] * n_inputs
         return several if op.arity is None else [NUMBER] * op.arity
 
+    def expanded(self, function: Callable[..., Any], arguments: Sequence[Expression]) -> Expression:
+        """What a function returns, step by step, in a language whose expressions are names of results."""
+        return self._body(function, [argument.kind for argument in arguments]).expanded(arguments)
+
     def value(self, op: Op, arguments: Sequence[Expression]) -> Expression:
         """An operation of these arguments, each of which is a name or a literal."""
         with _blamed_on(op, "forward", self.language):
             body = self._body(op.forward, [argument.kind for argument in arguments])
+            if self.language.inlines_all:
+                return body.apply(op, [(False, argument) for argument in arguments], ast.Name(op.name))
             inline = None if self.is_short(op, arguments) else self.inline(op.forward, arguments)
             return inline or body.apply(op, [(False, argument) for argument in arguments], ast.Name(op.name))
 
@@ -383,6 +389,10 @@ class Body:
     def inline_with(self, arguments: Sequence[Expression]) -> Expression | None:
         """What the function returns for these arguments as one expression, if it can be said so."""
         return None
+
+    def expanded(self, arguments: Sequence[Expression]) -> Expression:
+        """What the function returns for these arguments, without a function of its own."""
+        raise NotImplementedError
 
     # Variables.
 

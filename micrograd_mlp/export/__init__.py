@@ -41,7 +41,7 @@ Needs an extra: pip install "micrograd_mlp[torch]" or pip install "micrograd_mlp
 """
 
 from micrograd_mlp.export.onnx import to_onnx
-from micrograd_mlp.export.source import to_source
+from micrograd_mlp.export.source import to_jax, to_source
 from micrograd_mlp.export.torch import from_torch, to_torch, to_torch_optimizer
 
-__all__ = ["from_torch", "to_onnx", "to_source", "to_torch", "to_torch_optimizer"]
+__all__ = ["from_torch", "to_jax", "to_onnx", "to_source", "to_torch", "to_torch_optimizer"]

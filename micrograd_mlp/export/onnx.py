@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp.export.counterparts import record_of, require_package
+from micrograd_mlp.export.source import plan_of
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.nn.activations import ACTIVATIONS
 from micrograd_mlp.nn.modules import MLP
 
+if TYPE_CHECKING:
+    from micrograd_mlp.compiled import Program
 
-def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
-    """Write the network as an ONNX file in float64: z = Wx + b is a Gemm node, σ a few nodes more.
+
+def to_onnx(model: MLP | Program, path: str | os.PathLike[str]) -> None:
+    """Write a network, or the predictions of a compiled program, as an ONNX file in float64.
+
+    A layer z = Wx + b is a Gemm node, σ a few nodes more. The parameters are written as the numbers that
+    they are now.
 
     Its input "x" has the shape (batch, inputs) and its output "y" (batch, outputs), for a batch of any size.
     An existing file is replaced whole or, if anything goes wrong, not at all.
 
     Args:
-        model: any MLP whose activations have names.
+        model: an MLP whose activations have names; or what `compile(f, parameters)` returned for an f(x),
+            after its first call or `predict`.
         path: where the file goes, `model.onnx` say.
 
     Raises:
@@ -33,6 +41,11 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
     ['model.onnx']
     """
     onnx = require_package("onnx", "onnx")
+    if not isinstance(model, MLP):
+        file = _program(model)
+        onnx.checker.check_model(file, full_check=True)
+        write_atomically(path, file.SerializeToString())
+        return
     helper, double = onnx.helper, onnx.TensorProto.DOUBLE
     nodes: list[Any] = []
     numbers = [helper.make_tensor(number, double, [], [float(number)]) for number in _ONNX_NUMBERS]
@@ -64,6 +77,16 @@ def to_onnx(model: MLP, path: str | os.PathLike[str]) -> None:
     )
     onnx.checker.check_model(file, full_check=True)
     write_atomically(path, file.SerializeToString())
+
+
+def _program(program: Program) -> Any:
+    """The predictions of a program as a protocol buffer."""
+    from micrograd_mlp.export.languages.onnx import OnnxWriter
+
+    plan = plan_of(program)
+    if len(plan.shapes) != 1:
+        raise TypeError(f"{program!r} is no f(x): give a program that predicts from x alone")
+    return OnnxWriter(plan).model()
 
 
 _ONNX_NUMBERS = sorted(

@@ -21,6 +21,7 @@ from micrograd_mlp.compiled.passes import Affine as AffineMap
 from micrograd_mlp.compiled.passes import Facts, analyse, find_affine_maps, fuse_sums
 from micrograd_mlp.compiled.trace import ADD, TOTAL, Graph
 from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.value import Value
 
 
 @dataclass(eq=False)
@@ -149,6 +150,7 @@ class Plan:
         inputs: "x" and "y", as far as the program has them.
         uniform, varying: the steps that are done once, and those that are done for every example.
         outputs: what the function returned.
+        values: the parameters themselves.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -158,6 +160,7 @@ class Plan:
     uniform: list[Step]
     varying: list[Step]
     outputs: Ref
+    values: list[Value]
 
     @property
     def steps(self) -> list[Step]:
@@ -232,7 +235,14 @@ class _Planner:
             ]
             steps[varying] = [step for group in self._groups(members) for step in self._steps(group)]
         return Plan(
-            self.shapes, self.theta, parameters, inputs, steps[False], steps[True], self.ref(graph.outputs)
+            self.shapes,
+            self.theta,
+            parameters,
+            inputs,
+            steps[False],
+            steps[True],
+            self.ref(graph.outputs),
+            graph.parameters,
         )
 
     # Names and leaves.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp._require import require_choice
 from micrograd_mlp.compiled.trace import placeholders, trace
+from micrograd_mlp.export.counterparts import require_package
 from micrograd_mlp.export.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -76,6 +77,25 @@ def to_source(program: Program, language: str) -> str:
         )
     source: str = _language(language).write(plan)
     return source
+
+
+def to_jax(program: Program) -> Any:
+    """The function `loss(theta, X, Y)` that `to_source` writes in JAX, ready for `jax.grad` and `jax.jit`.
+
+    Args:
+        program: as for `to_source`.
+
+    Returns:
+        A function of arrays. JAX computes in double precision from then on.
+
+    Raises:
+        ImportError: JAX is missing.
+        TranslationError: an operation of your own uses something that JAX can't say.
+        TypeError: the function returns a list, which is no loss.
+        ValueError: the program was not called yet.
+    """
+    require_package("jax", "jax")
+    return loss_function(program, "jax")
 
 
 def plan_of(program: Program) -> Plan:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp.export.counterparts import record_of, require_package
+from micrograd_mlp.export.source import loss_function
 from micrograd_mlp.nn.activations import ACTIVATIONS, Activation
 from micrograd_mlp.nn.modules import MLP
 from micrograd_mlp.optim import SGD, Adam, Momentum, Optimizer, RMSProp
 
+if TYPE_CHECKING:
+    from micrograd_mlp.compiled import Program
 
-def to_torch(model: MLP) -> Any:
-    """The same network as a `torch.nn.Sequential`: float64, same weights, same outputs.
+
+def to_torch(model: MLP | Program) -> Any:
+    """A network as a `torch.nn.Sequential`, or a compiled program as a function of tensors.
 
     Args:
-        model: any MLP whose activations have names.
+        model: an MLP whose activations have names; or what `compile` returned, after its first call.
 
     Returns:
-        `Linear` modules and activations in turn. It takes a tensor of shape
-        (batch, inputs) and returns one of shape (batch, outputs), also where the model has one output.
+        For an MLP `Linear` modules and activations in turn, in float64, with the same weights and outputs.
+        It takes a tensor of shape (batch, inputs) and returns one of shape (batch, outputs), also where the
+        model has one output. For a program the function `loss(theta, X, Y)` that `to_source` writes.
 
     Raises:
         ImportError: PyTorch is missing; the message names the extra.
-        ValueError: an activation is a function of your own, which PyTorch doesn't have.
+        TranslationError: the program has an operation that PyTorch has no words for.
+        ValueError: an activation is a function of your own, which PyTorch doesn't have; or the program was
+            not called yet.
 
     >>> network = to_torch(MLP(2, [16, 1], activation="tanh", seed=0))
     >>> network
@@ -33,6 +40,8 @@ def to_torch(model: MLP) -> Any:
     )
     """
     torch = require_package("torch", "torch")
+    if not isinstance(model, MLP):
+        return loss_function(model, "torch")
     modules: list[Any] = []
     for layer, activation in zip(model.layers, model.activations):
         n_outputs, n_inputs = len(layer.neurons), len(layer.neurons[0].w)

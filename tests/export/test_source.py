@@ -22,8 +22,9 @@ from micrograd_mlp import (
     squared_error,
     total,
 )
+from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.translate import TranslationError
-from tests.export.programs import random_program, run, theta_of
+from tests.export.programs import random_program, run, squeezed, theta_of
 
 LANGUAGES = ["numpy", "jax", "torch", "c", "javascript"]
 
@@ -267,3 +268,79 @@ int main(void)
         its_loss, *its_gradient = map(float.fromhex, said.split())
         assert its_loss == pytest.approx(loss, rel=1e-12)
         np.testing.assert_allclose(its_gradient, gradient, rtol=1e-12, atol=1e-12 * abs(gradient).max())
+
+
+class TestFunctions:
+    def test_pytorchs_function_is_ready_to_call_and_to_differentiate(self):
+        torch = pytest.importorskip("torch")
+        program, *data = attention()
+        loss, gradient = program.loss_and_grad(*data)
+        theta = torch.tensor(theta_of(program), requires_grad=True)
+        its_loss = export.to_torch(program)(theta, *map(torch.tensor, data))
+        its_loss.backward()
+        assert its_loss.item() == pytest.approx(loss, rel=1e-12)
+        np.testing.assert_allclose(theta.grad, gradient, rtol=1e-12, atol=1e-14)
+
+    def test_jaxs_function_can_be_compiled(self):
+        jax = pytest.importorskip("jax")
+        program, *data = attention()
+        loss, gradient = program.loss_and_grad(*data)
+        its_loss, its_gradient = jax.jit(jax.value_and_grad(export.to_jax(program)))(theta_of(program), *data)
+        assert float(its_loss) == pytest.approx(loss, rel=1e-12)
+        np.testing.assert_allclose(its_gradient, gradient, rtol=1e-12, atol=1e-14)
+
+    def test_a_traceback_shows_the_code(self):
+        program, *data = attention()
+        program(*data)
+        with pytest.raises(IndexError) as error:
+            export.to_torch(program)(theta_of(program)[:3], *data)
+        assert any("theta[" in str(entry.statement) for entry in error.traceback)
+
+
+class TestPredictionsInOnnx:
+    @pytest.fixture(autouse=True)
+    def runtime(self):
+        pytest.importorskip("onnx")
+        return pytest.importorskip("onnxruntime")
+
+    def assert_same(self, runtime, program, X, path):
+        expected = np.reshape(program.predict(X), (len(X), -1))
+        export.to_onnx(program, path)
+        session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        [seen] = session.run(["y"], {"x": np.reshape(X, (len(X), -1)).astype(float)})
+        assert seen.dtype == np.float64
+        np.testing.assert_allclose(seen, expected, rtol=1e-12, atol=1e-12)
+
+    def test_every_operation(self, runtime, tmp_path):
+        w = Value(0.7, "w")
+
+        def f(x):
+            outputs = []
+            for op in TABLE.values():
+                arity = op.arity or 4
+                domains = op.domain * arity if len(op.domain) < arity else op.domain
+                operands = [squeezed(x_k * w, *domain) for x_k, domain in zip(x, domains)]
+                if op.name in ("div", "pow"):
+                    operands[1] = operands[1] * operands[1] + 0.5
+                outputs.append(op(*operands))
+            return outputs
+
+        self.assert_same(runtime, compile(f, [w]), 3.0 * RNG.normal(size=(40, 4)), tmp_path / "p.onnx")
+
+    def test_a_network_with_a_skip_connection(self, runtime, tmp_path):
+        first, second = MLP(3, [3], "tanh", "tanh", seed=0), MLP(3, [2], seed=1)
+        parameters = [*first.parameters(), *second.parameters()]
+        program = compile(lambda x: second([a + x_k for a, x_k in zip(first(x), x)]), parameters)
+        self.assert_same(runtime, program, ROWS, tmp_path / "p.onnx")
+
+    def test_operations_of_ones_own(self, runtime, tmp_path):
+        w = Value(0.5, "w")
+        program = compile(lambda x: mean_of_squares(logistic_2(x * w), x, w), [w])
+        self.assert_same(runtime, program, X4[:, 0], tmp_path / "p.onnx")
+
+    def test_a_loss_predicts_nothing(self, tmp_path):
+        program, *data = with_shared_weights()
+        program(*data)
+        with pytest.raises(TypeError, match="give a program that predicts from x alone"):
+            export.to_onnx(program, tmp_path / "p.onnx")
+        assert not list(tmp_path.iterdir())
