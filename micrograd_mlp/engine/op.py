@@ -218,16 +218,19 @@ def _function_of(op: Op) -> Any:
     def function(*inputs: Any) -> Any:
         if len(inputs) != arity:
             raise TypeError(f"{op.name} takes {arity} input(s), got {len(inputs)}")
-        for x in inputs:
-            if type(x) is not float:
-                return op(*inputs)
-        return op.forward(*inputs)  # measured: the usual case inside of `partials`, in half the time
+        return op(*inputs)
+
+    def function_of_one(x: Any, *others: Any) -> Any:
+        if type(x) is float and not others:  # measured: half the time, inside of `partials`
+            return op.forward(x)
+        return function(x, *others)
 
     def function_of_many(*inputs: Any) -> Any:
         several = len(inputs) != 1 or not hasattr(inputs[0], "__iter__")
         return op(*inputs) if several else op(*inputs[0])
 
-    wrapper: Any = functools.wraps(op.forward)(function_of_many if arity is None else function)
+    chosen = function_of_many if arity is None else function_of_one if arity == 1 else function
+    wrapper: Any = functools.wraps(op.forward)(chosen)
     if not isinstance(op.forward, types.FunctionType):  # operator.add: what stands here is another function
         wrapper.__module__ = op.partials.__module__
     wrapper.op = op
