@@ -1,7 +1,6 @@
 """The table of primitives: every op and its first and second derivatives against an independent oracle."""
 
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -84,8 +83,6 @@ def test_value_first_and_second_derivatives_over_the_whole_domain(name, data):
     op = TABLE[name]
     numbers = data.draw(points(op))
     assume(name in DEFINED_AT_KINKS or op.kink is None or op.kink(*numbers) != 0.0)
-    # Where xʸ overflows or is subnormal, a second derivative that is computed from it is as rough.
-    assume(name != "pow" or sys.float_info.min < op(*numbers) < math.inf)
     errors, bounds = errors_in_ulps(op, numbers), SPECS[name].ulps
     assert all(e <= bound for e, bound in zip(errors, bounds, strict=True)), (errors, bounds)
 

@@ -8,15 +8,31 @@ from typing import Any
 
 from micrograd_mlp.engine.op import POSITIVE, REALS, inf, nan, operation
 from micrograd_mlp.engine.table.arithmetic import div
-from micrograd_mlp.engine.table.exponentials import log
+from micrograd_mlp.engine.table.exponentials import log, xlogy
 
 
 def _power_partials(out: Any, x: Any, y: Any) -> tuple[Any, Any]:
     # At the edges x^(y-1) or log x is infinite where the derivative is not: x^0 is flat, and so is 0^y in y.
     slope = power(x, y - 1.0)
-    by_base = y * slope if y != 0 or -inf < slope < inf else 0.0
-    by_exponent = 0.0 if x == 0 and y >= 0 else out * log(x)
+    if _is_out_of_range(slope, x):
+        half = power(x, 0.5 * (y - 1.0))
+        by_base = half * y * half
+    else:
+        by_base = y * slope if y != 0 or -inf < slope < inf else 0.0
+    if _is_out_of_range(out, x):
+        half = power(x, 0.5 * y)
+        by_exponent = half * xlogy(half, x)
+    else:
+        by_exponent = 0.0 if x == 0 and y >= 0 else out * log(x)
     return by_base, by_exponent
+
+
+def _is_out_of_range(power_of_x: Any, x: Any) -> bool:
+    """Whether a power of x has overflowed or lost digits, while a product with it may be in range."""
+    return x > 0.0 and not _LEAST_NORMAL <= power_of_x < inf
+
+
+_LEAST_NORMAL = 2.2250738585072014e-308  # below, floats have fewer digits
 
 
 def _complex_power(z: complex, w: complex) -> complex:
