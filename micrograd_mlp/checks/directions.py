@@ -8,10 +8,10 @@ found.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from micrograd_mlp._require import random_generator
 from micrograd_mlp.checks.extrapolation import CERTAINTY
 from micrograd_mlp.checks.judgement import WIDEST
 from micrograd_mlp.checks.report import Row
@@ -22,6 +22,9 @@ DIRECTION_STEP = -2  # exponent of the longest step along a direction, as a part
 SHOWN = 12  # wrong entries that are looked for; more of them tell no more
 ALONE = 300  # so many entries that directions do not resolve are checked on their own
 TELLING = 1e-6  # a zero is confirmed when slopes above this part of the largest are excluded
+
+if TYPE_CHECKING:
+    import random
 
 
 class Group(NamedTuple):
@@ -64,7 +67,7 @@ def rows_by_directions(subject: Subject, seed: int = 0) -> tuple[list[Row], list
         Rows for directions, and for each entry that had to be checked on its own; and sentences that say what
         may have been missed.
     """
-    rng = random.Random(seed)
+    rng = random_generator(seed)
     everything = range(len(subject.gradient))
     rows: list[Row] = []
     notes: list[str] = []
@@ -88,7 +91,7 @@ def rows_by_directions(subject: Subject, seed: int = 0) -> tuple[list[Row], list
 
 def random_weights(count: int, seed: int = 0) -> list[float]:
     """Numbers with random signs and sizes between one half and one."""
-    rng = random.Random(seed)
+    rng = random_generator(seed)
     return [rng.choice((-1.0, 1.0)) * rng.uniform(0.5, 1.0) for _ in range(count)]
 
 

@@ -268,7 +268,7 @@ class MLP(Module):
         a = [x_k if isinstance(x_k, Value) else Value(x_k, f"x[{k}]") for k, x_k in enumerate(x, start=1)]
         for layer in self.layers:
             a = layer(a)
-        return a[0] if len(a) == 1 else Outputs(a)
+        return a[0] if len(a) == 1 else a
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """All weights and biases with their names, layer by layer and neuron by neuron."""
@@ -364,14 +364,13 @@ FORMAT = "micrograd_mlp model"
 
 
 def _require_example(x: Any, n_inputs: int) -> None:
+    if is_sequence(x) and len(x) == n_inputs and not is_sequence(next(iter(x))):
+        return
+    hint = ""
     if is_frame(x):
         hint = ": this is a table, so write [model(x) for x in table.to_numpy()]"
     elif is_sequence(x) and len(x) and is_sequence(next(iter(x))):
         hint = ": this is a table of examples, so write [model(x) for x in X]"
-    elif is_sequence(x) and len(x) == n_inputs:
-        return
-    else:
-        hint = ""
     seen = len(x) if is_sequence(x) and not hint else f"{x!r:.60}"
     raise ValueError(f"the model takes {n_inputs} inputs for an example, got {seen}{hint}")
 
