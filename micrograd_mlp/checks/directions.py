@@ -74,13 +74,13 @@ def rows_by_directions(subject: Subject, seed: int = 0) -> tuple[list[Row], list
     for k in range(1 if len(everything) > HUGE else DIRECTIONS):
         rows.append(subject.along(f"direction {k + 1}", everything, rng))
         if not _is_sure(rows[-1]):
-            return _search(subject, rng), notes
+            return _search(subject, rows[-1], rng), notes
     directions = list(rows)
     blind = unresolved(subject, everything, rows)
     if 0 < len(blind) < len(everything) <= HUGE:
         rows.append(subject.along("direction of small derivatives", blind, rng))
         if not _is_sure(rows[-1]):
-            return _search(subject, rng), notes
+            return _search(subject, rows[-1], rng), notes
         blind = unresolved(subject, blind, rows[-1:])
     if len(blind) <= ALONE and len(everything) <= HUGE:
         rows += [subject.single(position) for position in blind]
@@ -111,16 +111,24 @@ def _is_sure(row: Row) -> bool:
     return row.verdict == "ok"
 
 
-def _search(subject: Subject, rng: random.Random) -> list[Row]:
+def _search(subject: Subject, failed: Row, rng: random.Random) -> list[Row]:
     """Every input along a direction of its own, and where that fails, its halves."""
     rows: list[Row] = []
     for name, first, last in subject.groups:
         if last - first > 1:
             row = subject.along(f"{name}, along a direction", range(first, last), rng)
-            rows.append(row)
-            if _is_sure(row) or row.verdict.startswith(("inconclusive", "not finite")):
+            if (
+                "slopes" not in row.verdict
+            ):  # where several kinks meet, a slope says nothing about conventions
+                rows.append(row)
+            if _is_sure(row):
+                rows += [subject.single(i) for i in unresolved(subject, range(first, last), [row])[:ALONE]]
+                continue
+            if row.verdict.startswith(("inconclusive, f", "inconclusive, at", "not finite")):
                 continue
         rows += _bisect(subject, rng, first, last)
+    if failed.verdict == "wrong" and all(row.passed for row in rows):
+        rows.append(failed)  # what is wrong was not found, and does not go away by that
     return rows
 
 

@@ -49,7 +49,7 @@ class Line:
         if h not in self.seen:
             try:
                 self.seen[h] = float(self._function(h))
-            except (ArithmeticError, ValueError, TypeError):
+            except (ArithmeticError, ValueError, TypeError, RuntimeError, Warning):
                 if h == 0.0:
                     raise
                 self.seen[h] = math.nan
@@ -204,10 +204,11 @@ def is_kink(line: Line, slopes: Slopes, noise: float, resolution: float) -> bool
         if h * abs(slopes.gap) < 4.0 * resolution * noise or not abs(line.nearest(h) - h) < 0.01 * h:
             break
         left, _, right = line.slopes(h)
-        if not abs(right - left - slopes.gap) < 0.2 * abs(slopes.gap):
-            return False
-        confirmed += 1
-        slopes.closest = h
+        if abs(right - left - slopes.gap) < 0.2 * abs(slopes.gap):
+            confirmed += 1
+            slopes.closest = h
+        elif confirmed > 0:
+            return False  # they met
     return True if confirmed >= 3 else None
 
 

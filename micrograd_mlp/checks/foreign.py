@@ -11,7 +11,7 @@ import numpy as np
 from micrograd_mlp.checks.arrays import ArraySubject, Input
 from micrograd_mlp.checks.diagnosis import explain_arrays
 from micrograd_mlp.checks.directions import rows_by_directions
-from micrograd_mlp.checks.functions import SEED, Function, Outputs, random_weights
+from micrograd_mlp.checks.functions import SEED, Function, Outputs, random_weights, shape_of
 from micrograd_mlp.checks.judgement import Tolerance
 from micrograd_mlp.checks.report import GradCheckReport, Row
 from micrograd_mlp.checks.structure import leaves_of
@@ -42,7 +42,8 @@ def check_foreign(
             more, more_notes = _second_order(function, outputs, tolerance, noise, strict)
             rows, notes, count = rows + more, notes + more_notes, count + len(subject.gradient)
         rows += [_row_of_shape(function.read[k], array) for k, array in other_shapes.items()]
-        if any(row.verdict.startswith("wrong") for row in rows):
+        kinks = any("slopes" in row.verdict for row in rows)  # a gradient there is a matter of convention
+        if any(row.verdict.startswith("wrong") for row in rows) and not kinks:
             arrays = [other_shapes.get(k, g) for k, g in enumerate(claimed)]
             notes = [*explain_arrays(outputs.weighed, function.read, arrays, outputs.followed), *notes]
         return GradCheckReport(rows, notes, count)
@@ -131,15 +132,13 @@ def _in_order(function: Function, given: Any) -> list[Any]:
                 f"gradient has no {', '.join(missing)}: its keys are {', '.join(found) or 'none'}"
             )
         arrays = [found[x.name] for x in inputs]
-    elif len(inputs) == 1 and (
-        not isinstance(given, (list, tuple)) or np.ndim(given) == inputs[0].values.ndim
-    ):
-        arrays = [given]
     else:
         arrays = [leaf for _, leaf in leaves_of(given)]
+        if len(inputs) == 1 and len(arrays) == inputs[0].values.size > 1:  # its numbers as a plain list
+            arrays = [np.asarray(given, dtype=np.float64)]
     if len(arrays) != len(inputs):
         raise ValueError(f"gradient gave {len(arrays)} arrays for {len(inputs)} inputs ({names})")
-    return [function.framework.numbers(a)[0].reshape(tuple(np.shape(a))) for a in arrays]
+    return [function.framework.numbers(a)[0].reshape(shape_of(a)) for a in arrays]
 
 
 def _row_of_shape(x: Input, g: Any) -> Row:

@@ -111,9 +111,7 @@ class Outputs:
         spread = float(np.sqrt(np.square(terms).sum())) / value if value else 1.0
         self.epsilon = max(epsilon for _, epsilon in first) * max(1.0, spread)
         result = function.call(function.f, function.arrays(points))
-        self.shape = (
-            tuple(np.shape(result)) if len(first) == 1 and not isinstance(result, (list, tuple)) else None
-        )
+        self.shape = shape_of(result) if len(first) == 1 and not isinstance(result, (list, tuple)) else None
 
     def weighed(self, values: Sequence[Any]) -> float:
         """Σ weight·output at these values of the inputs."""
@@ -133,6 +131,11 @@ class Outputs:
 def random_weights(generator: Any, size: int) -> Any:
     """Numbers with random signs and sizes between one half and one."""
     return generator.uniform(0.5, 1.0, size) * generator.choice([-1.0, 1.0], size)
+
+
+def shape_of(array: Any) -> tuple[int, ...]:
+    """The shape of an array of any framework, or of a number."""
+    return tuple(array.shape) if hasattr(array, "shape") else np.shape(array)
 
 
 def _require_same(

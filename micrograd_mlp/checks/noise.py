@@ -120,16 +120,16 @@ def _noise_around(line: Line, slopes: Slopes, step: float) -> float:
 
 
 def _height_of_a_stair(line: Line) -> float:
-    """By how much a function that is level around 0 changes at once; 0 if it changes gradually, or never."""
+    """By how much a function that is level around 0 changes at once on both sides; 0 if it does not."""
     longest = math.ldexp(27.0 / 64.0, line.longest + FAR_LONGER)
+    heights = []
     for side in (1.0, -1.0):
         beyond = [line.nearest(side * longest / 8.0**k) for k in range(4)]
         changed = [h for h in (*line.seen, *beyond) if h * side > 0.0 and line.at(h) != line.middle]
-        if changed and math.isfinite(line.at(nearest := min(changed, key=abs))):
-            height = _jump(line, nearest, 0.0, 0.0)
-            if height:
-                return height
-    return 0.0
+        if not changed or not math.isfinite(line.at(nearest := min(changed, key=abs))):
+            return 0.0
+        heights.append(_jump(line, nearest, 0.0, 0.0))
+    return max(heights) if min(heights) > 0.0 else 0.0
 
 
 def _height_of_stairs_around(line: Line, slopes: Slopes) -> float:

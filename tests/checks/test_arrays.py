@@ -155,6 +155,42 @@ class TestNumPy:
         )
         assert [row.label for row in report.failures if "[" in row.label] == ["x[17]"]
 
+    def test_errors_that_only_a_direction_through_all_of_them_sees_do_not_pass(self):
+        scales = np.full(1000, 1e-7)  # one by one, these are lost in the rounding of the large term
+        x = np.linspace(0.1, 1.0, 1001)
+
+        def f(x):
+            return float(1e3 * np.sin(x[0]) + scales @ np.sin(x[1:]))
+
+        right = np.concatenate([[1e3 * np.cos(x[0])], scales * np.cos(x[1:])])
+        assert gradcheck(f, x, right)
+        assert not gradcheck(f, x, np.concatenate([right[:1], 1.5 * right[1:]]), raise_exception=False)
+
+    def test_kinks_among_many_derivatives(self):
+        rng = np.random.default_rng(0)
+        A = rng.normal(size=(6, 8))
+
+        def f(W, b):  # the first example is zero, and so are the biases: eight kinks
+            a = np.maximum(INPUTS @ W + b, 0.0)
+            return float((a * A).sum())
+
+        def gradient(W, b):
+            d = A * (INPUTS @ W + b > 0.0)
+            return INPUTS.T @ d, d.sum(0)
+
+        INPUTS = rng.normal(size=(6, 5))
+        INPUTS[0] = 0.0
+        inputs = [rng.normal(size=(5, 8)), np.zeros(8)]
+        report = gradcheck(f, inputs, gradient)
+        assert {row.label for row in report.rows if row.verdict.startswith("kink")} == {
+            f"b[{k}]" for k in range(8)
+        }
+        wrong = gradient(*inputs)
+        wrong[0][2, 3] += 1e-3
+        report = gradcheck(f, inputs, wrong, raise_exception=False)
+        assert [row.label for row in report.failures if "[" in row.label] == ["W[2,3]"]
+        assert not gradcheck(f, inputs, gradient, strict=True, raise_exception=False)
+
     @pytest.mark.parametrize(
         ("arguments", "error", "message"),
         [
@@ -283,6 +319,7 @@ class TestFunctionsThatAreOnlyCalled:
     def test_a_dead_input_passes_and_a_swallowed_one_does_not(self):
         assert one(lambda x: 1.3 + max(x[0] - 5.0, 0.0), 0.7, 0.0) == "ok"
         assert one(lambda x: 1.3, 0.7, 0.0) == "ok"
+        assert one(lambda x: float(x[0] > 0.0), 0.7, 0.0) == "ok"
         assert one(lambda x: 1e16 + x[0], 0.7, 0.0) == "inconclusive"
         assert one(lambda x: 1e16 + x[0], 0.7, 1.0) == "inconclusive"
 

@@ -54,6 +54,24 @@ class TestPyTorch:
         x = torch.randn(2, dtype=torch.float64)
         assert set(verdicts(lambda x: (x.detach() ** 2).sum() + 0 * x.sum(), [x]).values()) == {"wrong"}
 
+    def test_a_gradient_of_ones_own(self):
+        x = torch.randn(3, dtype=torch.float64)
+        assert gradcheck(lambda x: (x**2).sum(), [x], lambda x: [2 * x])
+        assert set(verdicts(lambda x: (x**2).sum(), [x], lambda x: [3 * x]).values()) == {"wrong"}
+
+    @pytest.mark.parametrize(
+        "layer",
+        [
+            lambda: torch.nn.GRU(3, 8),
+            lambda: torch.nn.TransformerEncoderLayer(3, 1, 16, dropout=0.0),
+            lambda: torch.nn.Sequential(torch.nn.Linear(3, 20), torch.nn.ReLU(), torch.nn.Linear(20, 2)),
+        ],
+        ids=["GRU", "Transformer", "ReLU"],
+    )
+    def test_pytorchs_own_layers_pass(self, layer):
+        torch.manual_seed(3)
+        assert gradcheck(layer().double(), [torch.randn(5, 2, 3, dtype=torch.float64)])
+
     def test_float32_is_told(self):
         report = gradcheck(self.module(torch.float32), [torch.randn(2, 4)], raise_exception=False)
         assert all(row.passed or "about" in row.verdict for row in report.rows)
