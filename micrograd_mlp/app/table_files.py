@@ -91,7 +91,9 @@ def read_frame(path: Path, options: ReadOptions | None = None) -> pd.DataFrame:
         raise TableError(
             f"{path} is not {options.encoding} text: name its encoding, such as --encoding cp1252 or utf-16"
         ) from None
-    except (LookupError, ValueError, RuntimeError) as error:
+    except (FileNotFoundError, PermissionError, ImportError):
+        raise
+    except Exception as error:  # the library behind each kind of file has errors of its own
         raise TableError(f"{path} can't be read: {error}") from None
     frame.columns = [str(name).strip() for name in frame.columns]
     return frame.reset_index(drop=True)

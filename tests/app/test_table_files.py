@@ -84,6 +84,19 @@ def test_what_pandas_reads(tmp_path, name, write):
     pd.testing.assert_frame_equal(read_frame(tmp_path / name), FRAME)
 
 
+@pytest.mark.parametrize("name", ["t.xlsx", "t.parquet", "t.csv.zip", "t.csv.gz", "t.csv.xz"])
+@pytest.mark.parametrize("is_cut", [True, False], ids=["cut short", "of another kind"])
+def test_a_damaged_file_is_refused(tmp_path, name, is_cut):
+    pytest.importorskip("openpyxl", reason='needs pip install "micrograd_mlp[table]"')
+    pytest.importorskip("pyarrow", reason='needs pip install "micrograd_mlp[table]"')
+    path = tmp_path / name
+    {".xlsx": FRAME.to_excel, ".parquet": FRAME.to_parquet}.get(path.suffix, FRAME.to_csv)(path, index=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if is_cut else b"a,b\n1,2\n")
+    with pytest.raises(TableError, match=f"{name} can.t be read"):
+        read_frame(path)
+
+
 def test_a_sheet_is_chosen_by_its_name(tmp_path):
     pytest.importorskip("openpyxl", reason='needs pip install "micrograd_mlp[table]"')
     with pd.ExcelWriter(tmp_path / "t.xlsx") as book:
