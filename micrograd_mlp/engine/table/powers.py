@@ -29,7 +29,7 @@ def _power_partials(out: Any, x: Any, y: Any) -> tuple[Any, Any]:
 
 def _is_out_of_range(power_of_x: Any, x: Any) -> bool:
     """Whether a power of x has overflowed or lost digits, while a product with it may be in range."""
-    return x > 0.0 and not _LEAST_NORMAL <= power_of_x < inf
+    return 0.0 < x < inf and not _LEAST_NORMAL <= power_of_x < inf
 
 
 _LEAST_NORMAL = 2.2250738585072014e-308  # below, floats have fewer digits
