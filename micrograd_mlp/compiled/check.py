@@ -1,49 +1,79 @@
-"""Compare a recorded graph with the function that it was recorded from."""
+"""Compare a recorded graph with the function that it was recorded from.
+
+The graph is right for the numbers that it was recorded with. What `f` computes outside of it - a branch on
+`.data`, `Value(w.data)`, a number from `no_grad()`, a random choice - is frozen there, and shows when
+the numbers change. So f and the graph are compared on other examples, on moved inputs, with moved parameters,
+and again with the parameters that a training leaves behind.
+
+They may differ by rounding, since machine code adds up in another order. How much that can be follows from
+the graph: `_rounding_bound` carries an error of half a unit in the last place through each operation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import operator
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from micrograd_mlp.compiled.machine import Machine
 from micrograd_mlp.compiled.native import Floats
-from micrograd_mlp.compiled.trace import call, placeholders
+from micrograd_mlp.compiled.trace import Graph, call, placeholders
+from micrograd_mlp.engine import modes
 from micrograd_mlp.engine.modes import no_grad
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.value import Value
 
 CHECKED_OPERATIONS = 20_000  # how many eager operations the first call may spend on the comparison
+MOST_EXAMPLES = 100
+CHECKED_AGAIN = 10_000  # a training is checked when it took so many operations for each of the check
+QUICK_TOLERANCE = 1e-10  # relative; below it nobody asks for the rounding bound
+UNIT = 2.0**-53  # the relative error of one rounding
+PER_OPERATION = 8 * UNIT  # exp, tanh and others differ by a few units in the last place
+SMALLEST = 5e-324  # results below the normal numbers have an absolute error
+PACKAGE = str(Path(__file__).parents[1])
+
+Function = Callable[..., Any]
+Example = Sequence[Any]
+Move = Callable[[float], float]
 
 
-def check(
-    machine: Machine, f: Callable[..., Any], x: Floats, y: Floats, example: Callable[[int], Sequence[Any]]
-) -> None:
-    """Compare some examples, none of them the recorded one, with eager execution.
-
-    A branch on `.data`, or a number taken out of a Value, is not in the graph: then the graph is
-    right for the example that it was recorded from, and wrong for others.
+def check(machine: Machine, f: Function, x: Floats, y: Floats, example: Callable[[int], Example]) -> None:
+    """Compare f and its graph on other examples, on moved inputs, and with moved parameters.
 
     `example` gives the arguments of f, as numbers, for an index.
 
     Raises:
-        RuntimeError: they differ.
+        RuntimeError: they differ by more than rounding.
     """
-    n = max(2, CHECKED_OPERATIONS // max(machine.n_recorded, 1))
-    chosen = _telling_examples(x, y, n)
-    if not chosen:
-        return
-    machine.read()
-    for row, ours in zip(chosen, machine.predict(x[chosen], y[chosen]).tolist()):
-        with no_grad():
-            result = call(f, [placeholders(numbers, label) for numbers, label in zip(example(row), "xy")])
-        eager = [v.data for v in result] if isinstance(result, list) else [result.data]
-        if not np.allclose(ours, eager, rtol=1e-6, atol=1e-9, equal_nan=True):
-            raise RuntimeError(
-                f"f gives {_shown(eager)} for row {row}, its recorded graph {_shown(ours)}: the result "
-                "depends on something that the graph does not hold, such as a branch on `.data`, a "
-                "number taken out of a Value, or a random choice. Use maximum, minimum, relu, abs or "
-                "equal, which are part of the graph"
-            )
+    n = max(min(CHECKED_OPERATIONS // max(machine.n_recorded, 1), MOST_EXAMPLES), 2)
+    for row in _telling_examples(x, y, n):
+        _compare(machine, f, example(row), f"row {row}")
+    for what, moved, move in _moved_points(example(0))[: 2 * n]:
+        with _moved(machine.parameters, move):
+            # A program of the user may refuse the moved numbers: then they say nothing.
+            _compare(machine, f, moved, what, may_fail=True)
+
+
+def check_again(machine: Machine, f: Function, n_steps: int, batch_size: int) -> None:
+    """After a training: compare f and its graph on the recorded example, with the parameters that it led to.
+
+    Short calls of `train` are checked together, so that this takes little of their time.
+
+    Raises:
+        RuntimeError: they differ by more than rounding.
+    """
+    machine.unchecked += n_steps * batch_size * machine.plan.work
+    if n_steps and machine.unchecked >= CHECKED_AGAIN * machine.n_recorded * machine.is_checked_again:
+        machine.unchecked, machine.is_checked_again = 0, True
+        _compare(machine, f, machine.example, "the parameters after this training, which they still have")
 
 
 def _telling_examples(x: Floats, y: Floats, n: int) -> list[int]:
@@ -55,6 +85,180 @@ def _telling_examples(x: Floats, y: Floats, n: int) -> list[int]:
     spaced = np.linspace(len(x) - 1, 1, min(n, len(x) - 1)).round().astype(np.int64)
     mixed = [*extreme[: max(n // 2, 2)].tolist(), *spaced.tolist()]
     return list(dict.fromkeys(mixed))[:n]
+
+
+def _moved_points(example: Example) -> list[tuple[str, Example, Move]]:
+    """What to compare besides the examples of the user: what is moved, the arguments of f, the parameters."""
+    rng = random.Random(0)
+
+    def shift(number: float) -> float:
+        return number * rng.uniform(0.5, 1.5) + rng.uniform(-0.1, 0.1)
+
+    def far(number: float) -> float:
+        return number * rng.uniform(-3.0, 3.0) + rng.uniform(-1.0, 1.0)
+
+    moves: list[Move] = [shift, operator.neg, far]
+    points: list[tuple[str, Example, Move]] = []
+    for move in moves:
+        points.append(("moved parameters", example, move))
+        points += [
+            (f"moved inputs {label}", _with_moved(example, k, move), float)
+            for k, label in enumerate("xy"[: len(example)])
+        ]
+    return points
+
+
+def _with_moved(example: Example, k: int, move: Move) -> Example:
+    """The arguments of f with the k-th one moved."""
+    numbers = example[k]
+    moved = [move(number) for number in numbers] if isinstance(numbers, list) else move(numbers)
+    return [*example[:k], moved, *example[k + 1 :]]
+
+
+@contextmanager
+def _moved(parameters: Sequence[Value], move: Move) -> Iterator[None]:
+    """Change the numbers of the parameters inside a `with` block."""
+    before = [p._data for p in parameters]
+    try:
+        for p in parameters:
+            p._data = move(p._data)
+        yield
+    finally:
+        for p, number in zip(parameters, before):
+            p._data = number
+
+
+def _compare(machine: Machine, f: Function, example: Example, what: str, may_fail: bool = False) -> None:
+    try:
+        expected = _eager(f, example)
+    except Exception:
+        if may_fail:
+            return
+        raise
+    machine.read()
+    flat = [np.array(argument, dtype=np.float64).reshape(1, -1) for argument in example]
+    x, y = [*flat, np.zeros((1, 0)), np.zeros((1, 0))][:2]
+    found = machine.predict(x, y)[0].tolist()
+    if np.allclose(found, expected, rtol=QUICK_TOLERANCE, atol=0.0, equal_nan=True):
+        return
+    numbers = [*x[0].tolist(), *y[0].tolist(), *[p._data for p in machine.parameters]]
+    bounds = _rounding_bounds(machine.graph, numbers)
+    if all(_is_rounding(a, b, bound) for a, b, bound in zip(found, expected, bounds)):
+        return
+    lines = _suspicious_lines(f, example)
+    seen = f" f {'; '.join(lines)}." if lines else ""
+    raise RuntimeError(
+        f"f gives {_shown(expected)} for {what}, its recorded graph {_shown(found)}, and rounding explains a "
+        f"difference of at most {max(bounds):.1g}: the result depends on something that the graph does not "
+        f"hold, such as a branch on `.data`, a number taken out of a Value, or a random choice.{seen} "
+        "Use maximum, minimum, relu, abs or equal, which are part of the graph"
+    )
+
+
+def _eager(f: Function, example: Example) -> list[float]:
+    """The outputs of f."""
+    with no_grad():
+        result = call(f, [placeholders(numbers, label) for numbers, label in zip(example, "xy")])
+    return [v.data for v in result] if isinstance(result, list) else [result.data]
+
+
+# Rounding
+
+
+def _is_rounding(found: float, expected: float, bound: float) -> bool:
+    """A bound that is nan or inf says that no digit is certain."""
+    return found == expected or (found != found and expected != expected) or not abs(found - expected) > bound
+
+
+def _rounding_bounds(graph: Graph, leaves: list[float]) -> list[float]:
+    """For each output a bound of the rounding error of the graph with these inputs and parameters.
+
+    Each operation adds its own error to what the errors of its operands become: |∂y/∂x| times that of x, or,
+    where the operation has a kink, the change of y over the error of x. Twice that bounds the difference
+    of two ways to compute the same.
+    """
+    data, error = list(leaves), [0.0] * len(leaves)
+    for i in range(len(leaves), len(graph.operators)):
+        op = graph.operators[i]
+        if op is None:
+            number = graph.constants[i] if i in graph.constants else graph.captured[i].data
+            data.append(number)
+            error.append(0.0)
+            continue
+        x = [data[k] for k in graph.operands[i]]
+        dx = [error[k] for k in graph.operands[i]]
+        y = op.forward(*x)
+        own = PER_OPERATION * _magnitude(op.name, x, y) + SMALLEST
+        data.append(y)
+        error.append(own + _passed_on(op, x, dx, y))
+    return [2.0 * error[output] for output in graph.outputs]
+
+
+def _magnitude(name: str, x: list[float], y: float) -> float:
+    """What the rounding error of an operation is relative to: of a sum the summands."""
+    if name in ("total", "add", "sub"):
+        return len(x) * sum(map(abs, x))
+    if name == "dot":
+        half = len(x) // 2
+        return half * sum([abs(a * b) for a, b in zip(x[:half], x[half:])])
+    return abs(y) * len(x)
+
+
+def _passed_on(op: Op, x: list[float], dx: list[float], y: float) -> float:
+    """How much y changes if each operand changes by its error."""
+    if not any(dx):
+        return 0.0
+    if op.kink is None:
+        return float(sum([abs(slope) * e for slope, e in zip(op.partials(y, *x), dx) if e]))
+    low, high = [a - e for a, e in zip(x, dx)], [a + e for a, e in zip(x, dx)]
+    change = 0.0
+    for k, e in enumerate(dx):
+        if e:
+            left, right = [*x[:k], low[k], *x[k + 1 :]], [*x[:k], high[k], *x[k + 1 :]]
+            change += max(abs(op.forward(*left) - y), abs(op.forward(*right) - y))
+    is_at_kink = op.kink(*low) * op.kink(*high) <= 0.0
+    is_step = not any(op.partials(y, *x))
+    return math.inf if is_at_kink and is_step else change
+
+
+# What f does that no graph can hold
+
+
+def _suspicious_lines(f: Function, example: Example) -> list[str]:
+    """Where in the user's program f reads `.data`, enters no_grad(), or draws a random number."""
+    found: dict[str, None] = {}
+    data: Any = Value.data
+
+    def watch(frame: FrameType, event: str, argument: Any) -> None:
+        caller: FrameType | None = frame
+        if event == "call" and frame.f_code is data.fget.__code__:
+            what, caller = "reads `.data`", frame.f_back
+        elif event == "call" and frame.f_code.co_filename == modes.__file__:
+            what, caller = "enters no_grad()", frame.f_back
+        elif event == "c_call" and _is_random(argument):
+            what = "draws a random number"
+        else:
+            return
+        while caller is not None and "contextlib" in caller.f_code.co_filename:
+            caller = caller.f_back
+        if caller is not None and not caller.f_code.co_filename.startswith(PACKAGE):
+            found[f"{what} at {caller.f_code.co_filename}:{caller.f_lineno}"] = None
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        with no_grad():
+            f(*[placeholders(numbers, label) for numbers, label in zip(example, "xy")])
+    except Exception:  # then what was seen until there has to do
+        pass
+    finally:
+        sys.setprofile(before)
+    return list(found)[:3]
+
+
+def _is_random(function: Any) -> bool:
+    owner = type(getattr(function, "__self__", None)).__module__ or ""
+    return owner in ("random", "_random") or owner.startswith("numpy.random")
 
 
 def _shown(numbers: list[float]) -> str:

@@ -6,6 +6,7 @@ import gc
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -46,22 +47,30 @@ class Machine:
     """The graph of `f` for arguments of one shape.
 
     Attributes:
+        example: the arguments that f was recorded with.
+        graph: the graph as it was recorded.
         plan: the graph, laid out.
         is_list: f returns a list of outputs.
         n_recorded: how many operations f recorded.
         theta: the parameters, in the machine's own order.
         order: for each parameter, in the user's order, its index in `theta`.
         finished: the number of finished steps of training, counted by the machine code.
+        unchecked, is_checked_again: for `check.check_again`: operations of training since the last check, and
+            whether there was one.
     """
 
     def __init__(self, f: Callable[..., Any], parameters: Sequence[Value], example: Sequence[Any]) -> None:
         arguments = [placeholders(row, label) for row, label in zip(example, "xy")]
         with _no_garbage_collection():
-            graph, self.is_list = trace(f, arguments, parameters)
+            self.graph, self.is_list = trace(f, arguments, parameters)
+            graph = replace(
+                self.graph, operators=list(self.graph.operators), operands=list(self.graph.operands)
+            )
             self.plan = plan(graph)
         load()
         self.parameters = parameters
-        self.n_recorded = graph.n_recorded
+        self.example, self.n_recorded = example, graph.n_recorded
+        self.unchecked, self.is_checked_again = 0, False
         self._shapes = [len(argument) if isinstance(argument, list) else None for argument in arguments]
         p, n, first = self.plan, len(parameters), self.plan.first_parameter
         self.order: Integers = p.parameters - first

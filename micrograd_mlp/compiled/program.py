@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from micrograd_mlp._require import random_generator, require_count
-from micrograd_mlp.compiled.check import check
+from micrograd_mlp.compiled.check import check, check_again
 from micrograd_mlp.compiled.loop import Loop
 from micrograd_mlp.compiled.machine import Machine
 from micrograd_mlp.compiled.native import Floats
@@ -193,10 +193,12 @@ class Program:
             loop = Loop(machine, optimizer, x, y, batch_size or len(x), rng)
             in_epoch = 1 if epochs is None else loop.order.steps_in_epoch
             try:
-                return loop.go(count * in_epoch, in_epoch, callback)
+                losses = loop.go(count * in_epoch, in_epoch, callback)
             finally:
                 if callback is not None and hasattr(callback, "finish"):
                     callback.finish()
+            check_again(machine, self.f, len(losses) * in_epoch, loop.batch_size)
+            return losses
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...] | None:
