@@ -13,7 +13,7 @@ from typing import NamedTuple
 from micrograd_mlp.compiled.affine import affine_backward, affine_forward, gather
 from micrograd_mlp.compiled.elementwise import Row, op_backward, op_forward
 from micrograd_mlp.compiled.functions import exp, log1p
-from micrograd_mlp.compiled.native import Floats, Integers, inlined, separately
+from micrograd_mlp.compiled.native import Floats, Integers, inlined, separately, unfused
 from micrograd_mlp.compiled.operations import call_operation
 from micrograd_mlp.compiled.plan import (
     AFFINE,
@@ -116,10 +116,11 @@ def tape_backward(tape: Tape, buffers: Buffers) -> None:
                 return
 
 
-# Σ aₖbₖ + Σ cₖ. With one lane the sum stays in a register.
+# Σ aₖbₖ + Σ cₖ. With one lane the sum stays in a register. Products are rounded before they are added, as in
+# eager execution: the rounding of a fused instruction would make a number below 0 of a variance that is 0.
 
 
-@inlined
+@unfused
 def _sums_forward(run, tape, buffers):
     v, operands, lanes = buffers.values, tape.operands, buffers.lanes
     for i in range(run.n_results):

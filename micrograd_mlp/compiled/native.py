@@ -37,6 +37,7 @@ IS_NATIVE = not numba.config.DISABLE_JIT
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 compiled = njit(**OPTIONS)
 inlined: Callable[[Function], Function] = njit(**OPTIONS, forceinline=True)
+unfused: Callable[[Function], Function] = njit(error_model="numpy", fastmath=False, forceinline=True)
 uncounted: Callable[[Function], Function] = njit(**OPTIONS, forceinline=True, _nrt=False)
 
 

@@ -293,6 +293,27 @@ def test_what_only_looks_like_a_softmax(f):
     assert "softmax" not in str(program)
 
 
+@pytest.mark.parametrize("n", [2, 3, 5, 7, 12])
+def test_the_deviation_of_constant_rows(n):
+    """Products are rounded before they are added: a fused instruction gives nan where eager gives 0."""
+    w = Value(1.0)
+
+    def deviation(x):
+        mu = ops.total(x) / n
+        return w * ops.sqrt(ops.dot(x, x) / n - mu * mu + 1e-300)
+
+    X = [[0.1 * k] * n for k in range(1, 40)]
+    expected = [deviation([Value(x_k) for x_k in x]).data for x in X]
+    assert any(number == number for number in expected)
+    np.testing.assert_array_equal(compile(deviation, [w]).predict(X), expected)
+    v = [Value(0.0) for _ in range(n)]
+    alone = compile(lambda: deviation(v), v)
+    for x, number in zip(X, expected):
+        for v_k, x_k in zip(v, x):
+            v_k.data = x_k
+        np.testing.assert_array_equal(alone.predict(), [number])
+
+
 def test_tied_and_frozen_weights():
     """A weight used twice, a Value that is no parameter, and a layer over a layer's own weights."""
     w, frozen = [Value(0.3), Value(-0.2)], Value(0.7)
