@@ -39,6 +39,12 @@ _SHAPES = {  # shape, style, and the kind whose colours it has
     "layer": ("box", "filled,rounded,bold", "group"),
     "parameters": ("box", "filled,bold", "parameter"),
 }
+_DARK = {  # instead of the colours above, on a dark page
+    _TEXT: "#eceff4", _MUTED: "#aab2c0", _CHIP: "#2a303b", _FRAME: "#201d2b", _HIGHLIGHT: "#ff9a5c",
+} | {colours.fill: colours.dark_fill for colours in PALETTE.values()}  # fmt: skip
+DARK_STYLE = "<style>@media (prefers-color-scheme: dark) {{ {} }}</style>".format(
+    " ".join([f'[fill="{light}"] {{ fill: {dark} }}' for light, dark in _DARK.items()])
+)
 _FONT = "Arial"  # measured alike by all renderers, whether it is installed or not
 _LABEL_LENGTH = 32  # letters; the rest is cut, and stands in the tooltip
 _TOOLTIP_LENGTH = 2000
@@ -155,6 +161,8 @@ class _Writer:
             attributes |= {"color": _HIGHLIGHT, "penwidth": "2.5"}
         if isinstance(box, Constant):
             attributes |= {"width": "0.35", "height": "0.3"}
+        if shape == "ellipse":
+            attributes["margin"] = "0,0"  # its curve leaves room enough
         label = self.group_label(box) if isinstance(box, Group) else self.node_label(box, border)
         lines = (line for node in nodes_of(box) if node.label or node is box for line in self.in_full(node))
         dot.node(self.ids[box], label, tooltip=_tooltip(lines), **attributes)

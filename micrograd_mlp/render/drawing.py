@@ -7,8 +7,9 @@ language of Graphviz (`dot`), and the picture from that (`graphviz_backend`).
 from __future__ import annotations
 
 import base64
+import html
 import os
-import sys
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from micrograd_mlp._require import require_choice, require_count, require_kind
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render import graphviz_backend
-from micrograd_mlp.render.dot import write_dot
+from micrograd_mlp.render.dot import DARK_STYLE, write_dot
 from micrograd_mlp.render.scene import Box, FoldedGraph, Level, Scene, nodes_of, require_current
 from micrograd_mlp.render.text import printable
 
@@ -32,12 +33,14 @@ class Drawing:
         self.source = source
 
     def svg(self) -> str:
-        """The picture as SVG text.
+        """The picture as SVG text, with dark fills where the reader's page is dark.
 
         Raises:
             ImportError: no Graphviz is installed; the message names the ways to get it.
         """
-        return graphviz_backend.render(self.source, "svg").decode()
+        picture = graphviz_backend.render(self.source, "svg").decode()
+        start = picture.index(">", picture.index("<svg")) + 1
+        return picture[:start] + DARK_STYLE + picture[start:]
 
     def png(self) -> bytes:
         """The picture as a PNG file's content, with a transparent background.
@@ -60,7 +63,13 @@ class Drawing:
         format = Path(path).suffix.lower().removeprefix(".")
         if format not in ("svg", "png", "pdf", "dot"):
             raise ValueError(f"{os.fspath(path)!r}: a drawing is saved as .svg, .png, .pdf or .dot")
-        content = self.source if format == "dot" else graphviz_backend.render(self.source, format)
+        content: str | bytes
+        if format == "dot":
+            content = self.source
+        elif format == "svg":
+            content = self.svg()
+        else:
+            content = graphviz_backend.render(self.source, format)
         write_atomically(path, content)
 
     def __repr__(self) -> str:
@@ -68,12 +77,27 @@ class Drawing:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
         try:
-            formats = {"text/plain": repr(self), "image/svg+xml": self.svg()}
-            if sys.platform != "emscripten":  # Graphviz writes no PNG in the browser
-                formats["image/png"] = base64.b64encode(self.png()).decode()
-            return formats
+            return {"text/plain": repr(self), "text/html": self.html()}
         except ImportError as error:
             return {"text/plain": str(error)}
+
+    def html(self) -> str:
+        """The SVG as an image, which a notebook shows whether it is trusted or not.
+
+        A wide picture shrinks to the page, but never below 70% of its size: then it scrolls instead.
+
+        Raises:
+            ImportError: as for `svg`.
+        """
+        svg = self.svg()
+        width = re.search(r'<svg width="(\d+)', svg)
+        least = round(0.7 * int(width[1]) * 4 / 3) if width else 0  # points to pixels
+        source = base64.b64encode(svg.encode()).decode()
+        image = (
+            f'<img alt="{html.escape(repr(self))}" style="max-width: 100%; min-width: {least}px" '
+            f'src="data:image/svg+xml;base64,{source}">'
+        )
+        return f'<div style="overflow-x: auto">{image}</div>'
 
 
 def draw(

@@ -343,7 +343,7 @@ HOSTILE = [
     " ",
     "%s {0} $x",
 ]
-ALLOWED = {"svg", "g", "title", "a", "path", "polygon", "polyline", "ellipse", "text"}
+ALLOWED = {"svg", "style", "g", "title", "a", "path", "polygon", "polyline", "ellipse", "text"}
 
 
 def assert_harmless(labels):
@@ -455,11 +455,31 @@ def test_graphviz_has_a_time_limit(monkeypatch, tmp_path):
         draw(Value(1.0)).svg()
 
 
-def test_a_notebook_gets_svg_and_png(renderer):
+def test_a_notebook_gets_one_picture_that_needs_no_trust(renderer):
     bundle = draw(Value(3.0, "x").tanh())._repr_mimebundle_(include=None, exclude=None)
-    assert bundle["image/svg+xml"].startswith("<?xml")
-    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert bundle.keys() == {"text/plain", "text/html"}
     assert bundle["text/plain"].startswith("<Drawing")
+    image = r'<img alt="&lt;Drawing[^"]*" style="[^"]*" src="data:image/svg\+xml;base64,([^"]+)">'
+    [encoded] = re.findall(image, bundle["text/html"])
+    root = ElementTree.fromstring(base64.b64decode(encoded))
+    assert "tanh" in texts(root)
+
+
+def test_a_wide_picture_scrolls_instead_of_shrinking_until_it_cannot_be_read(renderer):
+    y = Value(1.0, "x")
+    for _ in range(30):
+        y = y.tanh()
+    least = int(re.search(r"min-width: (\d+)px", draw(y).html())[1])
+    assert least > 1500
+
+
+def test_a_drawing_has_dark_fills_for_a_dark_page(renderer):
+    svg = draw(Value(3.0, "x").tanh()).svg()
+    [style] = re.findall(r"<style>(.*?)</style>", svg)
+    assert style.startswith("@media (prefers-color-scheme: dark)")
+    fills = set(re.findall(r' fill="(#\w+)"', svg))
+    replaced = set(re.findall(r'\[fill="(#\w+)"\]', style))
+    assert {"#d6e8fd", "#dcf3e1", "#1f2430"} <= fills & replaced  # an input, an operation, text
 
 
 def test_without_graphviz_the_error_names_both_ways_to_install(no_renderer, tmp_path):
