@@ -37,7 +37,7 @@ def explain_arrays(
     claimed: Sequence[Any],
     call: Callable[..., Any],
 ) -> list[str]:
-    """Sentences on what is wrong, or none.
+    """Sentences on what is wrong, or none; also where f does not take the numbers that are tried.
 
     Args:
         evaluate: takes the arrays of all inputs and returns the function's value.
@@ -47,6 +47,19 @@ def explain_arrays(
     """
     if sum(x.values.size for x in inputs) > LARGEST:
         return []
+    try:
+        with np.errstate(all="ignore"):
+            return _explained(evaluate, inputs, claimed, call)
+    except Exception:  # from the user's f, far from its inputs: the table of the check matters more
+        return []
+
+
+def _explained(
+    evaluate: Callable[[list[Any]], float],
+    inputs: Sequence[Input],
+    claimed: Sequence[Any],
+    call: Callable[..., Any],
+) -> list[str]:
     points = [x.values for x in inputs]
     exact = max(x.epsilon for x in inputs) < 1e-10
     right = [_gradient(evaluate, points, k, exact) for k in range(len(inputs))]
@@ -236,6 +249,8 @@ def _steps(what_if: WhatIf) -> Iterator[tuple[str, Frozen, Any]]:
     sizes = what_if.batch_sizes()
     factors = {-1.0, 2.0, 0.5, *map(float, sizes), *[1.0 / n for n in sizes]}
     for position, name in enumerate(names[: 2 * POSITIONS]):
+        if what_if.first.values[position].dtype.kind != "f":
+            continue
         for factor in sorted(factors):
             words = _in_words(factor, sizes[0] if sizes else 0)
             sentence = f"What the gradient passes through the result of {name} is right times {words}."

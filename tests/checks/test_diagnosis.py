@@ -157,6 +157,25 @@ def test_an_array_that_is_used_twice():
     assert sentence.startswith("The result of input 0 is used more than once")
 
 
+def test_a_function_that_compares_and_chooses_is_followed():
+    def leaky(w):
+        z = X @ w
+        return np.where(z > 0.0, z, 0.1 * z).sum()
+
+    assert not gradcheck(leaky, np.ones(4), lambda w: X.sum(0) + 0.1, raise_exception=False)
+
+
+def test_a_function_that_takes_no_other_arrays_is_checked_all_the_same():
+    def f(w):
+        if type(w) is not np.ndarray:
+            raise KeyError("an array of another type")
+        return float((w**3).sum())
+
+    report = gradcheck(f, np.ones(2), lambda w: w**2 + np.array([0.1, 0.3]), raise_exception=False)
+    assert not report
+    assert report.notes == ()
+
+
 class TestGraphs:
     def notes(self, op, *inputs):
         return gradcheck(lambda *x: op(*x) + x[0], list(inputs), raise_exception=False).notes
