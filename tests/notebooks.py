@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 from pathlib import Path
@@ -35,9 +36,20 @@ def forget_the_run(notebook: Any) -> None:
         cell.metadata = {}
 
 
+def describe_pictures(notebook: Any) -> None:
+    """A picture's caption, the next cell in italics, is also its text for those who do not see it."""
+    for cell, following in itertools.pairwise(notebook.cells):
+        pictures = [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+        if pictures and following.cell_type == "markdown" and following.source.startswith("*"):
+            caption = " ".join(following.source.strip("*\n").split())
+            for output in pictures:
+                output.metadata["image/png"] = {**output.metadata.get("image/png", {}), "alt": caption}
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         notebook = nbformat.read(name, as_version=4)
         run(notebook)
         forget_the_run(notebook)
+        describe_pictures(notebook)
         nbformat.write(notebook, name)

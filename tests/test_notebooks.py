@@ -111,10 +111,23 @@ def test_a_static_page_shows_every_picture_without_a_network(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_cell_says_something_and_every_picture_is_described(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert all(cell.source.strip() for cell in notebook.cells)
+    pictures = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    assert all(len(picture.metadata["image/png"]["alt"]) > 20 for picture in pictures)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_file_is_small_and_holds_no_trace_of_a_run(path):
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert path.stat().st_size < 500_000
+    assert path.stat().st_size < 600_000
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not any(cell.metadata for cell in notebook.cells)
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)

@@ -19,7 +19,7 @@ from micrograd_mlp.nn.activations import decision_threshold
 
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-SHADES = (0.0, 0.5, 0.25, 0.75, 0.62)  # places in the colour map; above 0.8 a thin line is too pale on white
+SHADES = (0.0, 0.6, 0.2, 0.8, 0.4)  # positions in the colour map; above 0.8 a thin line is too pale on white
 
 
 def plot_history(runs: Any, ax: Any = None, *, log: bool = False) -> Any:
