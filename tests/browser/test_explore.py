@@ -507,6 +507,33 @@ def test_a_graph_of_thousands_of_nodes_opens(opened):
     assert page.run("return explorer.get('w').data") == 0.75
 
 
+def test_a_large_network_stays_folded_as_far_as_needed(opened):
+    model = MLP(30, [40, 40, 1], activation="tanh", seed=0)
+    loss = squared_error(model([0.1] * 30), 1.0)
+    assert len(loss.topological_order()) > 2900
+    page = opened(loss)
+    nodes = next(button for button in page.all(".toolbar button") if button.text == "Nodes")
+    nodes.click()
+    page.wait_for_frame()
+    assert 100 < page.run("return explorer.view().boxes") <= 2000
+    assert page.complaints() == []
+
+
+def test_folding_by_keyboard(opened):
+    page = opened(network())
+    page.run("explorer.select('W1[1,1]')")  # inside a neuron, which unfolds
+    page.wait_for_frame()
+    unfolded = page.run("return explorer.view().boxes")
+    page.run("arguments[0].focus()", page.find(".inspector .link"))
+    page.press("\ue007")  # enter selects the neuron
+    assert page.find(".inspector h3").text == "neuron 1 of layer 1"
+    page.run("arguments[0].focus()", page.find("canvas"))
+    page.press("\ue007")  # and folds it
+    assert page.run("return explorer.view().boxes") < unfolded
+    page.press("\ue007")
+    assert page.run("return explorer.view().boxes") == unfolded
+
+
 # In a notebook: the fragments of several cells stand on one page
 
 
