@@ -5,6 +5,7 @@ const MONO = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", mono
 const SANS = 'system-ui, -apple-system, "Segoe UI", sans-serif';
 const SERIF = '"STIX Two Text", "Latin Modern Roman", Cambria, Georgia, "DejaVu Serif", serif';
 const MOST_DASHED = 2500; // pixels
+const MANY_EDGES = 1000;
 const LEGIBLE = 0.42; // below this scale boxes are drawn without their small text
 
 // Compresses any size to 0 … 1: how much of a bar is filled, how thick an edge is.
@@ -251,8 +252,9 @@ class View {
     context.strokeStyle = context.fillStyle =
       marked === "active" ? colours.active : mixed ? colours.zero : size > 0 ? colours.positive : size < 0 ? colours.negative : colours.zero;
     context.lineWidth = Math.max(1 / this.camera.scale, marked === "active" ? 3.2 : 0.9 + 4.2 * share);
-    // Dashing a curve that runs far out of the window would cost more than all else together.
-    const dashed = !mixed && (high - low) * this.camera.scale < MOST_DASHED;
+    // Dashing a curve that runs far out of the window, or thousands of faint ones, would cost more than all else.
+    const countless = marked === "faint" && this.explorer.arrangement.edges.length > MANY_EDGES;
+    const dashed = !mixed && !countless && (high - low) * this.camera.scale < MOST_DASHED;
     context.setLineDash(dashed && size < 0 ? [6, 4] : dashed && size === 0 ? [1, 4] : []);
     context.stroke();
     context.setLineDash([]);
