@@ -152,13 +152,12 @@ def _copy(order: list[Value], number: dict[Value, int], graph: Graph) -> None:
 
 
 def _same_as_operand(op: Op, operands: tuple[int, ...], constants: dict[int, float]) -> int | None:
-    """x for x + 0, 0 + x, x - 0, x · 1, 1 · x, x / 1 and x¹."""
+    """x for x - 0, x · 1, 1 · x, x / 1 and x¹. Not for x + 0, which is 0 where x is -0.0."""
     if len(operands) != 2:
         return None
     left, right = operands
-    neutral = 0.0 if op is ADD or op is SUB else 1.0
-    if op in (ADD, SUB, MUL, DIV, POW) and constants.get(right) == neutral:
+    if op is SUB and str(constants.get(right)) == "0.0":
         return left
-    if op in (ADD, MUL) and constants.get(left) == neutral:
-        return right
-    return None
+    if op in (MUL, DIV, POW) and constants.get(right) == 1.0:
+        return left
+    return right if op is MUL and constants.get(left) == 1.0 else None

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, overload
 
-from micrograd_mlp.engine.modes import modes
-from micrograd_mlp.engine.value import Value, constant, describe
+from micrograd_mlp.engine.modes import mode, modes
+from micrograd_mlp.engine.op import TABLE, Op
+from micrograd_mlp.engine.value import Chosen, Value, constant, describe
 
 
 @overload
@@ -85,6 +86,8 @@ def _local_grads_as_graph(node: Value) -> Sequence[Value | float]:
     if node.op is None:
         return ()
     expressions: tuple[Value | float, ...] = node.op.partials(node, *node.parents)
+    if _chooses(node):  # such a number, as in ReLU', belongs to where the leaves are now
+        expressions = tuple([x if isinstance(x, Value) else Chosen(x) for x in expressions])
     for parent, expression, recorded in zip(node.parents, expressions, node.local_grads):
         number = expression._data if isinstance(expression, Value) else expression
         unchanged = number == recorded or number != number or math.isclose(number, recorded, rel_tol=1e-9)
@@ -94,3 +97,21 @@ def _local_grads_as_graph(node: Value) -> Sequence[Value | float]:
                 f"{number!r} now: some .data was changed in between. Compute the output again first"
             )
     return expressions
+
+
+_CHOOSES: dict[Op, bool] = {}
+
+
+def _chooses(node: Value) -> bool:
+    """Whether the derivatives of its operation compare Values, and so depend on a branch."""
+    op = node.op
+    assert op is not None
+    known = _CHOOSES.get(op)
+    if known is None:
+        branches: list[str] = []
+        with mode(branches=branches, tracing=False):
+            op.partials(node, *node.parents)
+        known = bool(branches)
+        if TABLE.get(op.name) is op:
+            _CHOOSES[op] = known
+    return known

@@ -20,6 +20,7 @@ class Modes(NamedTuple):
     recording: bool = True
     tracing: bool = False  # compile() is watching: comparing Values would freeze a branch
     anomalies: dict[Value, str] | None = None  # detect_anomaly: the source line that made each node
+    branches: list[str] | None = None  # grad() is watching: comparing Values chooses a derivative
     blocks: tuple[tuple[mode, dict[str, Any]], ...] = ()  # the open blocks, and what each of them changes
 
 
@@ -187,7 +188,12 @@ def detect_anomaly() -> mode:
 
 def refuse_while_tracing(what: str) -> None:
     """Raise if `compile` is recording: what the user's program does here cannot be part of a graph."""
-    if modes_in_use and modes.get().tracing:
+    if not modes_in_use:
+        return
+    active = modes.get()
+    if active.branches is not None:
+        active.branches.append(what)
+    if active.tracing:
         raise TypeError(
             f"{what} on a Value while compile() records the graph: the branch taken for one example "
             "would be replayed for all. Use maximum, minimum, relu, abs or equal instead, "

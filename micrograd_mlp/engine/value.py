@@ -220,7 +220,8 @@ class Value(MicrogradNames):
         of your program (`if x > 0`) was taken when the graph was recorded.
 
         Raises:
-            RuntimeError: a node has local derivatives that were given as numbers, see `Value`.
+            RuntimeError: a node has local derivatives that were given as numbers, see `Value`; or this is the
+                graph of a gradient, from `grad(..., create_graph=True)`, with kinks in it.
             Exception: what an operation of your own raises; the graph is then as it was.
 
         >>> w = Value(3.0)
@@ -231,7 +232,13 @@ class Value(MicrogradNames):
         >>> loss.data, w.grad
         (16.0, 8.0)
         """
-        interior = [node for node in self.topological_order() if node.parents]
+        order = self.topological_order()
+        if any(isinstance(node, Chosen) for node in order):
+            raise RuntimeError(
+                "forward() on the graph of a gradient in which a derivative was chosen by a comparison, as "
+                "that of relu, abs or maximum is: the choice is no part of the graph. Call grad() again"
+            )
+        interior = [node for node in order if node.parents]
         before = [(node._data, node.local_grads) for node in interior]
         active = modes.get()
         try:
@@ -425,6 +432,12 @@ class Constant(Value):
     def __repr__(self) -> str:
         label = "" if self.label is None else f", label={self.label!r}"
         return f"Constant(data={self._data!r}{label})"
+
+
+class Chosen(Constant):
+    """A derivative that a branch has chosen, in the graph of a gradient: the 0 or 1 of ReLU'."""
+
+    __slots__ = ()
 
 
 def number_of(x: Any) -> float:

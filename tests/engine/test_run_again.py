@@ -13,10 +13,14 @@ from micrograd_mlp import (
     SGD,
     Op,
     Value,
+    clip,
     detect_anomaly,
     dot,
+    grad,
+    maximum,
     no_grad,
     primitive,
+    relu,
     squared_error,
 )
 from micrograd_mlp.engine.table import TABLE
@@ -87,6 +91,22 @@ class TestForward:
         h.data = 100.0
         y.forward()
         assert (h.data, y.data) == (6.0, 7.0)
+
+    def test_of_a_gradient(self):
+        x = Value(2.0)
+        [slope] = grad(x.tanh() * x**3, [x], create_graph=True)
+        x.data = 0.5
+        slope.forward()
+        assert slope.data == grad(x.tanh() * x**3, [x])[0]
+
+    @pytest.mark.parametrize("f", [relu, abs, lambda x: maximum(x, 1.0), lambda x: clip(x, 0.0, 3.0)])
+    def test_of_a_gradient_whose_derivative_was_chosen_by_a_branch_is_refused(self, f):
+        x = Value(2.0)
+        [slope] = grad(f(x) * x, [x], create_graph=True)
+        x.data = -2.0
+        with pytest.raises(RuntimeError, match=r"chosen by a comparison.* Call grad\(\) again"):
+            slope.forward()
+        assert slope.data == 4.0
 
     def test_of_a_leaf_does_nothing(self):
         x = Value(3.0)
