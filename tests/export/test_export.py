@@ -1,11 +1,7 @@
 """Export: the same numbers in PyTorch and onnxruntime, and back; what has no counterpart is refused."""
 
-import os
 import re
-import socket
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +20,7 @@ from micrograd_mlp import (
     squared_error,
 )
 from micrograd_mlp.nn.activations import ACTIVATIONS
+from tests.export.distributed import run_on_two_processes
 
 ROWS = [[0.5, -1.0, 2.0], [30.0, -30.0, 0.1], [-50.0, 1e-3, -2.5], [0.0, 0.0, 0.0]]
 
@@ -241,37 +238,6 @@ def test_the_documented_example_on_two_processes_averages_to_the_gradient_of_the
     np.testing.assert_allclose(
         [p.data for p in trained.parameters()], [p.data for p in model.parameters()], rtol=1e-12, atol=1e-13
     )
-
-
-def run_on_two_processes(script):
-    """What torchrun does, on the loopback interface."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = os.environ | {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(export.__file__).parents[2]),
-    }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script)],
-            cwd=script.parent,
-            env=shared | {"RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        said = [process.communicate(timeout=120)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
 
 
 class TestOnnx:
