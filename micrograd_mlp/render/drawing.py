@@ -18,6 +18,7 @@ from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render import graphviz_backend
 from micrograd_mlp.render.dot import DARK_STYLE, write_dot
+from micrograd_mlp.render.mermaid import MOST_EDGES, write_mermaid
 from micrograd_mlp.render.scene import Box, FoldedGraph, Level, Scene, nodes_of, require_current
 from micrograd_mlp.render.text import printable
 
@@ -29,8 +30,9 @@ class Drawing:
         source: the DOT text, which needs no Graphviz.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, flowchart: str | None = None) -> None:
         self.source = source
+        self._flowchart = flowchart
 
     def svg(self) -> str:
         """The picture as SVG text, with dark fills where the reader's page is dark.
@@ -49,6 +51,25 @@ class Drawing:
             ImportError: as for `svg`.
         """
         return graphviz_backend.render(self.source, "png")
+
+    def mermaid(self) -> str:
+        """The graph as a Mermaid flowchart, for a Markdown file on GitHub, JupyterLab or Obsidian.
+
+        Mermaid draws 500 edges at most: a larger graph is shown with its neurons folded, or its layers.
+
+        Raises:
+            ValueError: the graph has more than 500 edges then, too.
+
+        >>> w = Value(0.5, "w")
+        >>> print(draw(w * w).mermaid().splitlines()[0])
+        flowchart LR
+        """
+        if self._flowchart is None:
+            raise ValueError(
+                f"the graph has more than {MOST_EDGES} edges, which Mermaid does not draw, also with its "
+                "layers folded: draw less of it with max_nodes= or depth="
+            )
+        return self._flowchart
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture; the name's end says how: .svg, .png, .pdf or .dot.
@@ -158,7 +179,16 @@ def draw(
     shown = _nearest(graph, value, on_path, max_nodes, depth)
     hidden = len(scene.order) - sum(len(nodes_of(box)) for box in shown)
     frames = [] if collapse in ("layer", group_by) else scene.groups(group_by)
-    return Drawing(write_dot(scene, graph, shown, hidden, frames, on_path, rankdir, local, digits))
+    source = write_dot(scene, graph, shown, hidden, frames, on_path, rankdir, local, digits)
+    flowchart = None
+    for level in dict.fromkeys((collapse, "neuron", "layer")):
+        if flowchart is None:
+            graph = FoldedGraph(scene.groups(level))
+            shown = _nearest(graph, value, on_path, max_nodes, depth)
+            hidden = len(scene.order) - sum(len(nodes_of(box)) for box in shown)
+            text, n_edges = write_mermaid(scene, graph, shown, hidden, rankdir, digits)
+            flowchart = text if n_edges <= MOST_EDGES else None
+    return Drawing(source, flowchart)
 
 
 def _paths_from(start: Value, scene: Scene) -> set[Value]:
