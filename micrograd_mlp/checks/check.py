@@ -112,6 +112,7 @@ def gradcheck(
       label  analytic  numerical  error  ulps  estimate  verdict
       x             1          1      0     0     2e-16  ok
     """
+    __tracebackhide__ = True  # pytest shows the line of the test instead
     order = require_count("order", order, least=1, most=2)
     require_choice("method", method, RTOL)
     atol = require_number("atol", atol, least=0)
