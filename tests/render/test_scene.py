@@ -75,6 +75,15 @@ def test_a_symbol_is_printable_and_never_empty():
     assert symbol(Op("", float, lambda out, x: (1.0,))) == "op"
 
 
+def test_a_symbol_of_combining_letters_ends_every_view():
+    """They take no columns on a terminal, so that cutting by columns alone would never end."""
+    op = Op("accents", float, lambda out, x: (1.0,), symbol="e" + "\u0301" * 5000)
+    y = op(Value(1.0, "x\u0301" * 500))
+    assert len(tree(y, width=30).splitlines()) == 2
+    assert "digraph" in draw(y).source
+    assert "<script>" in explore(y).html()
+
+
 def test_every_kind_has_its_colours():
     nodes = Scene(MLP(1, [1], seed=0)([1.0]) * 2.0).order
     assert {kind(node) for node in nodes} == {"input", "parameter", "constant", "op"}
