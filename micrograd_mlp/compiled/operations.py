@@ -7,6 +7,7 @@ Python function of floats is allowed: what Numba cannot compile is called back i
 from __future__ import annotations
 
 import ctypes
+import threading
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from micrograd_mlp.compiled.native import (
     entry,
     first_line,
 )
-from micrograd_mlp.compiled.rebuild import Rebuilder, takes_list
+from micrograd_mlp.compiled.rebuild import Rebuilder, source_key, takes_list
 from micrograd_mlp.engine.modes import mode
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.value import Value
@@ -62,11 +63,10 @@ class Operation:
         self.op, self.n = op, n
         self.in_python: str | None = None
         self.errors: list[BaseException] = []
-        try:
-            self.entry: Any = entry(_loop(op, n), _signature) if IS_NATIVE else self._in_python
-        except Exception as error:  # Numba has no common class for what it cannot compile
-            self.in_python = first_line(error)
-            self.entry = _Callback(self._in_python)
+        self.entry: Any = self._in_python
+        if IS_NATIVE:
+            machine, self.in_python = _compiled(op, n)
+            self.entry = machine or _Callback(self._in_python)
 
     def raise_error(self, inputs: list[float]) -> None:
         """Raise the error that the op raised, or else raises for these inputs when it is computed eagerly."""
@@ -108,6 +108,22 @@ class _Callback:
     def __init__(self, operation: Function) -> None:
         self._callback = _CALLBACK(operation)
         self.address = ctypes.cast(self._callback, ctypes.c_void_p).value
+
+
+def _compiled(op: Op, n: int) -> tuple[Any, str | None]:
+    """The operation in machine code, shared by operations of equal source; or why there is none."""
+    key = n, source_key(op.forward), source_key(op.partials)
+    with _lock:
+        if key not in _known:
+            try:
+                _known[key] = entry(_loop(op, n), _signature), None
+            except Exception as error:  # Numba has no common class for what it cannot compile
+                _known[key] = None, first_line(error)
+        return _known[key]
+
+
+_known: dict[Any, tuple[Any, str | None]] = {}
+_lock = threading.Lock()
 
 
 def _loop(op: Op, n: int) -> Function:

@@ -98,6 +98,51 @@ class Rebuilder:
         return thing
 
 
+def source_key(thing: Any, above: tuple[Any, ...] = ()) -> Any:
+    """Equal for functions that compute the same: equal code, and equal globals and closures.
+
+    LLVM never frees machine code that Numba has made. So what is written anew again and again, such as an
+    operation inside a function, is compiled once and shared.
+    """
+    for k, outer in enumerate(above):
+        if thing is outer and isinstance(thing, types.FunctionType):
+            return "calls itself", k
+    above = (*above, thing)
+    if isinstance(thing, types.FunctionType):
+        known = {**vars(builtins), **thing.__globals__}
+        names = sorted(_names(thing.__code__) & known.keys())
+        parts = [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).items()]
+        parts += [cell.cell_contents for cell in thing.__closure__ or ()] + [known[name] for name in names]
+        return _code_key(thing.__code__), *[source_key(part, above) for part in parts]
+    if isinstance(thing, (tuple, list)):
+        return type(thing), *[source_key(part, above) for part in thing]
+    op = thing if isinstance(thing, Op) else getattr(thing, "op", None)
+    if isinstance(op, Op) and table.TABLE.get(op.name) is not op:
+        return source_key(op.forward, above), source_key(op.partials, above)
+    if isinstance(thing, (int, float, complex, str, type(None))):
+        return type(thing), repr(thing)  # 0.0 and -0.0 are equal but differ, and so do 1 and True
+    return _Same(thing)
+
+
+class _Same:
+    """Equal for the same object only, whatever its own __eq__ and __hash__ say."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.thing is other.thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+
+def _code_key(code: types.CodeType) -> tuple[Any, ...]:
+    constants = [_code_key(c) if isinstance(c, types.CodeType) else source_key(c) for c in code.co_consts]
+    names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
+    return code.co_code, code.co_argcount, code.co_kwonlyargcount, code.co_flags, names, *constants
+
+
 def takes_list(function: Function) -> bool:
     """Whether the rebuilt function takes its last arguments as one list: the original has `*args`."""
     if not isinstance(function, types.FunctionType):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from numba.core.errors import NumbaError
 
 from micrograd_mlp.compiled.native import Floats, by_address, entry, first_line, inlined, named
+from micrograd_mlp.compiled.rebuild import source_key
 
 
 def _signature(n: int, theta: Floats, gradient: Floats, t: int, state: Floats, settings: Floats) -> None: ...
@@ -17,13 +18,26 @@ def _signature(n: int, theta: Floats, gradient: Floats, t: int, state: Floats, s
 call_rule = by_address(_signature)
 
 
-@functools.cache
 def compiled_rule(rule: Callable[..., Any], n_states: int, n_settings: int) -> Any:
     """A function that takes one step of `rule` for n parameters, in place, for `native.address_of`.
+
+    Rules of equal source share one.
 
     Raises:
         TypeError: Numba cannot compile the rule.
     """
+    key = source_key(rule), n_states, n_settings
+    with _lock:
+        if key not in _known:
+            _known[key] = _compiled(rule, n_states, n_settings)
+        return _known[key]
+
+
+_known: dict[Any, Any] = {}
+_lock = threading.Lock()
+
+
+def _compiled(rule: Callable[..., Any], n_states: int, n_settings: int) -> Any:
     states = [f"state[{k} * n + i]" for k in range(n_states)]
     settings = [f"setting_{k}" for k in range(n_settings)]
     results = ", ".join(["theta[i]", *states])
