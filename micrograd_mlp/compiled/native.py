@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import os
+import pickle
 import sys
 import threading
 import time
@@ -22,8 +24,10 @@ import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, extending, njit, types
-from numba.core import cgutils
+from numba import extending, njit, types
+from numba.core import cgutils, sigutils
+from numba.core.caching import IndexDataCacheFile
+from numba.core.ccallback import CFunc
 from numpy.typing import NDArray
 
 from micrograd_mlp.engine import op, table
@@ -66,19 +70,80 @@ def cached(function: Function) -> Function:
 
     All calls have to pass arguments of the same types: Numba's own dispatch takes 10 µs to find that out.
     """
-    dispatcher: Any = njit(**OPTIONS, nogil=True, cache=True, _nrt=False)(named(function))
     if not IS_NATIVE:
         return function
-
+    dispatcher: Any = njit(**OPTIONS, nogil=True, _nrt=False)(named(function))
     machine: list[Function] = []
 
     def call(*arguments: Any) -> None:
         if not machine:
+            _keep_on_disk(dispatcher)
             dispatcher.compile(tuple([numba.typeof(argument) for argument in arguments]))
             machine.extend([result.entry_point for result in dispatcher.overloads.values()])
         machine[0](*arguments)
 
     return call
+
+
+def _keep_on_disk(machine: Any) -> None:
+    """Let Numba keep the code on disk, unless no folder for that can be written."""
+    try:
+        machine.enable_caching()
+    except RuntimeError:  # "no locator available": a read-only installation without a HOME
+        return
+    machine._cache._cache_file.__class__ = _CheckedFile
+
+
+class _CheckedFile(IndexDataCacheFile):  # type: ignore[misc]  # Numba has no types
+    """Numba's file of machine code with a checksum: what is damaged is compiled again, and not executed."""
+
+    def save(self, key: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):  # a full disk: the next process compiles again
+            super().save(key, data)
+
+    def _load_index(self) -> Any:
+        try:
+            return super()._load_index()
+        except Exception:  # a damaged pickle may raise anything
+            return {}
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(content[32:]).digest() != content[:32]:
+            raise OSError(f"{name} is damaged")  # Numba takes it for missing
+        return pickle.loads(content[32:])
+
+    def _save_data(self, name: str, data: Any) -> None:
+        content = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(content).digest() + content)
+
+
+def _compiled_alone(function: Function, kinds: list[Any], options: dict[str, Any], keep: bool) -> Any:
+    """What Numba's decorator `cfunc` makes."""
+    machine = CFunc(function, sigutils.normalize_signature(types.void(*kinds)), locals={}, options=options)
+    if keep:
+        _keep_on_disk(machine)
+    machine.compile()
+    return machine
+
+
+class Lock:
+    """A lock that a thread may take again, and that is free in a process forked while it was held."""
+
+    def __init__(self) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        self._lock, self._process = threading.RLock(), os.getpid()
+
+    def __enter__(self) -> None:
+        if self._process != os.getpid():
+            self._renew()
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
 
 
 @contextlib.contextmanager
@@ -121,7 +186,7 @@ def separately(function: Function, **options: Any) -> Function:
         return function
     kinds = _machine_types(function)
     symbol = f"micrograd_mlp_{named(function).__qualname__}"
-    _to_load.append((symbol, function, types.void(*kinds), options or OPTIONS))
+    _to_load.append((symbol, function, kinds, options or OPTIONS))
 
     def callee(builder: Any, kind: Any) -> Any:
         return cgutils.get_or_insert_function(builder.module, kind, symbol)
@@ -133,15 +198,15 @@ def load() -> None:
     """Compile the functions of `separately`, or take them from the disk, unless that is done."""
     with _load_lock:
         while _to_load:
-            symbol, function, signature, options = _to_load[0]
-            machine = cfunc(signature, cache=True, **options)(function)
+            symbol, function, kinds, options = _to_load[0]
+            machine = _compiled_alone(function, kinds, options, keep=True)
             llvmlite.binding.add_symbol(symbol, machine.address)
             _keep_alive.append(machine)
             del _to_load[0]
 
 
-_to_load: list[tuple[str, Function, Any, dict[str, Any]]] = []
-_load_lock = threading.Lock()
+_to_load: list[tuple[str, Function, list[Any], dict[str, Any]]] = []
+_load_lock = Lock()
 _keep_alive: list[Any] = []
 
 
@@ -215,11 +280,7 @@ def entry(function: Function, signature: Function, cache: bool = False) -> Any:
     Returns:
         A handle with the attribute `address`, which is for `address_of`; it keeps the machine code alive.
     """
-    return (
-        cfunc(types.void(*_machine_types(signature)), cache=cache, **OPTIONS)(function)
-        if IS_NATIVE
-        else function
-    )
+    return _compiled_alone(function, _machine_types(signature), OPTIONS, cache) if IS_NATIVE else function
 
 
 def address_of(handle: Any) -> Any:

@@ -7,7 +7,6 @@ Python function of floats is allowed: what Numba cannot compile is called back i
 from __future__ import annotations
 
 import ctypes
-import threading
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from micrograd_mlp.compiled.native import (
     Floats,
     Function,
     Integers,
+    Lock,
     by_address,
     entry,
     first_line,
@@ -123,7 +123,7 @@ def _compiled(op: Op, n: int) -> tuple[Any, str | None]:
 
 
 _known: dict[Any, tuple[Any, str | None]] = {}
-_lock = threading.Lock()
+_lock = Lock()
 
 
 def _loop(op: Op, n: int) -> Function:

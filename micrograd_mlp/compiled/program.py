@@ -12,8 +12,8 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from micrograd_mlp._require import random_generator, require_count
 from micrograd_mlp.compiled.check import check, check_again
 from micrograd_mlp.compiled.loop import Loop
 from micrograd_mlp.compiled.machine import Machine
-from micrograd_mlp.compiled.native import Floats
+from micrograd_mlp.compiled.native import Floats, Lock
 from micrograd_mlp.engine.value import Value
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class Program:
         if len({id(p) for p in self.parameters}) != len(self.parameters):
             raise ValueError("a parameter is in the list twice")
         self._machines: dict[tuple[Any, ...], Machine] = {}
-        self._lock = threading.RLock()  # a machine has one memory to work in
+        self._is_unpickled = False
+        self._lock = Lock()  # a machine has one memory to work in
         if _takes(f, 0):
             self._machine([])
 
@@ -205,6 +206,18 @@ class Program:
         """The shapes of one example's X and Y in the latest new call; None if there was no call yet."""
         return list(self._machines)[-1] if self._machines else None
 
+    # A copy records anew. What f reads has to be what the copy trains: of a plain function nothing is copied.
+
+    def __copy__(self) -> Program:
+        return Program(self.f, self.parameters)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
+        f, parameters = copy.deepcopy((self.f, self.parameters), memo)
+        return Program(f, self.parameters if f is self.f else parameters)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.f, self.parameters)
+
     def __str__(self) -> str:
         if not self._machines:
             return f"{self!r}, not recorded yet: it will be in its first call"
@@ -243,6 +256,11 @@ class Program:
                 return [array[row].tolist() for array in arrays]
 
             machine = Machine(self.f, self.parameters, example(0))
+            if self._is_unpickled and machine.graph.captured and not machine.graph.uses_parameters():
+                raise RuntimeError(
+                    f"{self!r} was pickled, and its f uses none of the parameters that came with it, but "
+                    "other Values: compile f again, or pickle a program whose f is the model itself"
+                )
             check(machine, self.f, *_matrices(arrays), example)
             self._machines[shapes] = machine
         return self._machines[shapes]
@@ -253,6 +271,13 @@ class Program:
                 f"f returned a list of {len(machine.plan.outputs)} Values, but a loss is one: "
                 "use predict(), or let f return one Value"
             )
+
+
+def _unpickled(f: Callable[..., Any], parameters: list[Value]) -> Program:
+    program = Program(f, parameters)
+    program._is_unpickled = True
+    program._machines.clear()
+    return program
 
 
 def _as_array(name: str, data: Any) -> Floats:

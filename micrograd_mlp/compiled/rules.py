@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from numba.core.errors import NumbaError
 
-from micrograd_mlp.compiled.native import Floats, by_address, entry, first_line, inlined, named
+from micrograd_mlp.compiled.native import Floats, Lock, by_address, entry, first_line, inlined, named
 from micrograd_mlp.compiled.rebuild import source_key
 
 
@@ -34,7 +33,7 @@ def compiled_rule(rule: Callable[..., Any], n_states: int, n_settings: int) -> A
 
 
 _known: dict[Any, Any] = {}
-_lock = threading.Lock()
+_lock = Lock()
 
 
 def _compiled(rule: Callable[..., Any], n_states: int, n_settings: int) -> Any:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from micrograd_mlp._require import is_sequence
 from micrograd_mlp.engine import table as ops
+from micrograd_mlp.engine.micrograd import GIVEN
 from micrograd_mlp.engine.modes import mode
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.value import Constant, Value
@@ -53,6 +55,11 @@ class Graph:
     n_pairs: dict[int, int] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
 
+    def uses_parameters(self) -> bool:
+        """Whether a parameter is in the graph at all."""
+        used = set(chain(self.outputs, *self.operands))
+        return not used.isdisjoint(range(self.n_inputs, self.n_inputs + len(self.parameters)))
+
 
 def placeholders(row: Any, label: str) -> Value | list[Value]:
     """Values with the numbers of one example: a list for a row of numbers, one Value for a single number."""
@@ -81,6 +88,7 @@ def trace(
 
     Raises:
         TypeError: `f` compares or branches on a Value, or does not return Values.
+        RuntimeError: a node was made by Value(data, children, local_grads).
     """
     inputs = [v for argument in arguments for v in (argument if isinstance(argument, list) else [argument])]
     leaves = [*inputs, *parameters]
@@ -129,6 +137,8 @@ def _copy(order: list[Value], number: dict[Value, int], graph: Graph) -> None:
                 number[node] = enter(None, ())
                 graph.captured[number[node]] = node
             continue
+        if op is GIVEN:
+            GIVEN.forward()  # raises: such a node cannot be computed from other numbers
         graph.n_recorded += 1
         its_operands = tuple([number[parent] for parent in node.parents])
         key = (op, its_operands)
