@@ -1001,13 +1001,13 @@ function bindPlane() {
 
 function buildTools() {
   const adds = data.classes
-    ? data.classes.map((name, k) => [`add ${k}`, `Add ${name}`, colours.classes[k].css])
-    : [-1, 1].map((sign) => [`add ${sign * largestTarget()}`, `Add ${number(sign * largestTarget(), 3)}`, pointColour(sign * largestTarget())]);
+    ? data.classes.map((name, k) => [`add ${k}`, name, colours.classes[k].css])
+    : [-1, 1].map((sign) => [`add ${sign * largestTarget()}`, number(sign * largestTarget(), 3), pointColour(sign * largestTarget())]);
   find("add-tools").replaceChildren(
     ...adds.flatMap(([what, text, colour]) => {
       const swatch = make("span", { className: "swatch" });
       swatch.style.background = colour;
-      const button = make("button", {}, swatch, text);
+      const button = make("button", { ariaLabel: `Add a point: ${text}` }, swatch, `+ ${text}`);
       button.dataset.tool = what;
       return [button, " "];
     }),
