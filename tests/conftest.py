@@ -24,6 +24,8 @@ DOCTESTS_NEED = {  # a file or folder of the package -> what its examples need b
     "compiled": ["numba"],
     "export": ["onnx", "torch"],
     "training/estimators.py": ["sklearn"],
+    "app/table_training.py": ["pandas", "sklearn"],
+    "app/table_files.py": ["pandas"],
 }
 
 

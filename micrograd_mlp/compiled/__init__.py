@@ -25,18 +25,27 @@ native       how functions become machine code
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
-try:
-    import numba  # noqa: F401  # the extra's one package; everything below needs it
-except ImportError as error:
-    if sys.platform == "emscripten":
-        raise ImportError(
-            "compile() makes machine code, which does not exist in the browser: run this in Python on your "
-            "own machine. fit() also works here, without compiled=True"
-        ) from None
-    raise ImportError('compile() needs Numba: pip install "micrograd_mlp[compile]"') from error
-
-from micrograd_mlp.compiled.program import Program, compile
+if TYPE_CHECKING:  # for editors and type checkers; at run time both are imported when first asked for
+    from micrograd_mlp.compiled.program import Program, compile
 
 __all__ = ["Program", "compile"]
+
+
+def __getattr__(name: str) -> Any:
+    """`compile` and `Program`, which need Numba; recording a graph and the passes over it do not."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        import numba  # noqa: F401  # the extra's one package
+    except ImportError as error:
+        if sys.platform == "emscripten":
+            raise ImportError(
+                "compile() makes machine code, which does not exist in the browser: run this in Python on your "
+                "own machine. fit() also works here, without compiled=True"
+            ) from None
+        raise ImportError('compile() needs Numba: pip install "micrograd_mlp[compile]"') from error
+    return getattr(importlib.import_module("micrograd_mlp.compiled.program"), name)
