@@ -11,7 +11,6 @@ import pytest
 from micrograd_mlp import (
     MLP,
     Value,
-    compile,
     cross_entropy,
     dot,
     export,
@@ -24,7 +23,10 @@ from micrograd_mlp import (
 )
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.translate import TranslationError
-from tests.export.programs import random_program, run, squeezed, theta_of
+
+pytest.importorskip("numba", reason='needs pip install "micrograd_mlp[compile]"')
+from micrograd_mlp import compile  # needs the extra
+from tests.export.programs import random_program, run, squeezed, theta_of  # compiles too
 
 LANGUAGES = ["numpy", "jax", "torch", "c", "javascript"]
 
