@@ -44,8 +44,8 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         if sys.platform == "emscripten":
             raise ImportError(
-                "compile() makes machine code, which does not exist in the browser: run this in Python on your "
-                "own machine. fit() also works here, without compiled=True"
+                "compile() makes machine code, which does not exist in the browser: run this in Python on "
+                "your own machine. fit() also works here, without compiled=True"
             ) from None
         raise ImportError('compile() needs Numba: pip install "micrograd_mlp[compile]"') from error
     return getattr(importlib.import_module("micrograd_mlp.compiled.program"), name)
