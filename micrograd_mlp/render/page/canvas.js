@@ -6,6 +6,7 @@ const SANS = 'system-ui, -apple-system, "Segoe UI", sans-serif';
 const SERIF = '"STIX Two Text", "Latin Modern Roman", Cambria, Georgia, "DejaVu Serif", serif';
 const MOST_DASHED = 2500; // pixels
 const MANY_EDGES = 1000;
+const TINY = 0.1; // below this scale boxes are plain rectangles, without faint edges
 const LEGIBLE = 0.42; // below this scale boxes are drawn without their small text
 
 // Compresses any size to 0 … 1: how much of a bar is filled, how thick an edge is.
@@ -150,6 +151,7 @@ class View {
       left: -camera.x, top: -camera.y, right: this.width / camera.scale - camera.x, bottom: this.height / camera.scale - camera.y,
     };
     this.detailed = camera.scale >= LEGIBLE;
+    this.tiny = camera.scale < TINY;
     this.state = explorer.drawingState();
     for (const frame of explorer.arrangement.frames) if (this.inSight(frame)) this.drawFrame(frame);
     this.drawEdges();
@@ -224,6 +226,7 @@ class View {
   }
 
   drawEdge(edge, marked, largest) {
+    if (this.tiny && marked === "faint") return;
     const { context, colours } = this;
     const [fromLeft, fromTop] = this.placeOf(edge.from);
     const [toLeft, toTop] = this.placeOf(edge.to);
@@ -299,6 +302,12 @@ class View {
   drawBox(box, { leaf, colour, marked, faded }) {
     const { context, colours } = this;
     context.globalAlpha = faded ? 0.45 : 1;
+    if (this.tiny) {
+      context.fillStyle = marked ? colours.active : colour.border;
+      context.fillRect(0, 0, box.width, box.height);
+      context.globalAlpha = 1;
+      return;
+    }
     context.beginPath();
     context.roundRect(0, 0, box.width, box.height, { input: 17, parameter: 4, constant: 6 }[box.kind] ?? 9);
     context.fillStyle = colour.fill;
