@@ -30,11 +30,8 @@ from cosmic_ray.plugins import get_operator, operator_names
 
 CHECKOUT = Path(__file__).parents[2]
 PACKAGE = CHECKOUT / "micrograd_mlp"
-FILES = [
-    str(path.relative_to(PACKAGE))
-    for path in (*sorted(PACKAGE.glob("engine/*.py")), *sorted(PACKAGE.glob("nn/*.py")), PACKAGE / "optim.py")
-    if path.name != "__init__.py"
-]
+PLACES = [*sorted(PACKAGE.glob("engine/**/*.py")), *sorted(PACKAGE.glob("nn/*.py")), PACKAGE / "optim.py"]
+FILES = [str(path.relative_to(PACKAGE)) for path in PLACES if path.name != "__init__.py"]
 WIDER = [
     "tests/engine",
     "tests/nn",
@@ -73,9 +70,12 @@ def main() -> int:
 
 
 def tests_of(name: str) -> list[str]:
-    """The test file that mirrors a file of the package, if there is one."""
-    mirror = Path("tests") / Path(name).with_name(f"test_{Path(name).name}")
-    return [str(mirror)] if (CHECKOUT / mirror).exists() else []
+    """The test file that mirrors a file of the package, or the folder that it is in, if there is one."""
+    for place in (Path(name), Path(name).parent):
+        mirror = Path("tests") / place.parent / f"test_{place.stem}.py"
+        if (CHECKOUT / mirror).exists():
+            return [str(mirror)]
+    return []
 
 
 def run(copy: Path, name: str, only: str) -> tuple[str, Counter[str], float]:
