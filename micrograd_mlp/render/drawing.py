@@ -21,6 +21,7 @@ from micrograd_mlp.render.dot import DARK_STYLE, write_dot
 from micrograd_mlp.render.mermaid import MOST_EDGES, write_mermaid
 from micrograd_mlp.render.scene import Box, FoldedGraph, Level, Scene, nodes_of, require_current
 from micrograd_mlp.render.text import printable
+from micrograd_mlp.render.tikz import write_tikz
 
 
 class Drawing:
@@ -30,9 +31,9 @@ class Drawing:
         source: the DOT text, which needs no Graphviz.
     """
 
-    def __init__(self, source: str, flowchart: str | None = None) -> None:
+    def __init__(self, source: str, flowchart: str | None = None, tex: str = "") -> None:
         self.source = source
-        self._flowchart = flowchart
+        self._flowchart, self._tex = flowchart, tex
 
     def svg(self) -> str:
         """The picture as SVG text, with dark fills where the reader's page is dark.
@@ -72,21 +73,22 @@ class Drawing:
         return self._flowchart
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture; the name's end says how: .svg, .png, .pdf or .dot.
+        """Write the picture; the name's end says how: .svg, .png, .pdf, .dot or .tex.
 
+        A .tex file is TikZ: LaTeX compiles it alone and inside of a paper that uses the package tikz.
         An existing file is replaced whole or, if anything goes wrong, not at all.
 
         Raises:
             ValueError: the name has another end.
-            ImportError: no Graphviz is installed, or no system Graphviz for .pdf; .dot needs none.
+            ImportError: no Graphviz is installed, or no system Graphviz for .pdf; .dot and .tex need none.
             OSError: the file can't be written.
         """
         format = Path(path).suffix.lower().removeprefix(".")
-        if format not in ("svg", "png", "pdf", "dot"):
-            raise ValueError(f"{os.fspath(path)!r}: a drawing is saved as .svg, .png, .pdf or .dot")
+        if format not in ("svg", "png", "pdf", "dot", "tex"):
+            raise ValueError(f"{os.fspath(path)!r}: a drawing is saved as .svg, .png, .pdf, .dot or .tex")
         content: str | bytes
-        if format == "dot":
-            content = self.source
+        if format in ("dot", "tex"):
+            content = self.source if format == "dot" else self._tex
         elif format == "svg":
             content = self.svg()
         else:
@@ -180,6 +182,7 @@ def draw(
     hidden = len(scene.order) - sum(len(nodes_of(box)) for box in shown)
     frames = [] if collapse in ("layer", group_by) else scene.groups(group_by)
     source = write_dot(scene, graph, shown, hidden, frames, on_path, rankdir, local, digits)
+    tex = write_tikz(scene, graph, shown, hidden, rankdir, digits)
     flowchart = None
     for level in dict.fromkeys((collapse, "neuron", "layer")):
         if flowchart is None:
@@ -188,7 +191,7 @@ def draw(
             hidden = len(scene.order) - sum(len(nodes_of(box)) for box in shown)
             text, n_edges = write_mermaid(scene, graph, shown, hidden, rankdir, digits)
             flowchart = text if n_edges <= MOST_EDGES else None
-    return Drawing(source, flowchart)
+    return Drawing(source, flowchart, tex)
 
 
 def _paths_from(start: Value, scene: Scene) -> set[Value]:
