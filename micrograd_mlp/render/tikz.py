@@ -94,21 +94,21 @@ def _places(ids: Mapping[Box, str], sources: Mapping[Box, list[Box]]) -> dict[Bo
             rank.setdefault(box, 1 + max([rank[s] for s in sources[box] if s in ids], default=-1))
             stack.pop()
     for box in sorted(ids, key=lambda b: -rank[b]):  # leaves stand right before what uses them
-        users = [rank[user] for user, its in sources.items() if box in its]
+        # `is`, since == compares the numbers of two Values
+        users = [rank[user] for user, its in sources.items() if any(source is box for source in its)]
         if not sources[box] and users:
             rank[box] = min(users) - 1
     places: dict[Box, tuple[int, float]] = {}
     rows: dict[int, list[Box]] = defaultdict(list)
     for box in ids:
         rows[rank[box]].append(box)
-    for number_, row in sorted(rows.items()):
-
-        def wish(box: Box, row: list[Box] = row) -> float:
-            seen = [places[s][1] for s in sources[box] if s in places]
-            return sum(seen) / len(seen) if seen else float(row.index(box)) - len(row) / 2.0
-
-        for k, box in enumerate(sorted(row, key=wish)):
-            places[box] = number_, k - (len(row) - 1) / 2.0
+    for level, row in sorted(rows.items()):
+        wishes = []
+        for k, box in enumerate(row):
+            seen = [places[source][1] for source in sources[box] if source in places]
+            wishes.append((sum(seen) / len(seen) if seen else k - len(row) / 2.0, k))
+        for place, (_, k) in enumerate(sorted(wishes)):
+            places[row[k]] = level, place - (len(row) - 1) / 2.0
     return places
 
 
@@ -118,7 +118,8 @@ def _label(scene: Scene, box: Box, digits: int) -> str:
         return escaped(box.title)
     op = op_of(box)
     lines = [escaped((symbol(op) + "  " if op else "") + printable(scene.name(box), 32))]
-    lines.append(escaped(number(box.data, digits)))
+    if kind(box) != "constant" or box.label:
+        lines.append(escaped(number(box.data, digits)))
     if scene.shows_gradient(box):
         lines.append("grad " + escaped(number(box.grad, digits)))
     return r" \\ ".join(lines)
