@@ -32,7 +32,7 @@ def add_graph(commands: Any) -> None:
     )
     _add_formula(graph)
     graph.add_argument(
-        "--draw", type=Path, metavar="FILE", help="write the drawing: .svg, .png, .pdf or .dot"
+        "--draw", type=Path, metavar="FILE", help="write the drawing: .svg, .png, .pdf, .dot or .tex"
     )
     graph.add_argument("--svg", type=Path, metavar="FILE", help="write the drawing as SVG")
     graph.add_argument("--png", type=Path, metavar="FILE", help="write the drawing as PNG")

@@ -250,7 +250,7 @@ def test_a_formula_may_begin_with_a_minus(run):
         (["x", "x=1", "y=2"], "y does not occur in the formula x"),
         (["x", "x=1", "x=2"], "one name has two numbers"),
         (["x", "x=one"], "x: expected a finite number, got 'one'"),
-        (["x", "x=1", "--draw", "picture.gif"], "a drawing is saved as .svg, .png, .pdf or .dot"),
+        (["x", "x=1", "--draw", "picture.gif"], "saved as .svg, .png, .pdf, .dot or .tex"),
         (["x", "x=1", "--draw", "missing/picture.svg"], "missing/picture.svg: there is no folder "),
         (["x", "x=1", "--explain", "y"], "--explain y: the names are x"),
         (["x", "x=1", "--depth", "-1"], "depth must be 0 or more, got -1"),

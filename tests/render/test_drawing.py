@@ -428,7 +428,7 @@ def test_pdf_needs_the_system_s_graphviz(renderer, tmp_path):
 
 
 def test_an_unknown_end_of_a_name_is_an_error_that_lists_the_known(tmp_path):
-    with pytest.raises(ValueError, match=r"'.*graph.jpg': a drawing is saved as .svg, .png, .pdf, .dot or .tex"):
+    with pytest.raises(ValueError, match=r"'.*graph.jpg': .*saved as .svg, .png, .pdf, .dot or .tex"):
         draw(Value(1.0)).save(tmp_path / "graph.jpg")
 
 
