@@ -4,6 +4,7 @@ Node.js run."""
 import math
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,13 @@ from micrograd_mlp.engine.translate import TranslationError
 
 pytest.importorskip("numba", reason='needs pip install "micrograd_mlp[compile]"')
 from micrograd_mlp import compile  # needs the extra
-from tests.export.programs import random_program, run, squeezed, theta_of  # compiles too
+from tests.export.programs import (  # compiles too
+    compile_text,
+    random_program,
+    run,
+    squeezed,
+    theta_of,
+)
 
 LANGUAGES = ["numpy", "jax", "torch", "c", "javascript"]
 
@@ -346,3 +353,11 @@ class TestPredictionsInOnnx:
         with pytest.raises(TypeError, match="give a program that predicts from x alone"):
             export.to_onnx(program, tmp_path / "p.onnx")
         assert not list(tmp_path.iterdir())
+
+
+def test_the_page_shows_the_code_as_it_is():
+    page = (Path(__file__).parents[2] / "notebooks" / "a_program_as_code.md").read_text(encoding="utf-8")
+    example, shown = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    scope = {}
+    exec(compile_text(example), scope)
+    assert scope["source"] == shown
