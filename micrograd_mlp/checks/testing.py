@@ -38,6 +38,7 @@ except ImportError as error:
 _SIGNS = {"add": ast.Add, "sub": ast.Sub, "mul": ast.Mult, "div": ast.Div, "pow": ast.Pow}
 _LARGEST = 1e3  # of the numbers and derivatives inside an expression, so that none is lost in rounding
 _CLOSEST = 1e-2  # to a kink or a pole
+_SMALLEST = 1e-6  # of a slope beside the value, so that a difference can tell it from rounding
 
 
 class Expression:
@@ -265,7 +266,12 @@ def _draw_expression(
         reject()
     source = f"lambda {', '.join(inputs)}: {ast.unparse(body)}"
     functions = {name: op for name, op in records if not hasattr(micrograd_mlp, name)}
-    return Expression(source, [point[name] for name in inputs], functions)
+    e = Expression(source, [point[name] for name in inputs], functions)
+    output = e.output
+    least = _SMALLEST * max(1.0, abs(output.data))
+    if any(0.0 < abs(slope) < least for slope in grad(output, e.inputs)):
+        reject()
+    return e
 
 
 def _is_defined(op: Op, numbers: list[float]) -> bool:
