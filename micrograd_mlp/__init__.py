@@ -34,9 +34,6 @@ from typing import TYPE_CHECKING, Any
 
 # The public names, once each: a type checker takes what is imported `as` itself or by a star as public, and
 # `__all__` below is read off these imports. The operations come out of their table.
-from micrograd_mlp.checks import GradCheckError as GradCheckError
-from micrograd_mlp.checks import GradCheckReport as GradCheckReport
-from micrograd_mlp.checks import gradcheck as gradcheck
 from micrograd_mlp.engine import *
 from micrograd_mlp.engine.table import *
 from micrograd_mlp.nn import *
@@ -44,6 +41,9 @@ from micrograd_mlp.optim import *
 
 if TYPE_CHECKING:  # for editors and type checkers; at run time these are imported when first asked for
     from micrograd_mlp.app.playground import playground as playground
+    from micrograd_mlp.checks import GradCheckError as GradCheckError
+    from micrograd_mlp.checks import GradCheckReport as GradCheckReport
+    from micrograd_mlp.checks import gradcheck as gradcheck
     from micrograd_mlp.compiled import Program as Program
     from micrograd_mlp.compiled import compile as compile
     from micrograd_mlp.render.drawing import Drawing as Drawing
@@ -72,6 +72,8 @@ __version__ = "0.1.0"
 _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "Drawing": "render.drawing",
     "Explanation": "render.explanation",
+    "GradCheckError": "checks",
+    "GradCheckReport": "checks",
     "History": "training.run",
     "LivePlot": "render.live_plot",
     "NonFiniteLossError": "training.run",
@@ -82,6 +84,7 @@ _LAZY_NAMES: dict[str, str] = {  # public name -> the module that defines it
     "explain": "render.explanation",
     "explore": "render.explore",
     "fit": "training.fit",
+    "gradcheck": "checks",
     "largest_hessian_eigenvalue": "training.diagnostics",
     "layer_gradient_norms": "training.diagnostics",
     "max_stable_learning_rate": "training.diagnostics",

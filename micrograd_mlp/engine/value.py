@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp._require import as_float
@@ -368,7 +368,9 @@ class Value(MicrogradNames):
 
     def __reduce__(self) -> tuple[Any, ...]:
         graph: list[Value] = []
-        inside = _being_pickled.__dict__.setdefault("nodes", set())
+        inside = _being_pickled.get(None)
+        if inside is None:
+            _being_pickled.set(inside := set())
         if id(self) in inside:
             inside.remove(id(self))
         else:
@@ -485,7 +487,7 @@ def _checked(op: Op, data: Any, local_grads: Any, n: int) -> tuple[float, tuple[
     return data, local_grads
 
 
-_being_pickled = threading.local()
+_being_pickled: ContextVar[set[int]] = ContextVar("nodes whose turn in a pickle comes")
 
 
 def _restored(kind: type[Value], state: tuple[Any, ...] | None = None) -> Value:
