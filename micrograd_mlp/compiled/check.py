@@ -208,6 +208,8 @@ def _passed_on(op: Op, x: list[float], dx: list[float], y: float) -> float:
     """How much y changes if each operand changes by its error."""
     if not any(dx):
         return 0.0
+    if not all(map(math.isfinite, (*x, *dx))):
+        return math.inf  # and a kink function may raise an error there
     if op.kink is None:
         return float(sum([abs(slope) * e for slope, e in zip(op.partials(y, *x), dx) if e]))
     low, high = [a - e for a, e in zip(x, dx)], [a + e for a, e in zip(x, dx)]

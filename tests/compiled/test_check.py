@@ -17,6 +17,7 @@ from micrograd_mlp import (
     log,
     logsumexp,
     no_grad,
+    ops,
     relu,
     softmax,
     squared_error,
@@ -26,6 +27,7 @@ from micrograd_mlp import (
 np = pytest.importorskip("numpy")
 pytest.importorskip("numba")
 from micrograd_mlp import compile  # noqa: E402  (needs the extra)
+from micrograd_mlp.compiled import check  # noqa: E402
 
 random.seed(0)  # dropout draws from the module's own generator
 HERE = r"test_check\.py:\d+"
@@ -164,3 +166,9 @@ def test_parameters_are_as_before():
     before = [p.data for p in model.parameters()]
     compile(lambda x, y: squared_error(model(x), y), model.parameters())([[1.0, 2.0, 3.0]], [1.0])
     assert [p.data for p in model.parameters()] == before
+
+
+def test_no_digit_is_certain_of_what_comes_from_infinity():
+    """The function of a kink, here the cosine, raises an error at inf."""
+    assert check._passed_on(ops.TABLE["tan"], [math.inf], [1.0], math.nan) == math.inf
+    assert check._passed_on(ops.TABLE["tan"], [0.0], [0.5], 0.0) == pytest.approx(math.tan(0.5))
