@@ -12,7 +12,7 @@ let data; // X, y, isTest, kind, classes; train and test are lists of indices
 let network, trainer, curvature, parameters;
 let domain; // what the plane shows: low and high of x1 and x2
 let history, playing, tool, selected, hovered, cross;
-let grid, gradientNorms, losses, colours, busyUntil;
+let grid, gradientNorms, losses, colours;
 
 // The elements of the page
 
@@ -130,9 +130,10 @@ function start() {
   trainer = new Trainer(network, data, settings, new Random(settings.seed));
   curvature = new Curvature(trainer);
   history = { steps: [], train: [], test: [], every: 1 };
-  if (selected?.kind === "neuron" && !network.layers[selected.layer]?.z.hasOwnProperty(selected.j)) selected = null;
+  if (selected?.kind === "neuron" && !(selected.j < network.layers[selected.layer]?.m)) selected = null;
   hovered = null;
   buildDiagram();
+  buildInspector();
   measure();
   refresh();
 }
@@ -184,7 +185,6 @@ function play() {
   document.body.classList.add("playing");
   find("play-label").textContent = "Pause";
   announce("Training.");
-  busyUntil = 0;
   requestAnimationFrame(frame);
 }
 
@@ -777,7 +777,7 @@ function drawGradients() {
 function select(what) {
   selected = what;
   if (what?.kind === "point") announce(describePoint(what.e));
-  else if (what) announce(`${nameOf(what)} is shown on the plane and in the inspector.`);
+  else if (what) announce(`The plane and the inspector show ${nameOf(what)}.`);
   buildInspector();
   draw();
 }
@@ -914,7 +914,7 @@ function nearest(x, within = Infinity) {
 // Points of the reader's own are another data set, which starts as a copy.
 function editPoints() {
   settings.dataset = "own points";
-  DATA.datasets["own points"] = { title: "own points", X: data.X, y: data.y, classes: data.classes };
+  DATA.datasets["own points"] = { X: data.X, y: data.y, classes: data.classes };
   showSettings();
 }
 
@@ -1097,7 +1097,6 @@ function buildDatasets(names) {
       const input = make("input", { type: "radio", name: "dataset", value: name });
       input.addEventListener("change", () => {
         change({ dataset: name });
-        buildInspector();
         announce(`Data: ${name}, ${data.X.length} points.`);
       });
       return make("label", {}, input, make("canvas"), make("span", { textContent: name }));
@@ -1173,7 +1172,7 @@ function bindButtons() {
   find("more-layers").addEventListener("click", () => changeHidden([...settings.hidden, settings.hidden.at(-1) ?? 4]));
   find("use-csv").addEventListener("click", () => {
     try {
-      DATA.datasets["own points"] = { title: "own points", ...parseCsv(find("csv").value) };
+      DATA.datasets["own points"] = { ...parseCsv(find("csv").value) };
     } catch (error) {
       find("csv-error").textContent = error.message;
       return;
@@ -1182,7 +1181,6 @@ function bindButtons() {
     change({ dataset: "own points" });
     buildDatasets(Object.keys(DATA.datasets));
     showSettings();
-    buildInspector();
     announce(`${data.X.length} points are the data now.`);
   });
   find("show-csv").addEventListener("click", () => {
@@ -1278,7 +1276,6 @@ bindPlane();
 bindButtons();
 start();
 showSettings();
-buildInspector();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   readColours();
   drawThumbnails();

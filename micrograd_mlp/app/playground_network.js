@@ -44,8 +44,8 @@ const INITIALIZERS = {
   lecun_normal: normal((n) => 1 / n),
 };
 
-// For each kind of target: how many outputs there are, the loss ℓ of the outputs z, and δ = ∂ℓ/∂z (§4). The last layer is
-// linear, so that δ is prediction minus target in all three.
+// For each kind of target: the loss ℓ of the outputs z, and δ = ∂ℓ/∂z (§4). The last layer is linear, so that δ is the
+// prediction minus the target in all three.
 const LOSSES = {
   squared_error: {
     loss: (z, y) => 0.5 * (z[0] - y) ** 2,

@@ -367,9 +367,13 @@ class TestThePage:
         page.run("document.querySelector('[data-key=\"Add a neuron to 1\"]').click()")
         assert page.state()["model"]["model"]["layer_sizes"] == [3, 2, 1]
         assert page.text("#live") == "The network is now 2-3-2-1, with new weights."
+        page.run("document.querySelectorAll('.neuron')[6].click()")  # of the layer that goes next
+        assert page.text("#inspected") == "a2[2]"
+        assert page.text("#live") == "The plane and the inspector show the activation a2[2]."
         for _ in range(2):
             page.run("document.getElementById('fewer-layers').click()")
         assert page.state()["model"]["model"]["layer_sizes"] == [1]
+        assert page.text("#inspected") == ""
 
     def test_points_are_pasted_as_csv(self, show):
         page = show()
