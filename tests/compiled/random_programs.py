@@ -92,7 +92,8 @@ def compare(seed):
     for a, b, error, total in zip(found, expected, bound, size):
         if a == b or (a != a and b != b):
             continue
-        if not abs(a - b) > error + 4 * n * check.PER_OPERATION * total or math.isinf(total):
+        of_the_mean = 4 * n * (check.PER_OPERATION * total + check.SMALLEST)
+        if not abs(a - b) > error + of_the_mean or math.isinf(total):
             worst = "rounding"
         else:
             return f"seed {seed}: {found} instead of {expected}, bounds {bound}"
