@@ -9,21 +9,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("imported", ["from micrograd_mlp import no_such_name", "import no_such_package"])
-def test_a_test_file_with_a_wrong_import_is_an_error(imported, tmp_path):
-    wrong, right = tmp_path / "test_wrong.py", ROOT / "tests" / "test_files.py"
-    wrong.write_text(f"{imported}\n\n\ndef test_nothing():\n    assert True\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-c",
-        "pyproject.toml",
-        "--collect-only",
-        str(right),
-        str(wrong),
-    ]
+def test_a_test_file_with_a_wrong_import_is_an_error(tmp_path):
+    wrong = {"name": "from micrograd_mlp import no_such_name", "package": "import no_such_package"}
+    for what, line in wrong.items():
+        (tmp_path / f"test_wrong_{what}.py").write_text(f"{line}\n\n\ndef test_nothing():\n    assert True\n")
+    options = ["-c", "pyproject.toml", "--collect-only", str(ROOT / "tests" / "test_files.py"), str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout
-    assert "ERROR" in done.stdout
-    assert "test_wrong.py" in done.stdout
+    assert "2 errors during collection" in done.stdout
+    assert all(f"test_wrong_{what}.py" in done.stdout for what in wrong)
