@@ -33,7 +33,7 @@ from micrograd_mlp.engine.value import Value
 
 CHECKED_OPERATIONS = 20_000  # how many eager operations the first call may spend on the comparison
 MOST_EXAMPLES = 100
-CHECKED_AGAIN = 10_000  # a training is checked when it took so many operations for each of the check
+CHECKED_AGAIN = 100_000  # a training is checked after so many operands for each one that the check takes
 QUICK_TOLERANCE = 1e-10  # relative; below it nobody asks for the rounding bound
 UNIT = 2.0**-53  # the relative error of one rounding
 PER_OPERATION = 8 * UNIT  # exp, tanh and others differ by a few units in the last place
@@ -71,7 +71,8 @@ def check_again(machine: Machine, f: Function, n_steps: int, batch_size: int) ->
         RuntimeError: they differ by more than rounding.
     """
     machine.unchecked += n_steps * batch_size * machine.plan.work
-    if n_steps and machine.unchecked >= CHECKED_AGAIN * machine.n_recorded * machine.is_checked_again:
+    due = CHECKED_AGAIN * machine.plan.work if machine.is_checked_again else 0
+    if n_steps and machine.unchecked >= due:
         machine.unchecked, machine.is_checked_again = 0, True
         _compare(machine, f, machine.example, "the parameters after this training, which they still have")
 
