@@ -1,4 +1,4 @@
-"""Copies of the notebooks for the reader's browser, where Matplotlib and compiled execution do not exist.
+"""Copies of the notebooks for the reader's browser, without what does not exist there, such as NumPy.
 
 A statement that needs one of them is taken out of its cell, with all statements that use its results. The
 picture that it drew when the notebook was last run stands in its place.
@@ -12,7 +12,14 @@ from typing import Any
 
 import nbformat
 
-PLOTS, COMPILED = "Matplotlib", "compiled execution"
+MODULES = {  # what does not exist there, by the beginning of the module's name
+    "matplotlib": "Matplotlib",
+    "micrograd_mlp.plots": "Matplotlib",
+    "numpy": "NumPy",
+    "jax": "JAX",
+    "torch": "PyTorch",
+}
+COMPILED = "compiled execution"
 NOTE = "*This step needs {}, which exists in a Python on your own machine and not in the browser.*"
 
 
@@ -70,10 +77,10 @@ def without_missing(source: str, missing: dict[str, str]) -> tuple[str, str]:
 
 def what_it_needs(statement: ast.stmt, missing: dict[str, str]) -> str:
     if isinstance(statement, ast.Import | ast.ImportFrom):
-        modules = [getattr(statement, "module", None) or "", *[alias.name for alias in statement.names]]
-        if any(name.startswith(("matplotlib", "micrograd_mlp.plots")) for name in modules):
-            return PLOTS
-        return COMPILED if modules[0] == "micrograd_mlp" and "compile" in modules else ""
+        module = getattr(statement, "module", None) or statement.names[0].name
+        if module == "micrograd_mlp" and any(alias.name == "compile" for alias in statement.names):
+            return COMPILED
+        return next((need for start, need in MODULES.items() if module.startswith(start)), "")
     used = [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
     own = bound_names(statement)
     return next((missing[name] for name in used if name in missing and name not in own), "")
