@@ -38,6 +38,7 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 
 html_theme = "furo"
 html_title = "micrograd_mlp"
+html_show_copyright = False
 html_static_path = ["_site/static"]
 html_css_files = ["site.css"]
 html_favicon = "_site/static/icon.svg"
