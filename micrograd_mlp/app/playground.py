@@ -21,7 +21,6 @@ from micrograd_mlp.engine.language import NUMBER
 from micrograd_mlp.engine.table import dot, total
 from micrograd_mlp.engine.translate import Translation
 from micrograd_mlp.engine.value import Value
-from micrograd_mlp.files import write_atomically
 from micrograd_mlp.nn.activations import ACTIVATIONS
 from micrograd_mlp.nn.initializers import INITIALIZERS
 from micrograd_mlp.nn.losses import binary_cross_entropy_with_logits, cross_entropy, squared_error
@@ -29,6 +28,7 @@ from micrograd_mlp.nn.modules import MLP
 from micrograd_mlp.optim import SGD, Adam, Momentum, Optimizer, RMSProp
 from micrograd_mlp.render.description import describe
 from micrograd_mlp.render.explore import page_program, page_shell
+from micrograd_mlp.render.html import json_for_script, save_page
 from micrograd_mlp.render.scene import Scene
 from micrograd_mlp.training import datasets
 
@@ -147,10 +147,9 @@ class Playground:
             "model": self.model.to_dict(),
             "maxClasses": MAX_CLASSES,
         }
-        # Inside <script> only < could end the script or open a comment; in JSON it can be written \u003c.
         script = "\n".join(
             [
-                f"const DATA = {json.dumps(data)};".replace("<", r"\u003c"),
+                f"const DATA = {json_for_script(data)};",
                 _functions(),
                 _explorer(),
                 _read("playground_network.js"),
@@ -168,9 +167,7 @@ class Playground:
             ValueError: the name ends neither in .html nor in .htm.
             OSError: the file can't be written.
         """
-        if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"{os.fspath(path)!r}: a playground is saved as .html")
-        write_atomically(path, self.html())
+        save_page(path, self.html(), "a playground")
 
     def __repr__(self) -> str:
         sizes = "-".join(map(str, [2, *(len(layer.neurons) for layer in self.model.layers)]))
@@ -183,7 +180,7 @@ class Playground:
         fragment = (
             _FRAME.replace("IDENTITY", f"playground-{uuid.uuid4().hex}")
             .replace("IMAGE", base64.b64encode(_picture(points).encode()).decode())
-            .replace("PAGE", json.dumps(self.html()).replace("<", r"\u003c"))
+            .replace("PAGE", json_for_script(self.html()))
         )
         return {"text/plain": repr(self), "text/html": fragment}
 
@@ -319,7 +316,7 @@ def _explorer() -> str:
         "data": {key: data[key] for key in ("palette", "partials", "ops")},
         "parts": {name: _operations(end, described) for name, end in ends.items()},
     }
-    return f"const EXPLORER = {json.dumps(explorer)};".replace("<", r"\u003c")
+    return f"const EXPLORER = {json_for_script(explorer)};"
 
 
 def _operations(output: Value, described: dict[Value, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -211,7 +211,7 @@ class TableModel:
             )
         encoded: list[float] = []
         for column in self.columns:
-            encoded += column.encode([column.cell(row[column.name])])[0]  # type: ignore[list-item]
+            encoded += column.encode([column.cell(row[column.name])])[0]  # type: ignore[list-item]  # a column's cells are of its own kind
         return encoded
 
     def predict(self, row: Mapping[str, Any]) -> str | float:

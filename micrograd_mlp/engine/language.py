@@ -82,6 +82,8 @@ Item = tuple[bool, Expression]
 class Language:
     """The words of one language; a subclass fills them in.
 
+    A method that raises `NotImplementedError` is one for which several languages share no way of writing.
+
     Attributes:
         name: what the language is called in error messages.
         functions: for each function of Python (its plain name: "exp", "atan2") a template with `{0}`, `{1}`,

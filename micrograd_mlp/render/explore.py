@@ -16,9 +16,9 @@ from typing import Any
 
 from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.value import Value
-from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render.description import describe
 from micrograd_mlp.render.drawing import draw
+from micrograd_mlp.render.html import json_for_script, save_page
 from micrograd_mlp.render.scene import Level, Scene, require_current
 from micrograd_mlp.render.text_tree import tree
 
@@ -117,9 +117,7 @@ class Explorer:
             ValueError: the name ends neither in .html nor in .htm.
             OSError: the file can't be written.
         """
-        if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"{os.fspath(path)!r}: the page is saved as .html")
-        write_atomically(path, self.html())
+        save_page(path, self.html(), "the page")
 
     def __repr__(self) -> str:
         is_stepping = self._data["mode"] == "step"
@@ -133,8 +131,7 @@ class Explorer:
     def _fragment(self, still: str, whole_page: bool) -> str:
         """What stands where no script runs, and the script that replaces it, under a new id."""
         identity = f"explorer-{uuid.uuid4().hex}"
-        # Inside <script> only < could end the script or open a comment; in JSON it can be written \u003c.
-        data = json.dumps(self._data | {"wholePage": whole_page}).replace("<", r"\u003c")
+        data = json_for_script(self._data | {"wholePage": whole_page})
         program, style = page_program()
         arguments = f'document.getElementById("{identity}"), {data}, {self._functions}, {json.dumps(style)}'
         return f'<div id="{identity}">{still}</div>\n<script>({program})({arguments});</script>'
