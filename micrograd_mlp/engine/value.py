@@ -83,16 +83,16 @@ def _binary(function: Function) -> _Binary:
     return operator
 
 
-def _reflected(function: Function) -> _Binary:
+def _reflected(operator: _Binary) -> _Binary:
     """`2 * v`: Python calls v.__rmul__(2) when the left operand is not a Value."""
 
-    def operator(self: Value, other: Value | float) -> Value:
+    def reflected(self: Value, other: Value | float) -> Value:
         left = _constant_or_none(other)
         if left is None:
             return NotImplemented  # type: ignore[no-any-return]  # mypy knows it in methods like __add__ alone
-        return Value._record(function.op, (left, self))
+        return operator(left, self)
 
-    return operator
+    return reflected
 
 
 def _comparison(symbol: str, compare: Callable[[float, Any], bool]) -> Callable[[Value, Any], bool]:
@@ -196,11 +196,13 @@ class Value(MicrogradNames):
             _check_forward(node)
         return node
 
-    __add__, __radd__ = _binary(ops.add), _reflected(ops.add)
-    __sub__, __rsub__ = _binary(ops.sub), _reflected(ops.sub)
-    __mul__, __rmul__ = _binary(ops.mul), _reflected(ops.mul)
-    __truediv__, __rtruediv__ = _binary(ops.div), _reflected(ops.div)
-    __pow__, __rpow__ = _binary(ops.power), _reflected(ops.power)
+    __add__ = _binary(ops.add)
+    __sub__ = _binary(ops.sub)
+    __mul__ = _binary(ops.mul)
+    __truediv__ = _binary(ops.div)
+    __pow__ = _binary(ops.power)
+    __radd__, __rsub__, __rmul__ = _reflected(__add__), _reflected(__sub__), _reflected(__mul__)
+    __rtruediv__, __rpow__ = _reflected(__truediv__), _reflected(__pow__)
     __neg__, __abs__ = _unary(ops.neg), _unary(ops.absolute)
 
     def __pos__(self) -> Value:

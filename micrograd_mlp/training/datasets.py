@@ -1,4 +1,4 @@
-"""Small data sets for a first network: four toy shapes, and Fisher's 150 irises.
+"""Small data sets for a first network: four toy shapes, Fisher's 150 irises, and invented names.
 
 All are plain lists, without NumPy: X has a list of floats for each example, and y a target. For a
 classification the target is the index of the class, from 0, as `cross_entropy` takes it. Every random
@@ -146,6 +146,38 @@ def iris() -> tuple[Features, list[int]]:
     text = resources.files("micrograd_mlp").joinpath("data/iris.csv").read_text(encoding="utf-8")
     _, *rows = csv.reader(text.splitlines())
     return [[float(cell) for cell in row[:4]] for row in rows], [IRIS_SPECIES.index(row[4]) for row in rows]
+
+
+def names(n: int = 100, seed: Seed = None) -> list[str]:
+    """Invented first names, such as "miri" and "talon", for a model that reads and writes letters.
+
+    Each has two or three syllables of a consonant and a vowel. The first consonant may be missing, and the
+    name may end in l, n, r or s. Vowels follow a harmony, as in Finnish: a name has either a, o and u, or
+    e and i. So the next vowel depends on earlier ones, which no table of pairs of letters knows.
+
+    Args:
+        n: the number of names, 1 or more. Some may occur more than once.
+        seed: an int or a `random.Random`.
+
+    Returns:
+        The names, 3 to 7 letters from a to z each.
+
+    Raises:
+        TypeError: `n` is not an int.
+        ValueError: `n` is below 1.
+
+    >>> names(5, seed=0)
+    ['binilil', 'atal', 'uduko', 'kenimir', 'osu']
+    """
+    rng = random_generator(seed)
+    return [_name(rng) for _ in range(require_count("n", n, least=1))]
+
+
+def _name(rng: random.Random) -> str:
+    vowels = rng.choice(("aou", "ei"))
+    n_syllables = rng.choice((2, 3))
+    name = "".join([rng.choice("bdfghklmnprstv") + rng.choice(vowels) for _ in range(n_syllables)])
+    return name[rng.choice((0, 0, 1)) :] + rng.choice(("", "", "l", "n", "r", "s"))
 
 
 def train_test_split(

@@ -2,11 +2,12 @@
 
 import math
 import random
+import re
 
 import pytest
 
 from micrograd_mlp import datasets
-from micrograd_mlp.training.datasets import circles, iris, moons, spirals, train_test_split, xor
+from micrograd_mlp.training.datasets import circles, iris, moons, names, spirals, train_test_split, xor
 
 TOYS = [moons, circles, spirals]
 
@@ -153,3 +154,21 @@ def test_bad_shapes_and_splits_are_refused():
         train_test_split([[1.0]], [1])
     with pytest.raises(ValueError, match="test_size must be above 0 and below 1, got 1"):
         train_test_split([[1.0], [2.0]], [1, 2], test_size=1)
+
+
+def test_a_name_is_syllables_in_vowel_harmony():
+    drawn = names(500, seed=0)
+    assert all(re.fullmatch("[a-z]{3,7}", name) for name in drawn)
+    syllable, end = "[bdfghklmnprstv]?{}([bdfghklmnprstv]{}){{1,2}}", "[lnrs]?"
+    dark, bright = [re.compile(syllable.format(v, v) + end) for v in ("[aou]", "[ei]")]
+    kinds = [(bool(dark.fullmatch(name)), bool(bright.fullmatch(name))) for name in drawn]
+    assert {(True, False), (False, True)} == set(kinds)
+    assert 200 < kinds.count((True, False)) < 300
+    assert {len(name) for name in drawn} == {3, 4, 5, 6, 7}
+
+
+def test_names_come_from_their_seed():
+    assert names(20, seed=3) == names(20, seed=random.Random(3)) == names(40, seed=3)[:20]
+    assert names(20, seed=3) != names(20, seed=4)
+    with pytest.raises(ValueError, match="n must be 1 or more"):
+        names(0)
