@@ -8,6 +8,12 @@ import platform
 import subprocess
 import sys
 import traceback
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+
+from tests.benchmarks import harness, training
+from tests.benchmarks.rows import ROWS
+from tests.benchmarks.tasks import TRAINING
 
 # These are read when the libraries are loaded, so the benchmark starts itself again with them set.
 SINGLE_THREADED = {
@@ -26,27 +32,73 @@ def main() -> int:
     parser.add_argument("rows", nargs="*", metavar="ROW", help="names of rows; all if none is given")
     parser.add_argument("--list", action="store_true", help="show the rows' names")
     parser.add_argument("--quick", action="store_true", help="a few calls of everything: does it run?")
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often everything is measured")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    parser.add_argument("--dtype", choices=training.DTYPES, help="training rows in one precision alone")
+    parser.add_argument("--only", choices=training.PEERS, help="training rows alone, beside this peer alone")
     arguments = parser.parse_args()
 
-    from tests.benchmarks import harness
-    from tests.benchmarks.rows import ROWS
-
     if arguments.list:
+        for name, entry in TRAINING.items():
+            print(f"{name:16} {entry.task.summary()}")
         for name, (title, _) in ROWS.items():
-            print(f"{name:14} {title}")
+            print(f"{name:16} {title}")
         return 0
     for name in arguments.rows:
-        if name not in ROWS:
-            parser.error(f"there is no row {name!r}; there are {', '.join(ROWS)}")
+        if name not in TRAINING and name not in ROWS:
+            parser.error(f"there is no row {name!r}; there are {', '.join([*TRAINING, *ROWS])}")
     if any(os.environ.get(name) != value for name, value in SINGLE_THREADED.items()):
         command = [sys.executable, "-m", "tests.benchmarks", *sys.argv[1:]]
         return subprocess.run(command, env=os.environ | SINGLE_THREADED).returncode
 
     effort = harness.QUICK if arguments.quick else harness.FULL
+    if arguments.rounds:
+        effort = replace(effort, rounds=arguments.rounds)
     harness.use_threads(1)
-    results, failed = [], False
-    for name in arguments.rows or ROWS:
+    missed: list[str] = []
+    failed: list[str] = []
+    if trained := [name for name in arguments.rows or TRAINING if name in TRAINING]:
+        dtypes = [arguments.dtype] if arguments.dtype else training.DTYPES
+        peers = [arguments.only] if arguments.only else list(training.PEERS)
+        _training_table(trained, training.Columns(dtypes, peers), effort, arguments.markdown, missed, failed)
+    everything = [] if arguments.only else list(ROWS)
+    others = [name for name in arguments.rows or everything if name in ROWS]
+    _other_tables(others, effort, arguments.markdown, missed, failed)
+    _print_machine(arguments.quick)
+    print(f"\nNot reached: {'; '.join(missed) or 'nothing'}.")
+    return int(bool(failed))
+
+
+def _training_table(
+    names: list[str],
+    columns: training.Columns,
+    effort: harness.Effort,
+    markdown: bool,
+    missed: list[str],
+    failed: list[str],
+) -> None:
+    """Each line as soon as it was measured."""
+    line = training.as_markdown if markdown else columns.aligned
+    print(line(columns.head()), flush=True)
+    if markdown:
+        print(line(["---"] * len(columns.head())), flush=True)
+    for name in names:
+        try:
+            cells = training.row(name, columns, effort)
+        except Exception as error:  # the other rows are worth having all the same
+            traceback.print_exc()
+            failed.append(name)
+            cells = [training.Cell(name), training.Cell(f"FAILED: {error}", missed=True)]
+        if any(cell.missed for cell in cells):
+            missed.append(name)
+        print(line([cell.text for cell in cells]), flush=True)
+
+
+def _other_tables(
+    names: list[str], effort: harness.Effort, markdown: bool, missed: list[str], failed: list[str]
+) -> None:
+    results = []
+    for name in names:
         title, measure = ROWS[name]
         harness.tell(f"{name} ...")
         try:
@@ -55,23 +107,21 @@ def main() -> int:
             lines = [harness.Line("micrograd_mlp", harness.not_run(why))]
         except Exception as error:  # the other rows are worth having all the same
             traceback.print_exc()
-            failed = True
+            failed.append(name)
             lines = [harness.Line("micrograd_mlp", f"FAILED: {error}", holds=False)]
+        if any(line.holds is False for line in lines):
+            missed.append(name)
         results.append((f"{title} [{name}]", lines))
-    harness.print_table(results, arguments.markdown)
-    _print_machine(harness, arguments.quick)
-    missed = [title for title, lines in results if any(line.holds is False for line in lines)]
-    print(f"\nNot reached: {'; '.join(missed) or 'nothing'}.")
-    return int(failed)
+    if results:
+        harness.print_table(results, markdown)
 
 
-def _print_machine(harness, quick: bool) -> None:
-    from importlib.metadata import PackageNotFoundError, version
-
+def _print_machine(quick: bool) -> None:
     print(
         f"\nPython {platform.python_version()}, {platform.system()} {platform.machine()}, "
-        f"{os.cpu_count()} cores, one used unless said; float64 everywhere; "
-        f"matrix product {harness.peak_flops() / 1e9:.1f} Gflop/s."
+        f"{os.cpu_count()} cores, one used unless said; float64 unless said; "
+        f"matrix product {harness.peak_flops() / 1e9:.1f} Gflop/s, "
+        f"{harness.peak_flops('float32') / 1e9:.1f} in float32."
     )
     versions = []
     for package in ("numpy", "numba", "micrograd", "torch", "jax", "casadi", "xad", "scikit-learn"):

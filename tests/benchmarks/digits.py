@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from micrograd_mlp import MLP, Adam, cross_entropy
-from tests.benchmarks import networks
 from tests.benchmarks.harness import Effort, Line, duration, not_run, single_threaded_torch
+from tests.benchmarks.tasks import Task
 
 EPOCHS, BATCH, LR = 20, 32, 3e-3
 REQUIRED = 0.95
@@ -74,7 +74,7 @@ def ours(split: Split, epochs: int) -> tuple[float, float]:
 def pytorch(split: Split, epochs: int) -> tuple[float, float]:
     torch = single_threaded_torch()
     model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)).double()
-    task = networks.Task((64, 32, 10), "relu", "cross_entropy", "Adam", LR, split.X, split.Y)
+    task = Task((64, 32, 10), "relu", "cross_entropy", "Adam", LR, split.X, split.Y)
     with torch.no_grad():
         for layer, (W, b) in zip((model[0], model[2]), task.weights()):
             layer.weight.copy_(torch.from_numpy(W))

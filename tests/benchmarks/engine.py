@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from micrograd_mlp import Value
-from tests.benchmarks import networks
+from tests.benchmarks import networks, tasks
 from tests.benchmarks.harness import (
     Contender,
     Effort,
@@ -35,7 +35,7 @@ from tests.benchmarks.harness import (
 
 
 def demo(effort: Effort) -> list[Line]:
-    task = networks.moons(lr=0.5)
+    task = tasks.moons(lr=0.5)
     contenders = [
         Contender("micrograd_mlp, eager", lambda: networks.eager(task)),
         Contender("micrograd", lambda: networks.micrograd(task), 4),

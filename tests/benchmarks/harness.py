@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import sys
 import time
@@ -12,7 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-TOLERANCES = {"loss": 1e-12, "gradient": 1e-12, "parameters after three steps": 1e-10}
+TOLERANCES = {
+    "loss": 1e-12,
+    "gradient": 1e-12,
+    "parameters after three steps": 1e-10,
+    "loss in float32": 1e-5,
+    "gradient in float32": 1e-5,
+    "parameters after three steps in float32": 1e-4,
+}
 """How far two answers may be apart, of the largest number in them. Adam divides by |g|, so that its steps
 magnify the last bits of a small gradient."""
 
@@ -74,10 +82,41 @@ class Line(NamedTuple):
     share_of_peak: str = ""
 
 
-def race(contenders: list[Contender], effort: Effort) -> list[Line]:
-    """Time all contenders in turns. Ratios are to the first one, which is ours.
+class Ratio(NamedTuple):
+    """How many times as long one program takes as another, and half the distance between the quartiles."""
 
-    One that can't be built, since a package is missing, gets a line that says so.
+    median: float
+    spread: float
+
+    def __str__(self) -> str:
+        return f"{self.median:,.3g}× ±{self.spread:.0%}"
+
+
+def ratio(theirs: list[float], ours: list[float]) -> Ratio:
+    """Of two programs measured in turns: the median over the rounds, each of which is a pair."""
+    pairs = np.array(theirs) / np.array(ours)
+    low, median, high = np.quantile(pairs, [0.25, 0.5, 0.75])
+    return Ratio(float(median), float((high - low) / 2 / median))
+
+
+class Times(NamedTuple):
+    """What was measured of several programs.
+
+    Attributes:
+        seconds: of each program that ran, for one unit, one number a round.
+        flops: of each, for one unit.
+        absent: why each of the others did not run.
+    """
+
+    seconds: dict[str, list[float]]
+    flops: dict[str, float]
+    absent: dict[str, str]
+
+
+def measure(contenders: list[Contender], effort: Effort) -> Times:
+    """Build all contenders, see that they agree, and time them in turns.
+
+    One that can't be built, since a package is missing, is among the absent.
 
     Raises:
         DisagreementError: their answers differ.
@@ -87,29 +126,43 @@ def race(contenders: list[Contender], effort: Effort) -> list[Line]:
     for contender in contenders:
         try:
             running[contender.name] = contender.build()
-        except ImportError as error:
+        except (ImportError, NotRunError) as error:
             absent[contender.name] = not_run(error)
     _require_agreement(running)
-    seconds = _measure_in_turns(running, effort)
+    flops = {name: program.flops for name, program in running.items()}
+    return Times(_measure_in_turns(running, effort), flops, absent)
 
+
+def race(contenders: list[Contender], effort: Effort) -> list[Line]:
+    """Time all contenders in turns: a line for each. Ratios are to the first one, which is ours."""
+    times = measure(contenders, effort)
     lines = []
     first = contenders[0].name
     for name, _, required in contenders:
         need = "" if required is None else f"≥ {required:,g}×"
-        if name in absent:
-            lines.append(Line(name, absent[name], required=need))
+        if name in times.absent:
+            lines.append(Line(name, times.absent[name], required=need))
             continue
-        median = float(np.median(seconds[name]))
-        low, high = np.quantile(seconds[name], [0.25, 0.75])
-        figure = f"{duration(median)} ±{(high - low) / 2 / median:.0%}"
-        share = f"{running[name].flops / median / peak_flops():.1%}" if running[name].flops else ""
-        if name == first or first in absent:
+        seconds = times.seconds[name]
+        figure = f"{duration(float(np.median(seconds)))} ±{spread(seconds):.0%}"
+        share = share_of_peak(times.flops[name], seconds)
+        if name == first or first in times.absent:
             lines.append(Line(name, figure, required=need, share_of_peak=share))
             continue
-        ratio = median / float(np.median(seconds[first]))
-        holds = None if required is None else ratio >= required
-        lines.append(Line(name, figure, f"{ratio:,.3g}×", need, holds, share))
+        to_ours = ratio(seconds, times.seconds[first])
+        holds = None if required is None else to_ours.median >= required
+        lines.append(Line(name, figure, str(to_ours), need, holds, share))
     return lines
+
+
+def spread(seconds: list[float]) -> float:
+    """Half the distance between the quartiles, of the median."""
+    low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
+    return float((high - low) / 2 / median)
+
+
+def share_of_peak(flops: float, seconds: list[float], dtype: str = "float64") -> str:
+    return f"{flops / float(np.median(seconds)) / peak_flops(dtype):.1%}" if flops else ""
 
 
 def not_run(why: Exception) -> str:
@@ -174,17 +227,13 @@ def _three_digits(number: float) -> str:
     return f"{number:.{0 if number >= 100 else 1 if number >= 10 else 2}f}"
 
 
-_peaks: list[float] = []
-
-
-def peak_flops() -> float:
-    """Operations a second of this machine's best float64 matrix product on one thread, measured once."""
-    if not _peaks:
-        n = 512
-        a, b, out = np.random.default_rng(0).normal(size=(3, n, n))
-        np.matmul(a, b, out=out)
-        _peaks.append(2 * n**3 / min(_seconds(lambda: np.matmul(a, b, out=out)) for _ in range(60)))
-    return _peaks[0]
+@functools.cache
+def peak_flops(dtype: str = "float64") -> float:
+    """Operations a second of this machine's best matrix product on one thread, measured once."""
+    n = 512
+    a, b, out = np.random.default_rng(0).normal(size=(3, n, n)).astype(dtype)
+    np.matmul(a, b, out=out)
+    return 2 * n**3 / min(_seconds(lambda: np.matmul(a, b, out=out)) for _ in range(60))
 
 
 def use_threads(n: int) -> None:

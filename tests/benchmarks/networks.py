@@ -1,11 +1,13 @@
 """Whole training steps of a multilayer perceptron, optimizer included, as a user of each package writes them.
 
-- micrograd_mlp: the loss of one example, compiled; `program.train` runs the steps. The gradients into
-  `.grad` and the eager `optimizer.step()` after it, for those who want to see them, are a line of their own.
+- micrograd_mlp: the loss of one example, compiled; `program.train` runs the steps. A program of its own
+  puts the gradients into `.grad`, for those who want to see them, and calls the eager `optimizer.step()`.
 - PyTorch: `nn.Sequential` of `nn.Linear`, the loss of `torch.nn.functional`, an optimizer of `torch.optim`;
   eager, `zero_grad`, `backward`, `step`.
-- JAX: one `jit` of `value_and_grad` and the update, parameters donated, each step waited for. Its second
-  line runs all steps inside the `jit` by `fori_loop`, as `program.train` does.
+- JAX: one `jit` of `value_and_grad` of the whole batch and of the update, parameters and optimizer state
+  donated, each step waited for. A second program runs many steps inside the `jit` by `fori_loop`, as
+  `program.train` does. Measured beside `scan`, unrolled or not, and beside parameters in one flat array,
+  `fori_loop` was the fastest in nearly all sizes.
 - micrograd: its demo's step, without the accuracy that the demo also computes.
 
 All start from the same weights, and have to agree on the loss, the gradient and three steps.
@@ -13,70 +15,33 @@ All start from the same weights, and have to agree on the loss, the gradient and
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from micrograd_mlp import MLP, SGD, Adam, Parameter, Value, cross_entropy, datasets, hinge, l2, mean
-from tests.benchmarks.harness import Contender, Running, single_threaded_torch
+from micrograd_mlp import (
+    MLP,
+    SGD,
+    Adam,
+    Momentum,
+    Parameter,
+    RMSProp,
+    Value,
+    cross_entropy,
+    hinge,
+    l2,
+    mean,
+    squared_error,
+)
+from tests.benchmarks.harness import NotRunError, Running, single_threaded_torch
+from tests.benchmarks.tasks import Task
 
-
-@dataclass(frozen=True)
-class Task:
-    """A network, its data and how it is trained, full batch.
-
-    Attributes:
-        loss: "hinge" for a score against -1 or +1, or "cross_entropy" of logits against a class index.
-        optimizer: "SGD" or "Adam".
-        alpha: the factor of Σ θ² in the loss.
-    """
-
-    sizes: tuple[int, ...]
-    activation: str
-    loss: str
-    optimizer: str
-    lr: float
-    X: np.ndarray
-    Y: np.ndarray
-    alpha: float = 0.0
-
-    def model(self) -> MLP:
-        """The start, with biases other than 0: at 0 the last one's gradient is a rounding error on the moons,
-        which Adam would blow up.
-        """
-        model = MLP(self.sizes[0], self.sizes[1:], activation=self.activation, seed=0)
-        for layer in model.layers:
-            for j, neuron in enumerate(layer.neurons):
-                neuron.b.data = 0.01 * (j + 1)
-        return model
-
-    def weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """W (outputs × inputs) and b of each layer."""
-        return [
-            (
-                np.array([[w.data for w in neuron.w] for neuron in layer.neurons]),
-                np.array([neuron.b.data for neuron in layer.neurons]),
-            )
-            for layer in self.model().layers
-        ]
-
-
-def moons(activation: str = "relu", optimizer: str = "SGD", lr: float = 0.1) -> Task:
-    """micrograd's demo: 100 points, targets -1 and +1."""
-    X, classes = (np.array(column, dtype=float) for column in datasets.moons(100, noise=0.1, seed=1337))
-    return Task((2, 16, 16, 1), activation, "hinge", optimizer, lr, X, 2 * classes - 1, alpha=1e-4)
-
-
-def random_classes(*sizes: int, batch: int) -> Task:
-    """Standard normal inputs with classes at random: the sizes are what matters."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(batch, sizes[0]))
-    Y = rng.integers(sizes[-1], size=batch)
-    return Task(sizes, "relu", "cross_entropy", "SGD", 0.05, X, Y)
+LOSSES = {"hinge": hinge, "cross_entropy": cross_entropy, "squared_error": squared_error}
+OPTIMIZERS = {"SGD": SGD, "Momentum": Momentum, "RMSProp": RMSProp, "Adam": Adam}
 
 
 def in_our_order(weights: list[tuple[Any, Any]]) -> np.ndarray:
@@ -84,8 +49,11 @@ def in_our_order(weights: list[tuple[Any, Any]]) -> np.ndarray:
     return np.concatenate([np.column_stack([np.asarray(W), np.asarray(b)]).ravel() for W, b in weights])
 
 
-def answer(loss: Any, gradient: Any, parameters: Any) -> dict[str, np.ndarray]:
-    names = ("loss", "gradient", "parameters after three steps")
+def answer(task: Task, loss: Any, gradient: Any, parameters: Any) -> dict[str, np.ndarray]:
+    """By the names of the harness's tolerances, which are wider in float32."""
+    names = ["loss", "gradient", "parameters after three steps"]
+    if task.dtype == "float32":
+        names = [f"{name} in float32" for name in names]
     return dict(zip(names, (np.array([float(loss)]), np.asarray(gradient), np.asarray(parameters))))
 
 
@@ -94,24 +62,33 @@ def answer(loss: Any, gradient: Any, parameters: Any) -> dict[str, np.ndarray]:
 
 def example_loss(task: Task, model: MLP, parameters: list[Parameter]) -> Callable[[Any, Any], Value]:
     """f(x, y) for `compile`."""
-    of_one = {"hinge": hinge, "cross_entropy": cross_entropy}[task.loss]
+    of_one = LOSSES[task.loss]
     if not task.alpha:
         return lambda x, y: of_one(model(x), y)
     return lambda x, y: of_one(model(x), y) + task.alpha * l2(parameters)
 
 
 def our_optimizer(task: Task, parameters: list[Parameter]) -> Any:
-    return {"SGD": SGD, "Adam": Adam}[task.optimizer](parameters, lr=task.lr)
+    return OPTIMIZERS[task.optimizer](parameters, lr=task.lr)
+
+
+def compile_in(dtype: str, f: Callable[..., Value], parameters: list[Parameter]) -> Any:
+    """The program; `NotRunError` if `compile` has no precision to choose yet."""
+    from micrograd_mlp import compile
+
+    if dtype == "float64":
+        return compile(f, parameters)
+    if "dtype" not in inspect.signature(compile).parameters:
+        raise NotRunError("not there")
+    return compile(f, parameters, dtype=dtype)
 
 
 def compiled(task: Task, steps: int) -> Running:
     """`program.train`, called once for many steps."""
-    from micrograd_mlp import compile
-
     model = task.model()
     parameters = model.parameters()
     f = example_loss(task, model, parameters)
-    program = compile(f, parameters)
+    program = compile_in(task.dtype, f, parameters)
     optimizer = our_optimizer(task, parameters)
     loss, gradient = program.loss_and_grad(task.X, task.Y)
     program.train(optimizer, task.X, task.Y, steps=3)
@@ -119,18 +96,16 @@ def compiled(task: Task, steps: int) -> Running:
     return Running(
         lambda: program.train(optimizer, task.X, task.Y, steps=steps),
         units=steps,
-        answer=answer(loss, gradient, after),
+        answer=answer(task, loss, gradient, after),
         flops=flops(f, parameters, task),
     )
 
 
 def compiled_then_eager_step(task: Task) -> Running:
     """`program(X, Y)` fills `.grad`, `optimizer.step()` is the eager one."""
-    from micrograd_mlp import compile
-
     model = task.model()
     parameters = model.parameters()
-    program = compile(example_loss(task, model, parameters), parameters)
+    program = compile_in(task.dtype, example_loss(task, model, parameters), parameters)
     optimizer = our_optimizer(task, parameters)
 
     def step() -> None:
@@ -141,7 +116,7 @@ def compiled_then_eager_step(task: Task) -> Running:
     gradient = [p.grad for p in parameters]
     for _ in range(3):
         step()
-    return Running(step, answer=answer(loss, gradient, [p.data for p in parameters]))
+    return Running(step, answer=answer(task, loss, gradient, [p.data for p in parameters]))
 
 
 def eager(task: Task) -> Running:
@@ -149,7 +124,7 @@ def eager(task: Task) -> Running:
     model = task.model()
     parameters = model.parameters()
     optimizer = our_optimizer(task, parameters)
-    of_one = {"hinge": hinge, "cross_entropy": cross_entropy}[task.loss]
+    of_one = LOSSES[task.loss]
     rows, targets = task.X.tolist(), task.Y.tolist()
 
     def step() -> float:
@@ -162,7 +137,7 @@ def eager(task: Task) -> Running:
     first = step()
     gradient = [p.grad for p in parameters]
     step(), step()
-    return Running(step, answer=answer(first, gradient, [p.data for p in parameters]))
+    return Running(step, answer=answer(task, first, gradient, [p.data for p in parameters]))
 
 
 def flops(f: Callable[[Any, Any], Value], parameters: list[Parameter], task: Task) -> float:
@@ -173,7 +148,7 @@ def flops(f: Callable[[Any, Any], Value], parameters: list[Parameter], task: Tas
     example counts once, the rest once for every row.
     """
     x = [Value(number) for number in task.X[0]]
-    loss = f(x, task.Y[0].item())
+    loss = f(x, task.Y[0].tolist())
     varying, adjusted = set(x), set(parameters)
     once = each = 0
     for node in loss.topological_order():
@@ -197,23 +172,32 @@ def flops(f: Callable[[Any, Any], Value], parameters: list[Parameter], task: Tas
 def pytorch(task: Task, l2_as_weight_decay: bool = False) -> Running:
     torch = single_threaded_torch()
     layers: list[Any] = []
-    sigma = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[task.activation]
+    sigma = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid}
     for (n_inputs, n_outputs), (W, b) in zip(itertools.pairwise(task.sizes), task.weights()):
-        linear = torch.nn.Linear(n_inputs, n_outputs, dtype=torch.float64)
+        linear = torch.nn.Linear(n_inputs, n_outputs, dtype=getattr(torch, task.dtype))
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(W))
             linear.bias.copy_(torch.from_numpy(b))
-        layers += [linear, sigma()]
-    model = torch.nn.Sequential(*layers[:-1])
+        layers += [linear, sigma[task.activation]()]
+    layers[-1:] = [sigma[task.output_activation]()] if task.output_activation else []
+    model = torch.nn.Sequential(*layers)
+    make, settings = {
+        "SGD": (torch.optim.SGD, {}),
+        "Momentum": (torch.optim.SGD, {"momentum": 0.9}),
+        "RMSProp": (torch.optim.RMSprop, {"alpha": 0.9}),
+        "Adam": (torch.optim.Adam, {}),
+    }[task.optimizer]
     decay = 2 * task.alpha if l2_as_weight_decay else 0.0
-    optimizer = getattr(torch.optim, task.optimizer)(model.parameters(), lr=task.lr, weight_decay=decay)
-    X, Y = torch.from_numpy(task.X), torch.from_numpy(task.Y)
+    optimizer = make(model.parameters(), lr=task.lr, weight_decay=decay, **settings)
+    X, Y = map(torch.from_numpy, task.data())
 
     def step() -> Any:
         if task.loss == "hinge":
             loss = torch.relu(1 - Y * model(X).squeeze(1)).mean()
-        else:
+        elif task.loss == "cross_entropy":
             loss = torch.nn.functional.cross_entropy(model(X), Y)
+        else:
+            loss = 0.5 * (model(X) - Y).square().sum(dim=1).mean()
         if task.alpha and not l2_as_weight_decay:
             loss = loss + task.alpha * sum((p * p).sum() for p in model.parameters())
         optimizer.zero_grad()
@@ -231,58 +215,48 @@ def pytorch(task: Task, l2_as_weight_decay: bool = False) -> Running:
     after = flat(lambda p: p.detach())
     if l2_as_weight_decay:  # its loss and gradient are without the L2 term; the steps are the same
         return Running(step, answer={"parameters after three steps": after})
-    return Running(step, answer=answer(first, gradient, after))
+    return Running(step, answer=answer(task, first, gradient, after))
 
 
 def jax_jit(task: Task, steps_in_a_call: int = 1) -> Running:
     import jax
     import jax.numpy as jnp
 
-    sigma = {"relu": jax.nn.relu, "tanh": jnp.tanh}[task.activation]
-    X, Y = jnp.asarray(task.X), jnp.asarray(task.Y)
+    sigma = {"relu": jax.nn.relu, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid}
+    X, Y = map(jnp.asarray, task.data())
+    if task.loss == "cross_entropy":
+        Y = Y.astype(jnp.int32)
 
     def loss(weights: Any, X: Any, Y: Any) -> Any:
         a = X
         for W, b in weights[:-1]:
-            a = sigma(a @ W + b)
+            a = sigma[task.activation](a @ W + b)
         W, b = weights[-1]
         z = a @ W + b
+        if task.output_activation:
+            z = sigma[task.output_activation](z)
         if task.loss == "hinge":
             data_loss = jax.nn.relu(1 - Y * z[:, 0]).mean()
-        else:
+        elif task.loss == "cross_entropy":
             data_loss = (
                 jax.nn.logsumexp(z, axis=1) - jnp.take_along_axis(z, Y[:, None], axis=1)[:, 0]
             ).mean()
+        else:
+            data_loss = 0.5 * jnp.square(z - Y).sum(axis=1).mean()
         return (
             data_loss + task.alpha * sum((p * p).sum() for p in jax.tree.leaves(weights))
             if task.alpha
             else data_loss
         )
 
-    def sgd(weights: Any, gradients: Any, state: Any) -> Any:
-        return jax.tree.map(lambda p, g: p - task.lr * g, weights, gradients), state
-
-    def adam(weights: Any, gradients: Any, state: Any) -> Any:
-        t, m, v = state
-        t = t + 1
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradients)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradients)
-        new = jax.tree.map(
-            lambda p, m, v: p - task.lr * (m / (1 - 0.9**t)) / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8),
-            weights,
-            m,
-            v,
-        )
-        return new, (t, m, v)
-
-    update = {"SGD": sgd, "Adam": adam}[task.optimizer]
+    update, n_states = jax_update(task)
 
     def one_step(weights: Any, state: Any, X: Any, Y: Any) -> Any:
         value, gradients = jax.value_and_grad(loss)(weights, X, Y)
         return *update(weights, gradients, state), value
 
     def many_steps(weights: Any, state: Any, X: Any, Y: Any) -> Any:
-        start = (weights, state, jnp.zeros(()))
+        start = (weights, state, jnp.zeros((), task.dtype))
         return jax.lax.fori_loop(0, steps_in_a_call, lambda _, now: one_step(*now[:2], X, Y), start)
 
     @partial(jax.jit, donate_argnums=(0, 1))
@@ -291,8 +265,8 @@ def jax_jit(task: Task, steps_in_a_call: int = 1) -> Running:
 
     def start() -> Any:
         weights = [(jnp.asarray(W.T), jnp.asarray(b)) for W, b in task.weights()]
-        zeros = jax.tree.map(jnp.zeros_like, (weights, weights))
-        return weights, (jnp.zeros(()), *zeros) if task.optimizer == "Adam" else ()
+        zeros = [jax.tree.map(jnp.zeros_like, weights) for _ in range(n_states)]
+        return weights, (jnp.zeros((), task.dtype), *zeros)
 
     now = start()
 
@@ -306,7 +280,47 @@ def jax_jit(task: Task, steps_in_a_call: int = 1) -> Running:
     for _ in range(3):
         run()
     flat = [in_our_order([(W.T, b) for W, b in weights]) for weights in (gradients, now[0])]
-    return Running(run, answer=answer(value, *flat))
+    return Running(run, answer=answer(task, value, *flat))
+
+
+def jax_update(task: Task) -> tuple[Callable[[Any, Any, Any], Any], int]:
+    """(weights, gradients, state) -> (weights, state), and how many numbers of state a parameter has.
+
+    A state is the count of steps, then trees like the weights.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    lr = task.lr
+
+    def sgd(weights: Any, gradients: Any, state: Any) -> Any:
+        return jax.tree.map(lambda p, g: p - lr * g, weights, gradients), state
+
+    def momentum(weights: Any, gradients: Any, state: Any) -> Any:
+        t, v = state
+        v = jax.tree.map(lambda v, g: 0.9 * v - lr * g, v, gradients)
+        return jax.tree.map(jnp.add, weights, v), (t, v)
+
+    def rmsprop(weights: Any, gradients: Any, state: Any) -> Any:
+        t, s = state
+        s = jax.tree.map(lambda s, g: 0.9 * s + 0.1 * g * g, s, gradients)
+        new = jax.tree.map(lambda p, g, s: p - lr * g / (jnp.sqrt(s) + 1e-8), weights, gradients, s)
+        return new, (t, s)
+
+    def adam(weights: Any, gradients: Any, state: Any) -> Any:
+        t, m, v = state
+        t = t + 1
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradients)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradients)
+        correct_m, correct_v = 1 - 0.9**t, 1 - 0.999**t
+        new = jax.tree.map(
+            lambda p, m, v: p - lr * (m / correct_m) / (jnp.sqrt(v / correct_v) + 1e-8), weights, m, v
+        )
+        return new, (t, m, v)
+
+    return {"SGD": (sgd, 0), "Momentum": (momentum, 1), "RMSProp": (rmsprop, 1), "Adam": (adam, 2)}[
+        task.optimizer
+    ]
 
 
 def micrograd(task: Task) -> Running:
@@ -332,23 +346,4 @@ def micrograd(task: Task) -> Running:
     first = step()
     gradient = [float(p.grad) for p in parameters]
     step(), step()
-    return Running(step, answer=answer(first, gradient, [float(p.data) for p in parameters]))
-
-
-def contenders(task: Task, *, torch: float, jax: float | None = None, steps: int = 100) -> list[Contender]:
-    """Us and the two that every training row is measured against, with the ratios that are promised.
-
-    `steps` are run by one call of what runs several.
-    """
-    result = [
-        Contender("micrograd_mlp, program.train", lambda: compiled(task, steps)),
-        Contender("micrograd_mlp, program() and optimizer.step()", lambda: compiled_then_eager_step(task)),
-        Contender("PyTorch", lambda: pytorch(task), torch),
-        Contender("JAX, jit", lambda: jax_jit(task), jax),
-        Contender(f"JAX, jit of {steps} steps", lambda: jax_jit(task, steps)),
-    ]
-    if task.alpha and task.optimizer == "SGD":  # under Adam weight decay is another rule
-        result.append(
-            Contender("PyTorch, L2 as weight_decay", lambda: pytorch(task, l2_as_weight_decay=True))
-        )
-    return result
+    return Running(step, answer=answer(task, first, gradient, [float(p.data) for p in parameters]))

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from micrograd_mlp import Value
-from tests.benchmarks import irregular, networks
+from tests.benchmarks import irregular, networks, tasks
 from tests.benchmarks.harness import (
     Contender,
     Effort,
@@ -22,12 +22,13 @@ from tests.benchmarks.harness import (
     race,
     require_close,
 )
+from tests.benchmarks.tasks import Task
 
 
 def compile_time(effort: Effort) -> list[Line]:
     """Against five eager forward and backward passes of the same graph, which is the promise."""
     drawn = irregular.recipe()
-    task = networks.random_classes(64, 32, 10, batch=256)
+    task = tasks.classes(64, 32, 10, batch=256)
     return [
         *race(
             [
@@ -61,7 +62,7 @@ def compiling_irregular(drawn: irregular.Recipe) -> Running:
     )
 
 
-def compiling_network(task: networks.Task) -> Running:
+def compiling_network(task: Task) -> Running:
     from micrograd_mlp import compile
 
     model = task.model()
@@ -74,7 +75,7 @@ def compiling_network(task: networks.Task) -> Running:
     return Running(recorded_and_run, answer=irregular.answer(*recorded_and_run()))
 
 
-def eager_example(task: networks.Task) -> Running:
+def eager_example(task: Task) -> Running:
     """Inputs and target as Values, as `compile` has them."""
     model = task.model()
     parameters = model.parameters()
