@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from micrograd_mlp import Value, explore
+from micrograd_mlp import Value, datasets, explore, playground
 
 
 def neuron() -> Any:
@@ -17,7 +17,23 @@ def neuron() -> Any:
     return explore(a)
 
 
+def product() -> Any:
+    """x²y, as in the quick start."""
+    x, y = Value(2.0, "x"), Value(5.0, "y")
+    f = x**2 * y
+    f.label = "f"
+    f.backward()
+    return explore(f)
+
+
+def moons() -> Any:
+    """The network of the quick start and its data, to be trained in the page."""
+    return playground(*datasets.moons(60, noise=0.1, seed=0), hidden=[8], optimizer="Adam", lr=0.05)
+
+
 # The function that makes a page, its title, and its height in pixels.
 PAGES: dict[str, tuple[Callable[[], Any], str, int]] = {
     "neuron": (neuron, "The graph of a neuron, which answers when a number is changed", 640),
+    "product": (product, "The graph of x²y, which answers when a number is changed", 640),
+    "moons": (moons, "A network that learns two moons in the page", 860),
 }
