@@ -1,7 +1,7 @@
 """Hypothesis profiles, which doctests are collected, and when tests run in parallel.
 
-The profiles are chosen by HYPOTHESIS_PROFILE: `dev` while working and `ci` for a full run, both the same
-every time; `explore` draws anew and much more, for finding what the others have not seen.
+The profiles are chosen by HYPOTHESIS_PROFILE: `dev` while working, `ci` for a full run and `few` where Python
+is slow, each the same every time; `explore` draws anew and much more, for finding what the others have not.
 """
 
 import importlib.util
@@ -15,6 +15,7 @@ from hypothesis import settings
 import micrograd_mlp  # noqa: F401 (first, so that no doctest run imports a submodule before its package)
 
 settings.register_profile("dev", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("few", max_examples=10, deadline=None, derandomize=True)
 settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
@@ -58,6 +59,7 @@ def pytest_configure(config):
     config.pluginmanager.register(Doctests())
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist needs processes, which Pyodide does not have
 def pytest_xdist_auto_num_workers(config):
     """Every core takes a share of the whole suite; named files run in one process, which starts at once."""
     return None if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0

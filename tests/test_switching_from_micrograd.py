@@ -6,7 +6,6 @@ The README's expression and the moons demo of https://github.com/karpathy/microg
 import math
 import random
 
-import numpy as np
 import pytest
 
 import micrograd_mlp
@@ -19,6 +18,7 @@ from micrograd_mlp import (  # was: micrograd.engine's Value, micrograd.nn's MLP
     grad,
     hessian,
 )
+from tests.optional import np
 
 
 def test_the_readme_example_gives_its_published_numbers():

@@ -20,7 +20,7 @@ def release(node: Any) -> None:
     nothing else refers to, and these calls only add to the queue.
     """
     global _is_releasing
-    _queue.append(node.parents)
+    _queue.append(getattr(node, "parents", ()))  # a node whose constructor raised has none
     node.parents = ()
     if _is_releasing:
         return

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 HOW_TO_INSTALL = (
     '`pip install "micrograd_mlp[draw]"`, or Graphviz itself '
@@ -85,23 +86,42 @@ def render(source: str, file_format: str) -> bytes:
 
 
 def _render_in_the_browser(source: str, file_format: str) -> bytes:
-    """The picture from Graphviz as WebAssembly, which a site has beside its Pyodide, as `graphviz.js`.
+    """The picture from Graphviz as WebAssembly, which a site has beside its Pyodide, as `graphviz.js`."""
+    if file_format != "svg":
+        raise ImportError(f"in the browser Graphviz writes .svg, not .{file_format}")
+    return str(_graphviz_in_the_browser().dot(source)).encode()
 
-    Loading it takes JavaScript's promises, and waiting for one takes a browser that can suspend WebAssembly.
+
+def _graphviz_in_the_browser() -> Any:
+    """The module that draws, loaded once a page.
+
+    Loading it is a promise of JavaScript's. A browser that cannot suspend WebAssembly cannot wait for
+    one, so there the first drawing only starts it, and the next one finds it done.
     """
     import pyodide_js  # type: ignore[import-not-found]  # these two exist in Pyodide alone
     from pyodide import code, ffi  # type: ignore[import-not-found]
 
-    if file_format != "svg":
-        raise ImportError(f"in the browser Graphviz writes .svg, not .{file_format}")
+    url = f"{pyodide_js._api.config.packageBaseUrl}graphviz.js"
+    graphviz = code.run_js(_LOAD_GRAPHVIZ)(url)
+    if not isinstance(graphviz, ffi.JsPromise):
+        return graphviz
     if not ffi.can_run_sync():
         raise ImportError(
-            f"this browser cannot wait for Graphviz: use another one, or Python with {HOW_TO_INSTALL}"
+            "this browser cannot wait while Graphviz is loaded: draw again in a moment, or draw in "
+            f"Python with {HOW_TO_INSTALL}"
         )
-    load = code.run_js("url => import(url).then(module => module.Graphviz.load())")
-    url = f"{pyodide_js._api.config.packageBaseUrl}graphviz.js"
     try:
-        graphviz = ffi.run_sync(load(url))
+        return ffi.run_sync(graphviz)
     except Exception as error:
         raise ImportError(f"drawing needs Graphviz, and {url} could not be loaded: {error}") from None
-    return str(graphviz.dot(source)).encode()
+
+
+# The module, or a promise of it. One that failed is forgotten, so that the next drawing tries again.
+_LOAD_GRAPHVIZ = """
+url => globalThis.micrograd_mlp_graphviz ??= import(url).then(
+    module => module.Graphviz.load()
+).then(
+    graphviz => globalThis.micrograd_mlp_graphviz = graphviz,
+    error => { delete globalThis.micrograd_mlp_graphviz; throw error; },
+)
+"""

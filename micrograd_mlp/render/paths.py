@@ -82,22 +82,26 @@ def largest_paths(output: Value, wrt: Value, limit: int) -> Paths:
     if output not in suffixes:
         return Paths((), 0, 0.0)
     order = itertools.count()  # among equals, first come, first served
-    # (-size of the branch's largest path, order, steps so far, node, product so far, its size)
-    heap: list[Any] = [(-suffixes[output].size, next(order), None, output, 1.0, 0.0)]
+    # Each step that some branch takes: which step came before, the node that it leaves, by which operand.
+    # A list, since tuples within tuples would be freed by a call inside a call, which a browser cannot do.
+    steps: list[tuple[int, Value, int]] = []
+    # (-size of the branch's largest path, order, its last step, node, product so far, its size)
+    heap: list[Any] = [(-suffixes[output].size, next(order), -1, output, 1.0, 0.0)]
     listed: list[Path] = []
     while heap and len(listed) < limit:
-        _, _, steps, node, product, size = heapq.heappop(heap)
+        _, _, last, node, product, size = heapq.heappop(heap)
         while node is not wrt:
             rest = suffixes[node]
             for operand in rest.operands:
                 local_grad, parent = node.local_grads[operand], node.parents[operand]
-                branch = (steps, node, operand), parent, product * local_grad, size + _size(local_grad)
+                steps.append((last, node, operand))
+                branch = len(steps) - 1, parent, product * local_grad, size + _size(local_grad)
                 if operand == rest.best:
                     follow = branch
                 else:
                     heapq.heappush(heap, (-(branch[3] + suffixes[parent].size), next(order), *branch))
-            steps, node, product, size = follow
-        listed.append(_unwind(steps, wrt, product))
+            last, node, product, size = follow
+        listed.append(_unwind(steps, last, wrt, product))
     listed.sort(
         key=lambda path: -abs(path.contribution) if path.contribution == path.contribution else -math.inf
     )
@@ -152,10 +156,10 @@ def _size(local_grad: float) -> float:
     return math.log(abs(local_grad)) if local_grad else _LOG_OF_ZERO
 
 
-def _unwind(steps: Any, wrt: Value, product: float) -> Path:
+def _unwind(steps: list[tuple[int, Value, int]], last: int, wrt: Value, product: float) -> Path:
     nodes, operands = [wrt], []
-    while steps is not None:
-        steps, node, operand = steps
+    while last >= 0:
+        last, node, operand = steps[last]
         nodes.append(node)
         operands.append(operand)
     return Path(tuple(reversed(nodes)), tuple(reversed(operands)), product)

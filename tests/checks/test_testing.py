@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis.extra.numpy import array_shapes
@@ -14,6 +13,7 @@ import micrograd_mlp
 from micrograd_mlp import MLP, Op, Value, gradcheck, primitive, squared_error
 from micrograd_mlp.checks.testing import Expression, arrays, assert_gradients_match, expressions, mlps, values
 from micrograd_mlp.engine.table import TABLE
+from tests.optional import np
 
 SHRINK = settings(max_examples=500, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 

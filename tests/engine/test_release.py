@@ -1,5 +1,6 @@
 """Freeing a long chain one node after another, which Python in a browser needs."""
 
+import sys
 import weakref
 
 from micrograd_mlp import Value
@@ -52,5 +53,22 @@ def test_nothing_is_left_behind():
     assert inner() is None
 
 
-def test_here_a_value_is_freed_as_python_does():
-    assert not hasattr(Value, "__del__")
+def test_a_node_whose_constructor_raised_is_freed():
+    release(Node.__new__(Node))
+
+
+def test_a_value_is_freed_as_python_does_but_in_the_browser():
+    assert hasattr(Value, "__del__") == (sys.platform == "emscripten")
+
+
+def test_a_chain_of_a_million_values_is_freed():
+    class Leaf(Value):  # unlike a Value, it may be referred to weakly
+        pass
+
+    x = Leaf(1.0)
+    leaf = weakref.ref(x)
+    for _ in range(1_000_000):
+        x = -x
+    assert x.data == 1.0
+    del x
+    assert leaf() is None

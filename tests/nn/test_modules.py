@@ -7,7 +7,6 @@ import pickle
 import random
 import stat
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, dot, maximum, no_grad
 from micrograd_mlp.files import checksum
 from micrograd_mlp.nn import ACTIVATIONS
+from tests.optional import np
 
 numbers = st.floats(-3, 3)
 

@@ -19,6 +19,8 @@ from micrograd_mlp.render.text import printable
 
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 RENDERERS = {"system": graphviz_backend.system_dot(), "packaged": graphviz_backend.packaged_dot()}
+if sys.platform == "emscripten":
+    RENDERERS = {"browser": "graphviz.js"}
 
 
 def use(renderer, monkeypatch):
@@ -26,7 +28,8 @@ def use(renderer, monkeypatch):
     if renderer is not None and RENDERERS[renderer] is None:
         pytest.skip(f"the {renderer} renderer is not installed")
     for name, path in RENDERERS.items():
-        monkeypatch.setattr(graphviz_backend, f"{name}_dot", lambda p=path if name == renderer else None: p)
+        found = path if name == renderer else None
+        monkeypatch.setattr(graphviz_backend, f"{name}_dot", lambda p=found: p, raising=name != "browser")
 
 
 @pytest.fixture(params=RENDERERS)
@@ -500,7 +503,7 @@ def test_without_graphviz_the_dot_text_is_still_there(no_renderer, tmp_path):
 
 
 def test_the_packaged_program_is_found_without_a_path(monkeypatch):
-    if RENDERERS["packaged"] is None:
+    if RENDERERS.get("packaged") is None:
         pytest.skip("graphviz-pure is not installed")
     monkeypatch.setenv("PATH", "")
     assert graphviz_backend.system_dot() is None

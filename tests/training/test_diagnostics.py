@@ -5,7 +5,6 @@ import math
 import pickle
 import random
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +30,7 @@ from micrograd_mlp.training.diagnostics import (
     layer_gradient_norms,
     max_stable_learning_rate,
 )
+from tests.optional import np
 
 ACTIVATIONS = ["tanh", "sigmoid", "relu", "softplus"]
 

@@ -7,7 +7,6 @@ import random
 import signal
 import sys
 
-import numpy as np
 import pytest
 
 from micrograd_mlp import (
@@ -26,6 +25,7 @@ from micrograd_mlp import (
     squared_error,
 )
 from micrograd_mlp.training import History, NonFiniteLossError, accuracy, fit
+from tests.optional import np
 
 X = [[0.0, 1.0], [1.0, -1.0], [0.5, 0.5], [2.0, 0.0], [-1.0, 0.25]]
 Y = [1.0, -1.0, 0.5, 2.0, 0.0]
@@ -139,7 +139,6 @@ def test_parameters_that_the_optimizer_does_not_have_stay_as_they_are():
 
 
 def test_arrays_are_taken_as_lists_are():
-    np = pytest.importorskip("numpy")
     model, other = small_model(), small_model()
     a = fit(model, squared_error, np.array(X), np.array(Y), SGD(model.parameters(), 0.1), 2)
     b = fit(other, squared_error, X, Y, SGD(other.parameters(), 0.1), 2)

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from micrograd_mlp import (
@@ -16,6 +15,7 @@ from micrograd_mlp import (
     fit,
     hinge,
 )
+from tests.optional import np
 
 X = [[2.0], [-1.0], [0.5], [-0.1]]
 Y = [1, 0, 0, 0]
