@@ -12,12 +12,13 @@ from typing import Any
 
 from micrograd_mlp.engine import table
 from micrograd_mlp.engine.javascript import JAVASCRIPT
+from micrograd_mlp.engine.micrograd import GIVEN
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.translate import Translation, TranslationError
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.explanation import partials_as_graph
 from micrograd_mlp.render.notation import infix, symbol_of
-from micrograd_mlp.render.scene import GIVEN, PALETTE, Group, Scene, kind, op_of, symbol
+from micrograd_mlp.render.scene import PALETTE, Group, Scene, kind, symbol
 from micrograd_mlp.render.text import printable
 
 
@@ -45,7 +46,7 @@ def _describe_node(
     scene: Scene, node: Value, index: dict[Value, int], ops: _Interned, rules: _Interned
 ) -> dict[str, Any]:
     name = scene.names[node]
-    op = op_of(node)
+    op = node.op
     plain_number = isinstance(node, Constant) and not node.label  # whose name is its number
     return {
         "name": None if plain_number else str(name),

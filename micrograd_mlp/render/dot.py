@@ -23,7 +23,6 @@ from micrograd_mlp.render.scene import (
     Scene,
     kind,
     nodes_of,
-    op_of,
     symbol,
 )
 from micrograd_mlp.render.text import number, printable
@@ -176,7 +175,7 @@ class _Writer:
         if self.scene.shows_gradient(node):
             numbers.append(("grad", self.number(node.grad)))
         rows = _title(name) + _rows(numbers)
-        if (op := op_of(node)) is not None:
+        if (op := node.op) is not None:
             sign = f'<FONT POINT-SIZE="16">{_text(symbol(op))}</FONT>'
             rows = rows.replace("<TR>", f'<TR><TD ROWSPAN="{1 + len(numbers)}">{sign}</TD><VR/>', 1)
         return _table(rows, border)
@@ -197,7 +196,7 @@ class _Writer:
 
     def in_full(self, node: Value) -> list[str]:
         """What a node is and its numbers to the last digit, for a tooltip."""
-        op = op_of(node)
+        op = node.op
         what = op.name if op else kind(node)
         lines = [f"{self.scene.name(node)} ({what})", f"data {node.data!r}"]
         return [*lines, f"grad {node.grad!r}"] if self.scene.shows_gradient(node) else lines

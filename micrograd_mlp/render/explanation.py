@@ -23,7 +23,7 @@ from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.notation import ATOM, Latex, Term, Text
 from micrograd_mlp.render.paths import Path, exact_sum, largest_paths
-from micrograd_mlp.render.scene import Name, Scene, op_of, require_current
+from micrograd_mlp.render.scene import Name, Scene, require_current
 
 
 def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:
@@ -449,7 +449,7 @@ def _single_step(node: Value, operand: int) -> _Step:
 
 
 def _operation_of(node: Value) -> Op:
-    op = op_of(node)
+    op = node.op
     assert op is not None
     return op
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from micrograd_mlp.render.scene import PALETTE, Box, FoldedGraph, Group, Scene, kind, op_of, symbol
+from micrograd_mlp.render.scene import PALETTE, Box, FoldedGraph, Group, Scene, kind, symbol
 from micrograd_mlp.render.text import number, printable
 
 MOST_EDGES = 500
@@ -51,7 +51,7 @@ def _label(scene: Scene, box: Box, digits: int) -> str:
     """A node's symbol, name and numbers, or a folded group's title."""
     if isinstance(box, Group):
         return escaped(box.title)
-    op = op_of(box)
+    op = box.op
     parts = [symbol(op)] if op else []
     parts += [scene.name(box), f"data {number(box.data, digits)}"]
     if scene.shows_gradient(box):

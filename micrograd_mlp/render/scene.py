@@ -7,7 +7,6 @@ calls v3 is v3 in all of them. Groups follow the paper's neurons (§2.1) and lay
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
@@ -50,15 +49,6 @@ def symbol(op: Op) -> str:
     ('×', 'σ')
     """
     return _SYMBOLS.get(op.symbol) or printable(op.symbol) or "op"
-
-
-# What a node shows whose local derivatives were given as numbers: Value(data, children, local_grads).
-GIVEN = Op("given", forward=lambda *_: math.nan, partials=lambda *_: (), arity=None)
-
-
-def op_of(node: Value) -> Op | None:
-    """The operation that a node shows; None for a leaf."""
-    return GIVEN if node.op is None and node.parents else node.op
 
 
 def kind(node: Value) -> str:

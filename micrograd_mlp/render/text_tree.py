@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.value import Constant, Value
-from micrograd_mlp.render.scene import Scene, op_of, require_current, symbol
+from micrograd_mlp.render.scene import Scene, require_current, symbol
 from micrograd_mlp.render.text import columns, number, printable
 
 
@@ -119,7 +119,7 @@ def _text(scene: Scene, line: _Line, width: int, letters: _Letters, digits: int)
     elif isinstance(node, Constant):
         tail = f" = {number(node.data, digits)}" if node.label else ""
     else:
-        op = op_of(node)
+        op = node.op
         tail = "" if op is None else f" = {op.name if in_ascii else symbol(op)}"
         tail += f"  data={number(node.data, digits)}"
         tail += f"  grad={number(node.grad, digits)}" if scene.shows_gradient(node) else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from micrograd_mlp.render.scene import PALETTE, Box, FoldedGraph, Group, Scene, kind, op_of, symbol
+from micrograd_mlp.render.scene import PALETTE, Box, FoldedGraph, Group, Scene, kind, symbol
 from micrograd_mlp.render.text import number, printable
 
 _BEFORE = r"""\makeatletter
@@ -116,7 +116,7 @@ def _label(scene: Scene, box: Box, digits: int) -> str:
     """A node's symbol, name and numbers, or a folded group's title."""
     if isinstance(box, Group):
         return escaped(box.title)
-    op = op_of(box)
+    op = box.op
     lines = [escaped((symbol(op) + "  " if op else "") + printable(scene.name(box), 32))]
     if kind(box) != "constant" or box.label:
         lines.append(escaped(number(box.data, digits)))

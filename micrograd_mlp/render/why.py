@@ -16,7 +16,7 @@ from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.notation import ATOM, Term, Text
 from micrograd_mlp.render.paths import Path, largest_paths
-from micrograd_mlp.render.scene import Scene, op_of, require_current
+from micrograd_mlp.render.scene import Scene, require_current
 from micrograd_mlp.render.text import number
 
 _TINY, _HUGE = 1e-4, 1e4  # a gradient below or above this is explained as one
@@ -237,7 +237,7 @@ class _Reasons:
 
     def computed(self, node: Value) -> str:
         """A node with the numbers that it is computed from: a1[3] = ReLU(-0.8)."""
-        op = op_of(node)
+        op = node.op
         if op is None:
             return f"{self.scene.name(node)} = {number(node.data)}"
         operands = [self.write.number(parent.data) for parent in node.parents]

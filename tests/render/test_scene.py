@@ -138,8 +138,7 @@ def test_an_explanation_that_is_printed_too_late_says_so():
 
 def test_a_node_whose_derivatives_were_given_is_shown_as_one():
     x = Value(3.0, "x")
-    y = Value(9.0)
-    y.parents, y.local_grads = (x,), (6.0,)
+    y = Value(9.0, (x,), (6.0,))
     assert tree(y) == "f = given  data=9\n└── x  data=3"
     assert ">given<" in draw(y).source
     assert str(explain(y, x)).startswith("∂f/∂x = 6, along 1 path")
