@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from micrograd_mlp._require import require_count, require_float, require_number
-from micrograd_mlp.engine.value import Value
+from micrograd_mlp.engine.value import Value, numbers_moved
 
 __all__ = ["SGD", "Adam", "Momentum", "RMSProp", "clip_grad_norm"]
 
@@ -104,6 +104,7 @@ class Optimizer:
             p.data = theta
         self.state = {name: list(numbers) for name, numbers in zip(self.state_names, new_states)}
         self.t += 1
+        numbers_moved()
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to zero; `backward()` adds to what is there."""

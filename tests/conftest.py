@@ -24,6 +24,7 @@ PACKAGE = Path(__file__).parents[1] / "micrograd_mlp"
 DOCTESTS_NEED = {  # a file or folder of the package -> what its examples need beyond the extra `test`
     "compiled": ["numba"],
     "export": ["onnx", "torch"],
+    "render/widget.py": ["anywidget"],
     "training/estimators.py": ["sklearn"],
     "app/table_training.py": ["pandas", "sklearn"],
     "app/table_files.py": ["pandas"],

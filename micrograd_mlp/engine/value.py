@@ -167,7 +167,7 @@ class Value(MicrogradNames):
         if isinstance(number, Value):
             raise TypeError(f"data is a number, got {number!r}: use its .data")
         self._data = as_float(number)
-        numbers_moved()
+        _unmoved_root[0] = 0
 
     def __repr__(self) -> str:
         label = "" if self.label is None else f", label={self.label!r}"
@@ -254,6 +254,7 @@ class Value(MicrogradNames):
             raise
         for node in interior:
             node.grad = 0.0
+        numbers_moved()
 
     # The backward pass
 
@@ -519,9 +520,17 @@ def _constant_or_none(number: Any) -> Constant | None:
 _unmoved_root = [0]  # the id of the node that backward() was last called on, until any number is assigned
 
 
+watchers: list[Callable[[], object]] = []  # what shows numbers while they move, such as a widget
+
+
 def numbers_moved() -> None:
-    """Whoever assigns numbers to Values says so here: a graph may be older than its leaves from now on."""
+    """Whoever has assigned numbers to Values says so here, once for all of them, as an optimizer's step does.
+
+    A graph may be older than its leaves from now on, and whoever watches shows the new numbers.
+    """
     _unmoved_root[0] = 0
+    for watcher in watchers:
+        watcher()
 
 
 def changed_leaves(output: Value) -> list[Value]:

@@ -12,21 +12,24 @@ import json
 import os
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp._require import require_count, require_kind
-from micrograd_mlp.engine.value import Value
+from micrograd_mlp.engine.value import Value, changed_leaves
 from micrograd_mlp.render.description import describe
 from micrograd_mlp.render.drawing import draw
 from micrograd_mlp.render.html import json_for_script, save_page
 from micrograd_mlp.render.scene import Level, Scene, require_current
 from micrograd_mlp.render.text_tree import tree
 
+if TYPE_CHECKING:
+    from micrograd_mlp.render.widget import ExplorerWidget
+
 _PAGE = Path(__file__).with_name("page")
 # In this order they make one program: each uses what stands before it.
 _SCRIPTS = (
     "elements", "numbers", "graph", "notation", "paths", "explanation", "steps", "python", "layout",
-    "arrangement", "canvas", "inspector", "descent", "stepping", "input", "explorer",
+    "arrangement", "canvas", "inspector", "descent", "stepping", "input", "kernel", "explorer",
 )  # fmt: skip
 
 
@@ -97,16 +100,22 @@ def _page(mode: str, output: Value, max_nodes: int) -> Explorer:
 
 
 class Explorer:
-    """The page that `explore` and `step_through` make. It shows the graph as it was then."""
+    """The page that `explore` and `step_through` make. It shows the graph as it was then.
+
+    Attributes:
+        scene: the graph, as every view shows it.
+        data: the scene, written down for the page.
+        functions: the operations, in JavaScript.
+    """
 
     def __init__(self, scene: Scene, mode: str) -> None:
-        self._scene = scene
-        self._data, self._functions = describe(scene)
-        self._data["mode"] = mode
+        self.scene = scene
+        self.data, self.functions = describe(scene)
+        self.data["mode"] = mode
 
     def html(self) -> str:
         """The page as one HTML document, which loads nothing from anywhere."""
-        return page_shell(self._data["title"]).replace(
+        return page_shell(self.data["title"]).replace(
             "<!-- explorer -->", self._fragment("", whole_page=True)
         )
 
@@ -119,34 +128,55 @@ class Explorer:
         """
         save_page(path, self.html(), "the page")
 
+    def widget(self) -> ExplorerWidget:
+        """The page for a notebook, tied to the kernel: what changes on one side changes on the other.
+
+        A number that is changed on the page is assigned to `Value.data`, and the kernel computes the graph
+        again: every `.data` and `.grad` is then what the page shows. What Python changes moves in the page:
+        at each `forward()`, at each step of an optimizer and of `fit`, and after each cell. Python computes
+        the operations that the page can't compute. JupyterLab, VS Code, Colab and marimo show widgets; where
+        nobody runs the notebook, show `explore(output)` itself.
+
+        Raises:
+            ImportError: the extra `widget` is missing.
+
+        >>> loss = (Value(0.5, "w") * 2.0 - 3.0) ** 2
+        >>> page = explore(loss).widget()  # doctest: +SKIP
+        """
+        from micrograd_mlp.render.widget import ExplorerWidget
+
+        return ExplorerWidget(self)
+
     def __repr__(self) -> str:
-        is_stepping = self._data["mode"] == "step"
+        is_stepping = self.data["mode"] == "step"
         how, name = (", step by step", "steps.html") if is_stepping else ("", "explore.html")
-        return f'<Explorer: {len(self._scene.order)} nodes{how}; .save("{name}") .html()>'
+        return f'<Explorer: {len(self.scene.order)} nodes{how}; .save("{name}") .html()>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
-        fragment = self._fragment(self._still_picture(), whole_page=False)
+        fragment = self._fragment(self.still_picture(), whole_page=False)
         return {"text/plain": repr(self), "text/html": fragment}
 
     def _fragment(self, still: str, whole_page: bool) -> str:
         """What stands where no script runs, and the script that replaces it, under a new id."""
         identity = f"explorer-{uuid.uuid4().hex}"
-        data = json_for_script(self._data | {"wholePage": whole_page})
+        data = json_for_script(self.data | {"wholePage": whole_page})
         program, style = page_program()
-        arguments = f'document.getElementById("{identity}"), {data}, {self._functions}, {json.dumps(style)}'
+        arguments = f'document.getElementById("{identity}"), {data}, {self.functions}, {json.dumps(style)}'
         return f'<div id="{identity}">{still}</div>\n<script>({program})({arguments});</script>'
 
-    def _still_picture(self) -> str:
+    def still_picture(self) -> str:
         """A picture for a notebook that is not trusted, which drops scripts and keeps images."""
-        size = len(self._scene.order)
+        size = len(self.scene.order)
+        if changed_leaves(self.scene.output):  # a picture would show other numbers than the page
+            return "<p>Run this cell to see the graph and change its numbers.</p>"
         level: Level | None = None if size <= 60 else "neuron" if size <= 1500 else "layer"
         try:
-            drawing = draw(self._scene.output, collapse=level, max_nodes=300).svg()
+            drawing = draw(self.scene.output, collapse=level, max_nodes=300).svg()
         except (ImportError, RuntimeError):  # no Graphviz, or a graph that it can't draw
-            picture = f"<pre>{html.escape(tree(self._scene.output, depth=6, width=100))}</pre>"
+            picture = f"<pre>{html.escape(tree(self.scene.output, depth=6, width=100))}</pre>"
         else:
             source = base64.b64encode(drawing.encode()).decode()
-            alt = html.escape(f"Graph of {self._data['title']}, {size} nodes")
+            alt = html.escape(f"Graph of {self.data['title']}, {size} nodes")
             picture = f'<img alt="{alt}" style="max-width: 100%" src="data:image/svg+xml;base64,{source}">'
         return f"{picture}<p>This is a still picture. Run this cell to change its numbers.</p>"
 
@@ -157,9 +187,13 @@ def page_shell(title: str) -> str:
 
 
 def page_program() -> tuple[str, str]:
-    """The page's JavaScript, a function of (host, data, functions, style), and its style sheet."""
+    """The page's JavaScript, a function of (host, data, functions, style, model), and its style sheet.
+
+    The model is a widget's, for a page that is tied to Python. The function returns one that closes the page.
+    """
     script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
-    return f"(host, data, functions, style) => {{\n{script}\n}}", _read("style.css")
+    program = f"(host, data, functions, style, model) => {{\n{script}\nreturn () => explorer.close();\n}}"
+    return program, _read("style.css")
 
 
 def _read(name: str) -> str:

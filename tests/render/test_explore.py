@@ -92,6 +92,14 @@ def test_an_operation_that_has_no_javascript_says_why_and_keeps_its_numbers():
     assert (node["data"], node["locals"]) == (5.0, (7.0,))
 
 
+def test_a_node_whose_derivatives_were_given_keeps_its_numbers():
+    data = description(Value(7.0, (Value(2.0, "x"),), (3.5,)) + 1.0)
+    [problem] = [op["problem"] for op in data["ops"] if op["name"] == "given"]
+    assert problem == "its local derivatives were given as numbers"
+    [node] = [node for node in data["nodes"] if "locals" in node]
+    assert (node["data"], node["locals"]) == (7.0, (3.5,))
+
+
 def test_an_operation_of_the_users_own_becomes_javascript():
     cube = Op("cube", forward=lambda x: x**3, partials=lambda out, x: (3.0 * x**2,))
     data, functions = describe(Scene(cube(Value(2.0, "x"))))
@@ -171,6 +179,14 @@ def test_a_still_picture_stands_where_scripts_are_dropped():
     root = ElementTree.fromstring(base64.b64decode(encoded))
     texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "W1[1,1]" in texts
+
+
+def test_a_page_that_is_shown_after_its_graph_has_changed_has_no_picture_of_other_numbers():
+    w = Value(2.0, "w")
+    page = explore(w * 3.0)
+    w.data = 5.0
+    assert "<img" not in still_part(page)
+    assert "Run this cell" in still_part(page)
 
 
 def test_without_graphviz_the_still_picture_is_a_tree(monkeypatch):

@@ -21,7 +21,7 @@ class View {
     this.width = this.height = 0;
     this.draw = oncePerFrame(() => this.drawNow());
     this.moving = null; // boxes on their way after folding
-    addEventListener("explorer:draw", () => this.draw()); // tests ask for it
+    addEventListener("explorer:draw", () => this.draw(), { signal: explorer.closing.signal }); // tests ask for it
   }
 
   // Camera

@@ -1,8 +1,10 @@
 // The page: it holds the state, and joins canvas, inspector, descent and steps.
 
 class Explorer {
-  constructor(host, data, functions, style) {
+  constructor(host, data, functions, style, model) {
     this.data = data;
+    this.hasKernel = model !== undefined;
+    this.closing = new AbortController(); // ends every listener outside of the page
     data.functions = functions;
     this.graph = new Graph(data, functions);
     this.notation = new Notation(data, this.graph);
@@ -22,9 +24,18 @@ class Explorer {
     this.address = new Address(this);
     this.address.read();
     this.opened = false;
-    new ResizeObserver(() => this.resized()).observe(this.canvas);
+    this.sizes = new ResizeObserver(() => this.resized());
+    this.sizes.observe(this.canvas);
     this.ready = true;
+    if (model) this.kernel = new Kernel(this, model);
     this.refresh();
+  }
+
+  close() {
+    this.closing.abort();
+    this.sizes.disconnect();
+    this.theme.disconnect();
+    this.kernel?.close();
   }
 
   firstChoice() {
@@ -56,13 +67,14 @@ class Explorer {
     for (const op of data.ops) {
       if (!op.problem) continue;
       this.problems.append(element("p", { class: "warning" },
-        `The page can't compute ${op.name}: ${op.problem}. Its recorded value holds until something that it depends on is changed; then it shows ?.`));
+        `The page can't compute ${op.name}: ${op.problem}. ${this.hasKernel ? "Python computes it." : "Its recorded value holds until something that it depends on is changed; then it shows ?."}`));
     }
     this.middle = element("div", { class: "middle" }, element("div", { class: "stage" }, this.canvas, this.legend()));
     this.side = element("aside", { class: "side" });
     this.card = element("section", { class: "card", tabindex: "-1", "aria-label": `${data.title}, a graph to explore` },
       this.toolbar(), this.problems, element("div", { class: "body" }, this.middle, this.side), this.spoken);
     if (data.wholePage) this.card.classList.add("whole");
+    host.dataset.lmSuppressShortcuts = "true"; // keys on the page are the page's, not JupyterLab's
     this.root = host.attachShadow({ mode: "open" });
     this.root.append(element("style", {}, style), this.card);
     this.followTheme();
@@ -131,8 +143,9 @@ class Explorer {
       if (this.ready) this.refresh();
     };
     follow();
-    darkness.addEventListener("change", follow);
-    new MutationObserver(follow).observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+    darkness.addEventListener("change", follow, { signal: this.closing.signal });
+    this.theme = new MutationObserver(follow);
+    this.theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
   }
 
   resized() {
@@ -183,7 +196,7 @@ class Explorer {
 
   reset() {
     this.history.mark();
-    for (let i = 0; i < this.graph.size; i++) if (this.graph.isLeaf(i)) this.graph.data[i] = this.graph.recorded[i];
+    for (const i of this.graph.leaves) this.graph.data[i] = this.graph.recorded[i];
     this.graph.compute();
     this.descent.curve = [this.graph.data[this.graph.output]];
     this.refresh();
@@ -199,6 +212,16 @@ class Explorer {
     this.stepping.update();
     this.descent.drawNow();
     this.address?.write();
+    this.kernel?.send();
+  }
+
+  // Why Python can't compute the graph at the page's numbers; null if it can.
+  kernelProblem(problem) {
+    this.problems.querySelector(".kernel")?.remove();
+    if (problem === null) return;
+    const text = `Python has these numbers, but could not compute the graph with them: ${problem}`;
+    this.problems.append(element("p", { class: "warning kernel" }, text));
+    this.say(text);
   }
 
   sayChange(i) {
@@ -376,7 +399,7 @@ class Explorer {
     const { onPath, selected } = this;
     const { nodes } = this.data;
     const selectedBox = selected === null ? null : this.boxOf(selected);
-    const shown = (x) => (Number.isNaN(x) && this.problems.childElementCount ? "?" : minus(number(x)));
+    const shown = (x) => (Number.isNaN(x) && this.graph.foreign.length ? "?" : minus(number(x)));
     return {
       node: (i) => ({
         data: shown(graph.data[i]),
@@ -468,12 +491,15 @@ class History {
   constructor(explorer) {
     this.explorer = explorer;
     this.past = [];
-    this.leaves = [...explorer.graph.data.keys()].filter((i) => explorer.graph.isLeaf(i));
+    this.leaves = explorer.graph.leaves;
   }
 
-  mark() {
+  // Before a change, by the page or by the kernel. Many changes by the kernel after another are one.
+  mark(by = "page") {
     const { graph, descent } = this.explorer;
     const last = this.past.at(-1);
+    if (by === "kernel" && this.by === "kernel" && last) return;
+    this.by = by;
     const leaves = this.leaves.map((i) => graph.data[i]);
     if (last && last.leaves.every((x, k) => Object.is(x, leaves[k]))) return;
     this.past.push({ leaves, curve: descent.curve.length });
@@ -485,6 +511,7 @@ class History {
     let state = this.past.pop();
     while (state && state.leaves.every((x, k) => Object.is(x, graph.data[this.leaves[k]]))) state = this.past.pop();
     if (!state) return false;
+    this.by = null;
     this.leaves.forEach((i, k) => (graph.data[i] = state.leaves[k]));
     graph.compute();
     descent.curve.length = Math.min(descent.curve.length, state.curve);
@@ -536,8 +563,8 @@ class Address {
   writeNow() {
     const { graph, data, arrangement, selected, mode, stepping, edgeMode } = this.explorer;
     const state = new URLSearchParams();
-    for (let i = 0; i < graph.size; i++) {
-      if (!graph.isLeaf(i) || Object.is(graph.data[i], graph.recorded[i])) continue;
+    for (const i of graph.leaves) {
+      if (Object.is(graph.data[i], graph.recorded[i])) continue;
       const { name } = data.nodes[i];
       state.set(name === null ? `:${i}` : `.${name}`, repr(graph.data[i]));
     }
@@ -554,5 +581,5 @@ class Address {
   }
 }
 
-const explorer = new Explorer(host, data, functions, style);
+const explorer = new Explorer(host, data, functions, style, model);
 window.explorer = explorer.interface;

@@ -5,11 +5,17 @@ class Graph {
   constructor(data, functions) {
     this.size = data.nodes.length;
     this.parents = data.nodes.map((node) => node.parents);
+    this.isLeafNode = data.nodes.map((node) => node.op === null);
+    this.leaves = [...data.nodes.keys()].filter((i) => this.isLeafNode[i]);
     this.ops = data.nodes.map((node) => (node.op === null ? null : functions[node.op]));
     this.children = data.nodes.map(() => []);
     this.parents.forEach((parents, i) => parents.forEach((p, operand) => this.children[p].push([i, operand])));
     this.recorded = Float64Array.from(data.nodes, (node) => node.data);
-    this.recordedLocals = data.nodes.map((node) => node.locals ?? null);
+    // Operations that have no JavaScript, the leaves below each, and what Python computed for them last.
+    this.foreign = [...data.nodes.keys()].filter((i) => this.ops[i] === null && !this.isLeaf(i));
+    this.leavesBelow = new Map(this.foreign.map((i) => [i, this.leavesOf(i)]));
+    this.answered = Float64Array.from(this.recorded);
+    this.answeredLocals = data.nodes.map((node) => node.locals ?? null);
     this.data = Float64Array.from(this.recorded);
     this.locals = this.parents.map((parents) => new Float64Array(parents.length));
     this.grad = new Float64Array(this.size);
@@ -18,7 +24,7 @@ class Graph {
   }
 
   isLeaf(i) {
-    return this.ops[i] === null && this.parents[i].length === 0;
+    return this.isLeafNode[i];
   }
 
   compute() {
@@ -33,10 +39,10 @@ class Graph {
     const inputs = new Array(own.length);
     for (let k = 0; k < own.length; k++) inputs[k] = data[own[k]];
     if (op === null) {
-      // An operation that has no JavaScript: what Python recorded holds as long as its inputs do.
-      const known = own.every((p) => Object.is(data[p], this.recorded[p]));
-      data[i] = known ? this.recorded[i] : NaN;
-      this.locals[i].set(known ? this.recordedLocals[i] : inputs.map(() => NaN));
+      // What Python computed holds for the numbers that the leaves had then.
+      const known = this.leavesBelow.get(i).every((leaf) => Object.is(data[leaf], this.answered[leaf]));
+      data[i] = known ? this.answered[i] : NaN;
+      this.locals[i].set(known ? this.answeredLocals[i] : inputs.map(() => NaN));
       return;
     }
     data[i] = op.forward(...inputs);
@@ -78,6 +84,12 @@ class Graph {
   forwardOnly(i) {
     const op = this.ops[i];
     this.data[i] = op === null ? NaN : op.forward(...this.parents[i].map((p) => this.data[p]));
+  }
+
+  leavesOf(i) {
+    const below = new Set([i]);
+    for (const node of below) for (const p of this.parents[node]) below.add(p);
+    return [...below].filter((node) => this.isLeaf(node));
   }
 
   // Every node that is computed from this one, in topological order.
