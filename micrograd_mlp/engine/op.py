@@ -68,7 +68,8 @@ class Op:
     """
 
     __slots__ = (
-        "arity", "complex_form", "domain", "forward", "kink", "latex", "method", "name", "partials", "symbol",
+        "arity", "complex_form", "domain", "forward", "kink", "latex", "method", "name", "partials", "slopes",
+        "symbol",
     )  # fmt: skip
 
     name: str
@@ -81,6 +82,7 @@ class Op:
     kink: Callable[..., float] | None
     complex_form: Callable[..., complex] | None
     method: bool
+    slopes: Callable[..., tuple[float, ...]]  # `partials` for floats alone, see `specialize`
 
     # Written out, not a dataclass: importing that module would take half of this package's import time.
     def __init__(
@@ -103,6 +105,7 @@ class Op:
             "name": name,
             "forward": forward,
             "partials": partials,
+            "slopes": partials,
             "arity": arity,
             "symbol": symbol or name,
             "latex": latex or rf"\operatorname{{{{{name}}}}}\left({operands}\right)".replace("_", r"\_"),
@@ -221,7 +224,7 @@ def _function_of(op: Op) -> Any:
         return op(*inputs)
 
     def function_of_one(x: Any, *others: Any) -> Any:
-        if type(x) is float and not others:  # measured: half the time, inside of `partials`
+        if type(x) is float and not others:  # measured: half the time, inside of a user's `partials`
             return op.forward(x)
         return function(x, *others)
 
@@ -238,6 +241,20 @@ def _function_of(op: Op) -> Any:
 
 
 # The table: what the package ships, entered by the files of `engine/table`.
+
+
+def specialize(op: Op) -> None:
+    """Make `op.slopes` of `op.partials`: it calls the table's `forward` functions, which take floats alone.
+
+    Measured, a function that first asks whether its inputs are Values takes twice as long.
+    """
+    partials: Any = op.partials
+    scope = partials.__globals__
+    records = {name: getattr(function, "op", None) for name, function in scope.items()}
+    on_floats = {name: op.forward for name, op in records.items() if isinstance(op, Op) and op.arity}
+    slopes = types.FunctionType(partials.__code__, scope | on_floats, partials.__name__)
+    object.__setattr__(op, "slopes", slopes)
+
 
 TABLE: dict[str, Op] = {}
 """Every operation that the package ships, by name."""

@@ -37,7 +37,7 @@ _Binary = Callable[["Value", "Value | float"], "Value"]
 
 def _unary(function: Function) -> _Unary:
     op = function.op
-    forward, partials = op.forward, op.partials
+    forward, slopes = op.forward, op.slopes
 
     def method(self: Value) -> Value:
         if modes_in_use:
@@ -50,7 +50,7 @@ def _unary(function: Function) -> _Unary:
         node.label = None
         node.op = op
         node.parents = (self,)
-        node.local_grads = partials(data, x)
+        node.local_grads = slopes(data, x)
         return node
 
     method.__name__, method.__doc__ = op.name, f"The function `{op.name}` of this Value."
@@ -59,7 +59,7 @@ def _unary(function: Function) -> _Unary:
 
 def _binary(function: Function) -> _Binary:
     op = function.op
-    forward, partials = op.forward, op.partials
+    forward, slopes = op.forward, op.slopes
 
     def operator(self: Value, other: Value | float) -> Value:
         if not isinstance(other, Value):
@@ -77,7 +77,7 @@ def _binary(function: Function) -> _Binary:
         node.label = None
         node.op = op
         node.parents = (self, other)
-        node.local_grads = partials(data, x, y)
+        node.local_grads = slopes(data, x, y)
         return node
 
     return operator
@@ -187,7 +187,7 @@ class Value(MicrogradNames):
         active = modes.get()
         if not active.recording:
             return constant(as_float(data))
-        local_grads = op.partials(data, *numbers)
+        local_grads = op.slopes(data, *numbers)
         if TABLE.get(op.name) is not op:
             data, local_grads = _checked(op, data, local_grads, len(parents))
         node = _node(data, op, parents, local_grads)
@@ -293,22 +293,23 @@ class Value(MicrogradNames):
         # Only a node that has been through a backward pass has a gradient, so the first one pays nothing.
         if self.grad != 0.0 and self.parents and _unmoved_root[0] != id(self):
             _warn_of_an_old_graph(order)
-        for node in order:
-            if node.parents:
-                node.grad = 0.0
+        interior = [node for node in order if node.parents]
+        for node in interior:
+            node.grad = 0.0
         self.grad += seed
-        for node in reversed(order):
-            adjoint = node.grad
-            if len(node.parents) == 2:  # the loop below, written out: measured, three times as fast
-                x, y = node.parents
+        anomalies = active.anomalies
+        for node in reversed(interior):
+            adjoint, parents = node.grad, node.parents
+            if len(parents) == 2:  # the loop below, written out: measured, three times as fast
+                x, y = parents
                 dx, dy = node.local_grads
                 x.grad += dx * adjoint
                 y.grad += dy * adjoint
             else:
-                for parent, local_grad in zip(node.parents, node.local_grads):
+                for parent, local_grad in zip(parents, node.local_grads):
                     parent.grad += local_grad * adjoint
-            if active.anomalies is not None:
-                _check_backward(node, active.anomalies)
+            if anomalies is not None:
+                _check_backward(node, anomalies)
         _unmoved_root[0] = id(self)
 
     def topological_order(self) -> list[Value]:
@@ -570,7 +571,7 @@ def _computed_again(node: Value) -> tuple[float, tuple[float, ...]]:
     assert op is not None, "it has parents"
     numbers = [x._data for x in node.parents]
     data = op.forward(*numbers)
-    local_grads = op.partials(data, *numbers)
+    local_grads = op.slopes(data, *numbers)
     if TABLE.get(op.name) is not op:
         return _checked(op, data, local_grads, len(numbers))
     return data, local_grads

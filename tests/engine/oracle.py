@@ -349,13 +349,13 @@ SPECS = Specs({
         ulps=(2.0, 4.0, 8.0),
         reason="the C library's functions are good to 2 ulps",
     ),
-    "sech": unary(
-        mp.sech,
-        lambda x: -mp.sech(x) * mp.tanh(x),
-        lambda x: mp.sech(x) - 2 * mp.sech(x) ** 3,
-        ulps=(2.0, 4.0, 8.0),
-        second_scale=lambda x: ((mp.sech(x),),),
-        reason="the exponential, the sum and the quotient are all rounded; and 1 - 2 sech² cancels",
+    "sigmoid_slope": unary(
+        lambda z: sigma(z) * sigma(-z),
+        lambda z: sigma(z) * sigma(-z) * (sigma(-z) - sigma(z)),
+        lambda z: sigma(z) * sigma(-z) * (1 - 6 * sigma(z) * sigma(-z)),
+        ulps=(4.0, 8.0, 8.0),
+        second_scale=lambda z: ((sigma(z) * sigma(-z),),),
+        reason="the exponential, the sum, the square and the quotient are all rounded; and 1 - 6σ' cancels",
     ),
     "atan2": Spec(
         mp.atan2,

@@ -105,6 +105,28 @@ def test_numbers_in_a_float_out_and_a_value_in_a_node_out(name):
     assert (node.grad, node.label) == (0.0, None)
 
 
+@pytest.mark.parametrize("name", TABLE)
+def test_slopes_are_the_partials_of_floats_and_ask_for_no_values(name):
+    op = TABLE[name]
+    numbers = ordinary_numbers(op)
+    out = op.forward(*numbers)
+    assert [x.hex() for x in op.slopes(out, *numbers)] == [x.hex() for x in op.partials(out, *numbers)]
+    used = [op.slopes.__globals__.get(word) for word in op.slopes.__code__.co_names]
+    assert not [f for f in used if getattr(getattr(f, "op", None), "arity", None)]
+
+
+def test_tanh_and_sigmoid_have_slopes_where_they_are_flat_but_for_rounding():
+    x, y = Value(22.5), Value(40.0)
+    a, b = x.tanh(), y.sigmoid()
+    assert (a.data, b.data) == (1.0, 1.0)
+    assert grad(a, [x]) == [pytest.approx(4 * math.exp(-45), rel=1e-15)]
+    assert grad(b, [y]) == [pytest.approx(math.exp(-40), rel=1e-15)]
+    [slope] = grad(a, [x], create_graph=True)
+    x.data = -20.0
+    slope.forward()
+    assert [slope.data, *grad(slope, [x])] == pytest.approx([4 * math.exp(-40), 8 * math.exp(-40)], rel=1e-15)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_op_is_a_public_function_and_a_method(name):
     function, op = getattr(micrograd_mlp, name.removeprefix("_")), FUNCTIONS[name].op

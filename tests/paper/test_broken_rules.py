@@ -129,6 +129,8 @@ def a_bit_off(number):
 @contextlib.contextmanager
 def broken_op(op, **rules):
     """Put other rules into an op's record, and where the operators and methods of Value hold them ready."""
+    if "partials" in rules:
+        rules["slopes"] = rules["partials"]
     before = {field: getattr(op, field) for field in rules}
     cells = [
         (cell, field)

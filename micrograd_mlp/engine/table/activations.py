@@ -8,13 +8,7 @@ from typing import Any
 
 from micrograd_mlp.engine.op import operation
 from micrograd_mlp.engine.table.exponentials import erfc, gaussian
-from micrograd_mlp.engine.table.hyperbolic import sech
-
-
-def _sigmoid_partials(out: Any, z: Any) -> tuple[Any]:
-    # σ(1 - σ) (§8.1) is (1 / (2 cosh ½z))². Written so it keeps its digits where σ is 1 but for rounding.
-    s = sech(0.5 * z)
-    return (0.25 * s * s,)
+from micrograd_mlp.engine.table.hyperbolic import sigmoid_slope
 
 
 def _complex_sigmoid(z: complex) -> complex:
@@ -27,7 +21,7 @@ def _complex_sigmoid(z: complex) -> complex:
 @operation(
     symbol="σ",
     latex=r"\sigma\left({0}\right)",
-    partials=_sigmoid_partials,
+    partials=lambda out, z: (sigmoid_slope(z),),
     complex_form=_complex_sigmoid,
 )
 def sigmoid(z: float) -> float:

@@ -38,9 +38,7 @@ def cosh(x: float) -> float:
 
 
 def _tanh_partials(out: Any, z: Any) -> tuple[Any]:
-    # 1 - tanh² (§8.2) is 1/cosh². Written so it keeps its digits where tanh is 1 but for rounding.
-    s = sech(z)
-    return (s * s,)
+    return (4.0 * sigmoid_slope(2.0 * z),)  # 1 - tanh² (§8.2), since tanh(z) = 2σ(2z) - 1
 
 
 @operation(latex=r"\tanh {0}", partials=_tanh_partials, complex_form=cmath.tanh)
@@ -53,19 +51,30 @@ def tanh(z: float) -> float:
     return math.tanh(z)
 
 
-@operation(
-    latex=r"\mathrm{{sech}}\, {0}",
-    partials=lambda out, x: (-out * tanh(x),),
-    complex_form=lambda z: 1.0 / cmath.cosh(z) if abs(z.real) < 700.0 else 2.0 * cmath.exp(-abs(z.real)),
-)
-def sech(x: float) -> float:
-    """1 / cosh(x), the hyperbolic secant: its square is the slope of tanh.
+def _complex_sigmoid_slope(z: complex) -> complex:
+    if abs(z.real) > 700.0:
+        return cmath.exp(-z if z.real > 0.0 else z)
+    c = 2.0 * cmath.cosh(0.5 * z)
+    return 1.0 / (c * c)
 
-    >>> sech(0.0), sech(1000.0)
-    (1.0, 0.0)
+
+@operation(
+    symbol="σ′",
+    latex=r"\sigma'\left({0}\right)",
+    partials=lambda out, z: (-out * tanh(0.5 * z),),
+    complex_form=_complex_sigmoid_slope,
+)
+def sigmoid_slope(z: float) -> float:
+    """σ'(z) = e⁻ᶻ / (1 + e⁻ᶻ)², the derivative of the sigmoid (§8.1), which is even.
+
+    σ(1 - σ) and 1 - tanh² lose their digits where σ and tanh are 1 but for rounding. This keeps them, and
+    takes one exponential, which is that of the sigmoid itself.
+
+    >>> sigmoid_slope(0.0), sigmoid_slope(1000.0)
+    (0.25, 0.0)
     """
-    e = math.exp(-abs(x))
-    return 2.0 * e / (1.0 + e * e)
+    e = math.exp(-abs(z))
+    return e / ((1.0 + e) * (1.0 + e))
 
 
 @operation(
