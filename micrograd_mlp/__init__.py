@@ -19,6 +19,7 @@
     compile                                           the same graph as machine code
     diagnostics, plots, export                        measurements, pictures, PyTorch and ONNX
     estimators, tables                                networks for scikit-learn, models of tables
+    exercises                                         gradients to fill in, and what went wrong in them
 
 The engine is imported here; everything that draws, trains, compiles or plots is imported when first
 asked for, so that `import micrograd_mlp` stays fast and needs no other package.
@@ -101,6 +102,7 @@ _MODULES: dict[str, str] = {  # public module -> the module that it is
     "datasets": "training.datasets",
     "diagnostics": "training.diagnostics",
     "estimators": "training.estimators",
+    "exercises": "app.exercises",
     "export": "export",
     "losses": "nn.losses",
     "ops": "engine.table",

@@ -309,7 +309,7 @@ def _explorer() -> str:
     described = dict(zip(scene.order, data["nodes"], strict=True))
     program, style = page_program()
     explorer = {
-        "shell": page_shell("the loss of a point"),
+        "shell": page_shell("Backpropagation of the loss of a point"),
         "program": program,
         "style": style,
         "functions": functions,

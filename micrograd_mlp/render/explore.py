@@ -115,7 +115,7 @@ class Explorer:
 
     def html(self) -> str:
         """The page as one HTML document, which loads nothing from anywhere."""
-        return page_shell(self.data["title"]).replace(
+        return page_shell(f"Backpropagation of {self.data['title']}").replace(
             "<!-- explorer -->", self._fragment("", whole_page=True)
         )
 
@@ -183,7 +183,7 @@ class Explorer:
 
 def page_shell(title: str) -> str:
     """The HTML document of a saved page; the program stands where it says `<!-- explorer -->`."""
-    return _read("page.html").replace("<!-- title -->", html.escape(title))
+    return page_file("page.html").replace("<!-- title -->", html.escape(title))
 
 
 def page_program() -> tuple[str, str]:
@@ -191,10 +191,11 @@ def page_program() -> tuple[str, str]:
 
     The model is a widget's, for a page that is tied to Python. The function returns one that closes the page.
     """
-    script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
+    script = "\n".join(page_file(f"{name}.js") for name in _SCRIPTS)
     program = f"(host, data, functions, style, model) => {{\n{script}\nreturn () => explorer.close();\n}}"
-    return program, _read("style.css")
+    return program, page_file("style.css")
 
 
-def _read(name: str) -> str:
+def page_file(name: str) -> str:
+    """A file of the page as text."""
     return (_PAGE / name).read_text(encoding="utf-8")

@@ -1,0 +1,370 @@
+"""Fill in the gradients of a graph: every number is checked, and wrong ones are traced to a mistake (§6, §7).
+
+The numbers as a whole are compared with those that each known mistake gives. If none gives them, the nodes
+are taken one by one from the output backwards, each with the numbers that the reader has above it: then a
+number that follows from a wrong one gets no blame of its own, and two different mistakes are both found.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from micrograd_mlp._require import is_sequence
+from micrograd_mlp.app.answers import WIDEST, Written, read
+from micrograd_mlp.app.exercise import OPEN, Exercise, Verdict, you_get
+from micrograd_mlp.app.exercise_page import fragment, page, picture_of
+from micrograd_mlp.checks.mistakes import BackwardPass, Mistake, differ, known_mistakes
+from micrograd_mlp.engine.table import TABLE
+from micrograd_mlp.engine.value import Constant, Value
+from micrograd_mlp.render.explanation import partials_as_graph
+from micrograd_mlp.render.html import save_page
+from micrograd_mlp.render.notation import ATOM, Term, Text
+from micrograd_mlp.render.scene import Scene, op_of, require_current
+from micrograd_mlp.render.text import number
+
+MOST_NODES = 300  # of a graph whose gradients are filled in by hand
+FURTHER = 11  # exercises that a saved page holds besides this one
+
+
+class GradientExercise(Exercise):
+    """The gradients of some nodes of a graph are to be filled in.
+
+    Attributes:
+        names: of the nodes, in the order in which backpropagation comes to them.
+        mistakes: the known mistakes, each with what it is called.
+    """
+
+    def __init__(
+        self,
+        output: Value,
+        of: Iterable[Value | str] | None = None,
+        task: str = "",
+        another: Callable[[], GradientExercise] | None = None,
+    ) -> None:
+        require_current(output)
+        size = len(output.topological_order())
+        if size > MOST_NODES:
+            raise ValueError(f"by hand at most {MOST_NODES} nodes, and this graph has {size:,}")
+        former = [node.grad for node in output.topological_order()]
+        self._backward = BackwardPass(copy.deepcopy(output))
+        self._order = self._backward.order
+        for node in self._order:
+            node.grad = 0.0  # else pictures of the exercise would show them
+        self._scene = Scene(self._order[-1])
+        self._names = [self._scene.name(node) for node in self._order]
+        self._asked = self._positions(output, of)
+        self._right = self._backward.gradients()
+        if not all(map(math.isfinite, self._right)):
+            raise ValueError("a gradient of this graph is not finite: nobody can fill it in")
+        self._scale = max(map(abs, self._right))
+        self._another = another
+        names = dict(zip(self._order, self._names))
+        earlier = {node: g for node, g in zip(self._order, former) if not node.parents}
+        self.mistakes = known_mistakes(self._backward, names, earlier)
+        self.names = [self._names[i] for i in self._asked]
+        task = task or f"Fill in the gradient ∂{self._names[-1]}/∂(node) for each of {', '.join(self.names)}."
+        super().__init__(task, self._write_hints(), self._write_solution())
+
+    def _positions(self, output: Value, of: Iterable[Value | str] | None) -> list[int]:
+        """The positions of the nodes that are asked for, from the output backwards."""
+        nodes = [i for i, node in enumerate(self._order) if not isinstance(node, Constant)]
+        if of is None:
+            return nodes[::-1]
+        by_name = {self._names[i]: i for i in nodes}
+        originals = {node: i for i, node in enumerate(output.topological_order())}
+        found = []
+        for node in of:
+            i = by_name.get(node) if isinstance(node, str) else originals.get(node)
+            if i is None:
+                raise ValueError(f"of: {node!r:.40} is not a node of this graph: {', '.join(by_name)}")
+            found.append(i)
+        return found
+
+    # Checking
+
+    def check(self, answers: Any) -> Verdict:
+        """Which gradients are right, and for those that are not the mistake that gives them.
+
+        Args:
+            answers: a number for each name, {"w": 0.5, "x": "-1/3"}; a list in the order of `names`; or the
+                number alone, if only one is asked for. Text keeps the digits as they are written. What is
+                left out, or still says `...`, is open.
+
+        Raises:
+            ValueError: a name is not asked for, there are more or fewer numbers than names, or something is
+                not a number.
+        """
+        given = self._read(answers)
+        if not given:
+            return Verdict(False, OPEN, self)
+        is_right = {i: self._is_right(i, given) for i in sorted(given, reverse=True)}
+        remarks: dict[int, str] = {}
+        whole: list[str] = []
+        if all(is_right.values()):
+            unclear = self._could_be_a_mistake(given)
+            remarks = dict.fromkeys(unclear, _UNCLEAR)
+        else:
+            whole = self._gives(given)
+            if not whole:
+                remarks = {i: self._remark(i, given) for i in is_right if not is_right[i]}
+        return self._verdict(given, [i for i in is_right if is_right[i] and i not in remarks], remarks, whole)
+
+    def _read(self, answers: Any) -> dict[int, Written]:
+        positions = dict(zip(self.names, self._asked))
+        if not isinstance(answers, Mapping):
+            listed = list(answers) if is_sequence(answers) else [answers]
+            if len(listed) != len(self.names):
+                raise ValueError(f"{len(self.names)} numbers are asked for, got {len(listed)}: {self.names}")
+            answers = dict(zip(self.names, listed))
+        given = {}
+        for name, answer in answers.items():
+            if name not in positions:
+                raise ValueError(f"{name!r:.40} is not asked for: the names are {', '.join(self.names)}")
+            if answer is not ...:
+                try:
+                    given[positions[name]] = read(answer)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+        return given
+
+    def _follows(self, i: int, given: Mapping[int, Written], mistake: Mistake | None = None) -> float:
+        """The gradient of a node that follows from the reader's numbers for the other nodes."""
+        others = {j: written.number for j, written in given.items() if j != i}
+        return self._backward.gradients(mistake.changes if mistake else None, others)[i]
+
+    def _is_right(self, i: int, given: Mapping[int, Written]) -> bool:
+        """Whether it is the right number, or follows from numbers that were rounded on the way."""
+        written, right = given[i], self._right[i]
+        is_close = abs(written.number - right) <= WIDEST * abs(right)
+        return written.fits(right, self._scale) or (
+            is_close and written.fits(self._follows(i, given), self._scale)
+        )
+
+    def _could_be_a_mistake(self, given: Mapping[int, Written]) -> list[int]:
+        """The nodes whose right numbers are written with so few digits that a mistake gives them too."""
+        if all(written.is_exactly(self._right[i], self._scale) for i, written in given.items()):
+            return []
+        outcomes = [self._backward.outcome(mistake) for mistake in self.mistakes]
+        possible = [found for found in outcomes if self._fits(given, found)]
+        return [i for i in given if any(differ([found[i], 1.0], [self._right[i], 1.0]) for found in possible)]
+
+    def _fits(self, given: Mapping[int, Written], gradients: Any) -> bool:
+        return all(written.fits(gradients[i], self._scale) for i, written in given.items())
+
+    def _gives(self, given: Mapping[int, Written]) -> list[str]:
+        """The mistakes that give all these numbers; if some do so exactly, only those."""
+        outcomes = [(mistake, self._backward.outcome(mistake)) for mistake in self.mistakes]
+        found = [(m, gradients) for m, gradients in outcomes if self._fits(given, gradients)]
+        exact = [
+            (m, gradients)
+            for m, gradients in found
+            if all(written.is_exactly(gradients[i], self._scale) for i, written in given.items())
+        ]
+        return list(dict.fromkeys(m.when for m, _ in exact or found))
+
+    def _remark(self, i: int, given: Mapping[int, Written]) -> str:
+        """What is said about one wrong number, given the numbers above it."""
+        written, follows = given[i], self._follows(i, given)
+        if written.fits(follows, self._scale):
+            return "It follows from your numbers above it: this step is right."
+        made = [
+            m.when
+            for m in self.mistakes
+            if m.changes and not m.everywhere and written.fits(self._follows(i, given, m), self._scale)
+        ]
+        if made:
+            return you_get("this", made)
+        return _TOO_FEW if written.has_too_few_digits(self._right[i]) else self._look_first(i, given)
+
+    def _look_first(self, i: int, given: Mapping[int, Written]) -> str:
+        """Where to begin if no known mistake gives the number."""
+        if not self._backward.into[i]:
+            return f"Backpropagation starts here: ∂{self._names[i]}/∂{self._names[i]} is 1."
+        found = self._backward.gradients(given={j: written.number for j, written in given.items()})
+        edges = [self._backward.edges[e] for e in self._backward.into[i]]
+        largest = max(edges, key=lambda edge: abs(edge.local * found[edge.child]))
+        text = f"No known mistake gives this. Look first at ∂{self._names[largest.child]}/∂{self._names[i]}"
+        if len(edges) > 1:
+            text += f", in the largest of its {len(edges)} contributions"
+        factor = given[i].number / follows if (follows := self._follows(i, given)) else 0.0
+        sizes = (abs(factor), abs(1.0 / factor)) if factor else ()
+        if any(round(x) <= 100 and math.isclose(x, round(x), rel_tol=1e-6) for x in sizes):
+            text += f": your number is {factor:.4g} times what follows from the numbers above it"
+        return text + "."
+
+    def _verdict(
+        self, given: Mapping[int, Written], right: list[int], remarks: Mapping[int, str], whole: list[str]
+    ) -> Verdict:
+        named = {self._names[i]: remark for i, remark in remarks.items()}
+        several = len(self._asked) > 1
+        if len(right) == len(self._asked):
+            return Verdict(True, f"right: all {len(right)} gradients" if several else "right", self)
+        lines = [f"{name}: {remark}" if several else remark for name, remark in named.items()]
+        if whole:
+            lines = [you_get("these numbers" if len(given) > 1 else "this", whole)]
+        if not several:
+            return Verdict(False, f"not yet. {lines[0]}", self, named, whole)
+        open_ones = [self._names[i] for i in self._asked if i not in given]
+        first = f"not yet: {len(right)} of {len(self._asked)} gradients are right"
+        first += f" ({', '.join(self._names[i] for i in right)})" if right else ""
+        first += f", {len(open_ones)} are open" if open_ones else ""
+        return Verdict(False, "\n".join([f"{first}.", *lines]), self, named, whole)
+
+    # Hints and the solution
+
+    def _write_hints(self) -> list[str]:
+        backward, names, output = self._backward, self._names, self._names[-1]
+        needed = self._needed()
+        turns = ", ".join(names[i] for i in needed[1:])
+        hints = [
+            f"Start at the output: ∂{output}/∂{output} = 1. Then take the nodes in this order: {turns}. The "
+            "turn of a node comes when everything that is computed from it has its gradient."
+        ]
+        for i in needed:
+            users = [names[backward.edges[e].child] for e in backward.into[i]]
+            if len(users) > 1:
+                hints.append(
+                    f"{names[i]} is used {len(users)} times, by {', '.join(users)}: its gradient is the sum "
+                    "of what comes back from each use."
+                )
+                break
+        edges = {e for i in needed for e in backward.into[i]}
+        slopes = dict.fromkeys(f"{self._slope(e)} = {self._formula(e).text}" for e in sorted(edges))
+        hints.append("The local derivatives are " + ", ".join(slopes) + ".")
+        hints.append("In symbols: " + "; ".join(" = ".join(self._equation(i)) for i in needed[1:]) + ".")
+        return hints
+
+    def _write_solution(self) -> str:
+        lines = [f"∂{self._names[-1]}/∂{self._names[-1]} = 1"]
+        for i in self._needed()[1:]:
+            products = []
+            for child, _, local in (self._backward.edges[e] for e in self._backward.into[i]):
+                above = [_TEXT.number(self._right[child])] if child < len(self._order) - 1 else []
+                products.append(_TEXT.product([*above, _TEXT.number(local)]))
+            sides = [*self._equation(i), _sum(products), number(self._right[i], 6)]
+            lines.append(" = ".join(dict.fromkeys(sides)))
+        return "\n".join(lines)
+
+    def _needed(self) -> list[int]:
+        """The nodes that are asked for, and all on the way to them, from the output backwards."""
+        needed = {len(self._order) - 1, *self._asked}
+        for i in range(len(self._order)):
+            if i in needed:
+                needed |= {self._backward.edges[e].child for e in self._backward.into[i]}
+        return sorted(needed, reverse=True)
+
+    def _slope(self, e: int) -> str:
+        edge = self._backward.edges[e]
+        return f"∂{self._names[edge.child]}/∂{self._names[edge.parent]}"
+
+    def _equation(self, i: int) -> tuple[str, str]:
+        """The gradient of a node, and the sum that it is, in symbols."""
+        output = self._names[-1]
+        terms = []
+        for e in self._backward.into[i]:
+            child = self._names[self._backward.edges[e].child]
+            above = [] if child == output else [Term(f"∂{output}/∂{child}", ATOM)]
+            terms.append(_TEXT.product([*above, self._formula(e)]))
+        return f"∂{output}/∂{self._names[i]}", _sum(terms)
+
+    def _formula(self, e: int) -> Term:
+        """A local derivative in symbols, such as the other factor of a product."""
+        child = self._backward.edges[e].child
+        if (op := self._order[child].op) in _OF_OUTPUT:
+            return Term(_OF_OUTPUT[op].format(self._names[child]), ATOM)
+        partial = partials_as_graph(self._order[child])[self._backward.out_of[child].index(e)]
+        return self._write(partial) if isinstance(partial, Value) else _TEXT.number(partial)
+
+    def _write(self, node: Value) -> Term:
+        """A node of the graph by its name, and what is computed from such nodes as a formula."""
+        if node in self._scene.names and not isinstance(node, Constant):
+            return Term(self._scene.name(node), ATOM)
+        op = op_of(node)
+        operands = [self._write(parent) for parent in node.parents]
+        if op is None or all(operand.number is not None for operand in operands):
+            return _TEXT.number(node.data)
+        if op is TABLE["pow"] and operands[1].number == 1.0:
+            return operands[0]
+        return _TEXT.apply(op, operands)
+
+    # Showing
+
+    def formulas(self) -> list[str]:
+        """For each name how the node is computed; nothing for an input."""
+        found = []
+        for i in self._asked:
+            node, op = self._order[i], op_of(self._order[i])
+            operands = [self._write(parent) for parent in node.parents]
+            found.append(_TEXT.apply(op, operands).text if op else "")
+        return found
+
+    def sheet(self) -> dict[str, Any]:
+        """The exercise as data for the script of a page."""
+        asked = zip(self._asked, self.formulas())
+        return {
+            "task": self.task,
+            "names": self._names,
+            "asked": [
+                {"node": i, "formula": text, "value": number(self._order[i].data)} for i, text in asked
+            ],
+            "edges": self._backward.edges,
+            "mistakes": [
+                [m.when, m.everywhere, [[e, *change] for e, change in m.changes.items()], m.gradients]
+                for m in self.mistakes
+            ],
+            "hints": self.hints,
+            "solution": self.solution(),
+            "picture": picture_of(self._order[-1], self.task),
+        }
+
+    def another(self) -> GradientExercise:
+        """The exercise of the next seed.
+
+        Raises:
+            ValueError: this one was made from a graph, and not from a seed.
+        """
+        if self._another is None:
+            raise ValueError("this exercise was made from a graph, so there is no next one")
+        return self._another()
+
+    def html(self) -> str:
+        """The page as one HTML document, with further exercises of the next seeds, if this one has a seed."""
+        exercises = [self]
+        while self._another is not None and len(exercises) <= FURTHER:
+            exercises.append(exercises[-1].another())
+        return page([exercise.sheet() for exercise in exercises])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a page that checks answers by itself, as one file that loads nothing from anywhere.
+
+        Raises:
+            ValueError: the name ends neither in .html nor in .htm.
+            OSError: the file can't be written.
+        """
+        save_page(path, self.html(), "the exercise")
+
+    def __repr__(self) -> str:
+        rows = [("node", "is", "value", "gradient")]
+        for i, name, formula in zip(self._asked, self.names, self.formulas()):
+            rows.append((name, formula, number(self._order[i].data), "?"))
+        widths = [max(len(row[k]) for row in rows) for k in range(3)]
+        table = ["  ".join(cell.ljust(w) for cell, w in zip(row, (*widths, 0))).rstrip() for row in rows]
+        return "\n".join([self.task, *table])
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
+        return {"text/plain": repr(self), "text/html": fragment([self.sheet()])}
+
+
+_TEXT = Text()
+_OF_OUTPUT = {TABLE["tanh"]: "(1 - {0}²)", TABLE["sigmoid"]: "{0} · (1 - {0})"}  # as the paper has them (§8)
+_TOO_FEW = "It may be right, but that takes more digits to say."
+_UNCLEAR = "It is right, but with so few digits a mistake gives it too: write more."
+
+
+def _sum(products: list[str]) -> str:
+    """The products with plus signs between them, those that start with a minus sign in brackets."""
+    return _TEXT.sum([Term(text, 0.0 if text.startswith("-") else 2.0) for text in products])
