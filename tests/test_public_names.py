@@ -64,6 +64,7 @@ CONTRACT = [
     "compile",
     "Program",
     "datasets",
+    "exercises",
     "fit",
     "History",
     "diagnostics",

@@ -47,9 +47,9 @@ class Written(NamedTuple):
         """Whether the two differ by no more than rounding in the computer."""
         return abs(self.number - expected) <= max(EXACT * abs(expected), 1e-15 * scale)
 
-    def has_too_few_digits(self, expected: float) -> bool:
-        """Whether the number would fit if half a digit were an answer."""
-        return not self.fits(expected) and abs(self.number - expected) <= 0.5 * self.unit
+    def is_near(self, expected: float) -> bool:
+        """Whether it may be the expected number after all, with more digits or with less rounding."""
+        return abs(self.number - expected) <= max(0.5 * self.unit, WIDEST * abs(expected))
 
 
 def read(answer: Any) -> Written:
@@ -65,7 +65,7 @@ def read(answer: Any) -> Written:
     if written is None and not isinstance(answer, str):
         with contextlib.suppress(TypeError):
             written = _parse(repr(as_float(answer)))
-    if written is None or not math.isfinite(written.number):
+    if written is None:
         raise ValueError(f"{answer!r:.60} is not a number: {NO_NUMBER}")
     return written
 
@@ -77,7 +77,7 @@ def _parse(text: str) -> Written | None:
         above, below = _parse(numerator), _parse(denominator)
         return Written(above.number / below.number, 0.0) if above and below and below.number else None
     match = _NUMBER.fullmatch(text)
-    if match is None:
+    if match is None or not math.isfinite(float(text)):
         return None
     return Written(float(text), 10.0 ** (int(match[5] or 0) - len(match[2] or match[3] or "")))
 

@@ -26,8 +26,8 @@ const fits = (written, expected, scale) =>
   Math.abs(written.number - expected) <= Math.min(written.unit * 1.0001, WIDEST * Math.abs(expected)) ||
   isExactly(written, expected, scale);
 
-const hasTooFewDigits = (written, expected) =>
-  !fits(written, expected, 0) && Math.abs(written.number - expected) <= 0.5 * written.unit;
+const isNear = (written, expected) =>
+  Math.abs(written.number - expected) <= Math.max(0.5 * written.unit, WIDEST * Math.abs(expected));
 
 // One exercise. What was filled in is a Map from positions of nodes to numbers as they were written.
 
@@ -47,6 +47,7 @@ class Exercise {
     });
     this.right = this.gradients();
     this.scale = Math.max(...this.right.map(Math.abs));
+    this.outcomes = this.mistakes.map((m) => m.gradients || this.gradients(m.changes));
   }
 
   // The backward pass: with a mistake, and with numbers that take the place of those that arrive.
@@ -61,10 +62,6 @@ class Exercise {
       }
     }
     return found;
-  }
-
-  outcome(mistake) {
-    return mistake.gradients || this.gradients(mistake.changes);
   }
 
   // The gradient of a node that follows from the reader's numbers for the other nodes.
@@ -100,7 +97,7 @@ class Exercise {
   couldBeAMistake(given) {
     const all = [...given];
     if (all.every(([i, written]) => isExactly(written, this.right[i], this.scale))) return [];
-    const possible = this.mistakes.map((m) => this.outcome(m)).filter((found) => this.fit(given, found));
+    const possible = this.outcomes.filter((found) => this.fit(given, found));
     return all.map(([i]) => i).filter((i) => possible.some((found) => {
       const [a, b] = [found[i], this.right[i]], least = 1e-15 * Math.max(1, Math.abs(b));
       return Math.abs(a - b) > Math.max(1e-9 * Math.max(Math.abs(a), Math.abs(b)), least);
@@ -112,7 +109,7 @@ class Exercise {
   }
 
   gives(given) {
-    const found = this.mistakes.map((m) => [m.when, this.outcome(m)]).filter(([, g]) => this.fit(given, g));
+    const found = this.mistakes.map((m, k) => [m.when, this.outcomes[k]]).filter(([, g]) => this.fit(given, g));
     const exact = found.filter(([, gradients]) =>
       [...given].every(([i, written]) => isExactly(written, gradients[i], this.scale)));
     return [...new Set((exact.length ? exact : found).map(([when]) => when))];
@@ -125,7 +122,7 @@ class Exercise {
     const made = this.mistakes.filter((m) =>
       m.changes.size && !m.everywhere && fits(written, this.follows(i, given, m.changes), this.scale));
     if (made.length) return youGet("this", made.map((m) => m.when));
-    return hasTooFewDigits(written, this.right[i]) ? TOO_FEW : this.lookFirst(i, given);
+    return isNear(written, this.right[i]) ? TOO_FEW : this.lookFirst(i, given);
   }
 
   lookFirst(i, given) {

@@ -65,6 +65,7 @@ class GradientExercise(Exercise):
         names = dict(zip(self._order, self._names))
         earlier = {node: g for node, g in zip(self._order, former) if not node.parents}
         self.mistakes = known_mistakes(self._backward, names, earlier)
+        self._outcomes = [self._backward.outcome(mistake) for mistake in self.mistakes]
         self.names = [self._names[i] for i in self._asked]
         task = task or f"Fill in the gradient ∂{self._names[-1]}/∂(node) for each of {', '.join(self.names)}."
         super().__init__(task, self._write_hints(), self._write_solution())
@@ -115,6 +116,8 @@ class GradientExercise(Exercise):
 
     def _read(self, answers: Any) -> dict[int, Written]:
         positions = dict(zip(self.names, self._asked))
+        if answers is ...:
+            return {}
         if not isinstance(answers, Mapping):
             listed = list(answers) if is_sequence(answers) else [answers]
             if len(listed) != len(self.names):
@@ -148,8 +151,7 @@ class GradientExercise(Exercise):
         """The nodes whose right numbers are written with so few digits that a mistake gives them too."""
         if all(written.is_exactly(self._right[i], self._scale) for i, written in given.items()):
             return []
-        outcomes = [self._backward.outcome(mistake) for mistake in self.mistakes]
-        possible = [found for found in outcomes if self._fits(given, found)]
+        possible = [found for found in self._outcomes if self._fits(given, found)]
         return [i for i in given if any(differ([found[i], 1.0], [self._right[i], 1.0]) for found in possible)]
 
     def _fits(self, given: Mapping[int, Written], gradients: Any) -> bool:
@@ -157,7 +159,7 @@ class GradientExercise(Exercise):
 
     def _gives(self, given: Mapping[int, Written]) -> list[str]:
         """The mistakes that give all these numbers; if some do so exactly, only those."""
-        outcomes = [(mistake, self._backward.outcome(mistake)) for mistake in self.mistakes]
+        outcomes = zip(self.mistakes, self._outcomes)
         found = [(m, gradients) for m, gradients in outcomes if self._fits(given, gradients)]
         exact = [
             (m, gradients)
@@ -178,7 +180,7 @@ class GradientExercise(Exercise):
         ]
         if made:
             return you_get("this", made)
-        return _TOO_FEW if written.has_too_few_digits(self._right[i]) else self._look_first(i, given)
+        return _TOO_FEW if written.is_near(self._right[i]) else self._look_first(i, given)
 
     def _look_first(self, i: int, given: Mapping[int, Written]) -> str:
         """Where to begin if no known mistake gives the number."""

@@ -6,11 +6,11 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from micrograd_mlp.testing import expressions, mlps
 
 from micrograd_mlp import MLP, Constant, Value, cos, mean, primitive, relu, sin, squared_error, tanh
 from micrograd_mlp.checks.mistakes import BackwardPass, known_mistakes
 from micrograd_mlp.render.scene import Scene
-from micrograd_mlp.testing import expressions, mlps
 
 
 def mistakes_of(output, former=None):
@@ -199,11 +199,15 @@ def cos_without_minus(x):
 
 
 @pytest.mark.parametrize(
-    "wrong, right, when",
+    ("wrong", "right", "when"),
     [
         (sin_with_the_slope_of_cos, sin, "the derivative of cos stands in the place of that of sin, at v2"),
         (tanh_without_slope, tanh, "the local derivative ∂v2/∂v1 is left out"),
-        (tanh_at_its_output, tanh, "the derivative of tanh is taken at its output and not at its input, at v2"),
+        (
+            tanh_at_its_output,
+            tanh,
+            "the derivative of tanh is taken at its output and not at its input, at v2",
+        ),
         (cos_without_minus, cos, "the minus sign of ∂v2/∂v1 is lost"),
     ],
 )
@@ -287,7 +291,9 @@ def test_transposed_weights():
     for j in (1, 2):
         s = sum(by_label[f"W2[{j},{k}]"].data * delta[k - 1] for k in (1, 2))  # W δ, and not Wᵀ δ
         wrong[by_label[f"z1[{j}]"]] = s * (1.0 - by_label[f"a1[{j}]"].data ** 2)
-    assert named(loss, wrong) == ["W2 is not transposed on the way back: δ is multiplied by the matrix itself"]
+    assert named(loss, wrong) == [
+        "W2 is not transposed on the way back: δ is multiplied by the matrix itself"
+    ]
     loss.backward()
     swapped = {by_label[f"W1[{j},{k}]"]: by_label[f"W1[{k},{j}]"].grad for j in (1, 2) for k in (1, 2)}
     assert "the gradient of W1 is transposed" in named(loss, swapped)
