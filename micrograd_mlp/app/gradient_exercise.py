@@ -23,7 +23,7 @@ from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.explanation import partials_as_graph
 from micrograd_mlp.render.html import save_page
 from micrograd_mlp.render.notation import ATOM, Term, Text
-from micrograd_mlp.render.scene import Scene, op_of, require_current
+from micrograd_mlp.render.scene import Scene, require_current
 from micrograd_mlp.render.text import number
 
 MOST_NODES = 300  # of a graph whose gradients are filled in by hand
@@ -285,7 +285,7 @@ class GradientExercise(Exercise):
         """A node of the graph by its name, and what is computed from such nodes as a formula."""
         if node in self._scene.names and not isinstance(node, Constant):
             return Term(self._scene.name(node), ATOM)
-        op = op_of(node)
+        op = node.op
         operands = [self._write(parent) for parent in node.parents]
         if op is None or all(operand.number is not None for operand in operands):
             return _TEXT.number(node.data)
@@ -299,9 +299,9 @@ class GradientExercise(Exercise):
         """For each name how the node is computed; nothing for an input."""
         found = []
         for i in self._asked:
-            node, op = self._order[i], op_of(self._order[i])
+            node = self._order[i]
             operands = [self._write(parent) for parent in node.parents]
-            found.append(_TEXT.apply(op, operands).text if op else "")
+            found.append(_TEXT.apply(node.op, operands).text if node.op else "")
         return found
 
     def sheet(self) -> dict[str, Any]:

@@ -331,7 +331,8 @@ def _slips(backward: BackwardPass, names: Mapping[Value, str]) -> Iterator[Mista
     same_kind: dict[Hashable, list[Mistake]] = defaultdict(list)
     for i in reversed(range(len(backward.order))):
         node, edges = backward.order[i], backward.out_of[i]
-        for slip in (*_of_operation(node, names), *_of_factors(node, names)):
+        slips = itertools.chain(_of_operation(node, names), _of_factors(node, names)) if edges else ()
+        for slip in slips:
             changes = {
                 edges[operand]: change
                 for operand, change in slip.factors.items()
@@ -399,8 +400,8 @@ _WORDS = {"add": "a sum", "sub": "a difference", "mul": "a product", "div": "a q
 
 def _called(node: Value) -> str:
     """An operation in words."""
-    name = node.op.name if node.op else "the node"
-    return _WORDS.get(name, name)
+    assert node.op is not None, "it has parents"
+    return _WORDS.get(node.op.name, node.op.name)
 
 
 def _of_operation(node: Value, names: Mapping[Value, str]) -> Iterator[_Slip]:
@@ -415,8 +416,7 @@ def _of_operation(node: Value, names: Mapping[Value, str]) -> Iterator[_Slip]:
 def _wrong_rules(node: Value) -> Iterator[tuple[str, Sequence[float]]]:
     """Each with the factors of all operands."""
     op, out, inputs, of = node.op, node.data, [x.data for x in node.parents], _called(node)
-    if op is None:
-        return
+    assert op is not None, "it has parents"
     if op in (TABLE["mul"], TABLE["dot"]):
         yield "a factor itself is taken for its derivative in a product, and not the other factor", inputs
     elif op is TABLE["sub"]:

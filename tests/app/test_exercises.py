@@ -445,3 +445,11 @@ def test_names_that_are_markup_are_harmless():
     shown = exercises.gradients(x * x + squared_error(x, 1.0))._repr_mimebundle_()["text/html"]
     assert "<b>" not in shown
     assert shown.count("</script>") == 1
+
+
+def test_derivatives_that_were_given_as_numbers():
+    x = Value(2.0, "x")
+    exercise = exercises.gradients(Value(7.0, (x,), (3.0,)) * x, of=[x])
+    assert exercise.check(13)
+    assert "only what comes through f is left" in str(exercise.check(7))
+    assert exercise.solution()
