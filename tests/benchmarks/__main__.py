@@ -12,7 +12,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 from tests.benchmarks import harness, training
-from tests.benchmarks.rows import ROWS
+from tests.benchmarks.rows import IRREGULAR, ROWS
 from tests.benchmarks.tasks import TRAINING
 
 # These are read when the libraries are loaded, so the benchmark starts itself again with them set.
@@ -35,7 +35,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, metavar="N", help="how often everything is measured")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     parser.add_argument("--dtype", choices=training.DTYPES, help="training rows in one precision alone")
-    parser.add_argument("--only", choices=training.PEERS, help="training rows alone, beside this peer alone")
+    parser.add_argument(
+        "--only",
+        choices=[*training.PEERS, "casadi", "xad"],
+        help="beside this peer alone: the training rows, or the irregular graphs",
+    )
     arguments = parser.parse_args()
 
     if arguments.list:
@@ -52,21 +56,32 @@ def main() -> int:
         return subprocess.run(command, env=os.environ | SINGLE_THREADED).returncode
 
     effort = harness.QUICK if arguments.quick else harness.FULL
-    if arguments.rounds:
-        effort = replace(effort, rounds=arguments.rounds)
+    effort = replace(effort, rounds=arguments.rounds or effort.rounds, only=_part_of_name(arguments.only))
     harness.use_threads(1)
     missed: list[str] = []
     failed: list[str] = []
-    if trained := [name for name in arguments.rows or TRAINING if name in TRAINING]:
+    names = arguments.rows or _rows_with(arguments.only)
+    if trained := [name for name in names if name in TRAINING]:
         dtypes = [arguments.dtype] if arguments.dtype else training.DTYPES
-        peers = [arguments.only] if arguments.only else list(training.PEERS)
+        peers = [peer for peer in training.PEERS if arguments.only in (None, peer)]
         _training_table(trained, training.Columns(dtypes, peers), effort, arguments.markdown, missed, failed)
-    everything = [] if arguments.only else list(ROWS)
-    others = [name for name in arguments.rows or everything if name in ROWS]
+    others = [name for name in names if name in ROWS]
     _other_tables(others, effort, arguments.markdown, missed, failed)
     _print_machine(arguments.quick)
     print(f"\nNot reached: {'; '.join(missed) or 'nothing'}.")
     return int(bool(failed))
+
+
+def _rows_with(peer: str | None) -> list[str]:
+    """Those that are run if none is named."""
+    if peer is None:
+        return [*TRAINING, *ROWS]
+    return list(TRAINING if peer in training.PEERS else IRREGULAR)
+
+
+def _part_of_name(peer: str | None) -> str:
+    """What the names of this peer's programs have in common."""
+    return {None: "", "jit": "jax", "loop": "jax", "torch": "pytorch"}.get(peer, peer)
 
 
 def _training_table(

@@ -23,11 +23,12 @@ Matrix = list[list[Any]]  # its rows
 
 
 class Arithmetic(NamedTuple):
-    """What the network computes with, besides + * ** and `.relu()`."""
+    """What the network computes with, besides + * **."""
 
     dot: Callable[[Any, Any], Any]
     softmax: Callable[[Sequence[Any]], list[Any]]
     cross_entropy: Callable[[Sequence[Any], Any], Any]
+    relu: Callable[[Any], Any] = lambda z: z.relu()
 
 
 def _sum_of_products(w: Any, x: Any) -> Any:
@@ -96,7 +97,7 @@ class GPT:
         position = self.positions[len(memory)]
         x = self._normalized([e + p for e, p in zip(self._embedding(token), position)])
         x = _sums(x, self._attention(self._normalized(x), memory))
-        hidden = [z.relu() for z in self._product(self.up, self._normalized(x))]
+        hidden = [self.arithmetic.relu(z) for z in self._product(self.up, self._normalized(x))]
         x = _sums(x, self._product(self.down, hidden))
         return self._product(self.next, x)
 

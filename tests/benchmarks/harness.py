@@ -35,11 +35,15 @@ class NotRunError(Exception):
 
 @dataclass(frozen=True)
 class Effort:
-    """How many rounds are measured, and about how long each program runs in a round."""
+    """How many rounds are measured, about how long each program runs in a round, and beside whom.
+
+    `only` is a part of the names of the peers that take part, in any case; "" stands for all.
+    """
 
     rounds: int
     seconds: float
     quick: bool
+    only: str = ""
 
 
 FULL = Effort(rounds=15, seconds=0.1, quick=False)
@@ -135,6 +139,7 @@ def measure(contenders: list[Contender], effort: Effort) -> Times:
 
 def race(contenders: list[Contender], effort: Effort) -> list[Line]:
     """Time all contenders in turns: a line for each. Ratios are to the first one, which is ours."""
+    contenders = [contenders[0], *[c for c in contenders[1:] if effort.only in c.name.lower()]]
     times = measure(contenders, effort)
     lines = []
     first = contenders[0].name
@@ -241,7 +246,9 @@ def use_threads(n: int) -> None:
     with contextlib.suppress(ImportError):
         import numba
 
-        numba.set_num_threads(n)
+        from micrograd_mlp.compiled import machine
+
+        getattr(machine, "set_num_threads", numba.set_num_threads)(n)
 
 
 def single_threaded_torch():

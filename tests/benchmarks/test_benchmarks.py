@@ -3,16 +3,17 @@
 Nothing here depends on how long anything takes.
 """
 
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.benchmarks import harness, tasks, training
+from tests.benchmarks import first, harness, irregular, recipes, tasks, training
 from tests.benchmarks.harness import Contender, DisagreementError, Running, Times, measure, race, ratio
-from tests.benchmarks.tasks import Task
 
 
 def running(*gradient, loss=1.0):
@@ -135,10 +136,60 @@ def float64_in_jax():
 
 
 @pytest.mark.usefixtures("float64_in_jax")
-@pytest.mark.parametrize("task", TINY, ids=Task.summary)
-@pytest.mark.parametrize("dtype", training.DTYPES)
-def test_every_loss_and_optimizer_is_the_same_in_all_packages(task, dtype):
+@pytest.mark.parametrize(
+    "task", [*TINY, replace(TINY[1], dtype="float32")], ids=lambda task: f"{task.summary()}, {task.dtype}"
+)
+def test_every_loss_and_optimizer_is_the_same_in_all_packages(task):
     """`measure` refuses programs that disagree."""
-    contenders = training.contenders(replace(task, dtype=dtype), steps=5, peers=list(training.PEERS))
+    contenders = training.contenders(task, steps=5, peers=list(training.PEERS))
     times = measure(contenders, harness.QUICK)
     assert times.seconds.keys() | times.absent.keys() == {"ours", "torch", "jit", "loop"}
+
+
+@pytest.mark.parametrize(
+    "draw", [recipes.layered, recipes.chains, recipes.partial, recipes.mixed], ids=lambda draw: draw.__name__
+)
+def test_every_package_follows_a_recipe_to_the_same_gradient(draw):
+    lines = irregular.irregular(draw(n_operations=300, n_inputs=30), harness.QUICK)
+    assert len(lines) == 6
+
+
+def test_no_link_of_a_chain_has_the_kind_of_its_neighbour():
+    drawn = recipes.chains(n_operations=400, n_inputs=10, n_chains=4)
+    kinds = [operation.kind for operation in drawn.operations]
+    ends = {end - 10 for end in drawn.outputs}
+    assert len(kinds) == 400
+    assert all(kind != after for k, (kind, after) in enumerate(itertools.pairwise(kinds)) if k not in ends)
+    links = [operation.operands[0] for operation in drawn.operations]
+    assert links == [n + 9 if n % 100 else n // 100 for n in range(400)]
+
+
+def test_outputs_of_partial_softmaxes_are_unused():
+    drawn = recipes.partial(n_operations=300, n_inputs=30)
+    softmaxes = [operation for operation in drawn.operations if operation.kind == "softmax"]
+    assert len(softmaxes) > 20
+    assert all(1 <= len(one.used) <= 2 < len(one.operands) for one in softmaxes)
+
+
+def test_the_mixed_recipe_has_every_kind():
+    assert {operation.kind for operation in recipes.mixed(2_000).operations} == set(recipes.OURS)
+
+
+def test_the_first_results_are_the_same_in_all_packages():
+    torch = pytest.importorskip("torch")
+    assert first.valley_ours() == pytest.approx(first.valley_torch(), rel=1e-12)
+    torch.manual_seed(0)
+    assert first.moons_torch() > 0.0
+    assert first.moons_ours() > 0.0
+
+
+def test_a_new_installation_has_byte_code_and_no_machine_code(tmp_path):
+    environment = first.new_installation(tmp_path)
+    asked = "import micrograd_mlp as m; print(m.__file__, m.__cached__)"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    file, cached = done.stdout.split()
+    assert file.startswith(str(tmp_path))
+    assert Path(cached).exists()
+    assert not list(tmp_path.rglob("*.nbi"))

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from micrograd_mlp import Value
-from tests.benchmarks import irregular, networks, tasks
+from tests.benchmarks import irregular, networks, recipes, tasks
 from tests.benchmarks.harness import (
     Contender,
     Effort,
@@ -22,12 +22,13 @@ from tests.benchmarks.harness import (
     race,
     require_close,
 )
+from tests.benchmarks.recipes import Recipe
 from tests.benchmarks.tasks import Task
 
 
 def compile_time(effort: Effort) -> list[Line]:
     """Against five eager forward and backward passes of the same graph, which is the promise."""
-    drawn = irregular.recipe()
+    drawn = recipes.layered()
     task = tasks.classes(64, 32, 10, batch=256)
     return [
         *race(
@@ -52,7 +53,7 @@ def five(eager: Running) -> Running:
     return Running(lambda: [eager.run() for _ in range(5)], answer=eager.answer)
 
 
-def compiling_irregular(drawn: irregular.Recipe) -> Running:
+def compiling_irregular(drawn: Recipe) -> Running:
     from micrograd_mlp import compile
 
     f, parameters = irregular.of_parameters(drawn)
@@ -97,7 +98,7 @@ def a_million(effort: Effort) -> list[Line]:
     except ImportError as why:
         return [Line("compile, 1,000,000 nodes", not_run(why), required="< 20 s")]
     n = 10_000 if effort.quick else 1_000_000
-    drawn = irregular.recipe(n)
+    drawn = recipes.layered(n)
     f, parameters = irregular.of_parameters(drawn)
     start = time.perf_counter()
     program = compile(f, parameters)
