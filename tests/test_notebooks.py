@@ -8,6 +8,7 @@ nbformat = pytest.importorskip("nbformat", reason='needs pip install "micrograd_
 pytest.importorskip("nbclient", reason='needs pip install "micrograd_mlp[notebook]"')
 pytest.importorskip("ipykernel", reason='needs pip install "micrograd_mlp[notebook]"')
 pytest.importorskip("matplotlib", reason='needs pip install "micrograd_mlp[notebook]"')
+from tests.benchmarks import gpt as measured  # noqa: E402
 from tests.notebooks import run  # noqa: E402  # only where nbclient is installed
 
 ROOT = Path(__file__).parent.parent
@@ -61,6 +62,16 @@ ANSWERS = {
             "answer_2 = lambda: (1 - u) ** 2 + 100 * (v - 2 * u**2) ** 2",
         ),
     ],
+    "11": [
+        (
+            "answer_1 = lambda z, T: softmax([z_k / T for z_k in z])",
+            "answer_1 = lambda z, T: softmax([z_k * T for z_k in z])",
+        ),
+        (
+            "answer_2 = lambda letter, following: cross_entropy(row_of(table, letter), following)",
+            "answer_2 = lambda letter, following: cross_entropy(table[0], following)",
+        ),
+    ],
 }
 
 
@@ -93,8 +104,24 @@ def test_notebook(path):
     assert verdicts == ["right\n", "not yet\n", "right\n", "not yet\n"]
 
 
-def test_there_are_ten():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 11)]
+def test_there_are_eleven():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 12)]
+
+
+def test_the_gpt_of_notebook_11_is_the_one_that_is_measured():
+    notebook = nbformat.read(NOTEBOOKS[-1], as_version=4)
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    scope = {}
+    for beginning in ("import math", "LETTERS = ", "class GPT"):
+        exec(next(source for source in sources if source.startswith(beginning)), scope)
+    shape = {"width": 4, "n_heads": 2, "n_positions": 5, "seed": 3}
+    losses = []
+    for gpt, example in [(scope["GPT"], scope["example"]), (measured.GPT, measured.example)]:
+        model = gpt(**shape)
+        loss = model.loss(*example("mira"))
+        loss.backward()
+        losses.append([loss.data, *[p.grad for p in model.parameters()]])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
