@@ -130,7 +130,7 @@ TINY = [
 @pytest.fixture
 def float64_in_jax():
     """As the command sets it for a whole process."""
-    jax = pytest.importorskip("jax")
+    jax = pytest.importorskip("jax", reason='needs pip install "micrograd_mlp[jax]"')
     with jax.enable_x64(True):
         yield
 
@@ -176,7 +176,8 @@ def test_the_mixed_recipe_has_every_kind():
 
 
 def test_the_first_results_are_the_same_in_all_packages():
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("numba", reason='needs pip install "micrograd_mlp[compile]"')
+    torch = pytest.importorskip("torch", reason='needs pip install "micrograd_mlp[torch]"')
     assert first.valley_ours() == pytest.approx(first.valley_torch(), rel=1e-12)
     torch.manual_seed(0)
     assert first.moons_torch() > 0.0
