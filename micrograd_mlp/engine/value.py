@@ -181,7 +181,9 @@ class Value(MicrogradNames):
     @staticmethod
     def _record(op: Op, inputs: Iterable[Value | float]) -> Value:
         """A new node: what `op` gives on the inputs' data, and its local derivatives there."""
-        parents = tuple([x if isinstance(x, Value) else constant(as_float(x)) for x in inputs])
+        parents: tuple[Any, ...] = tuple(inputs)
+        if not _KINDS.issuperset(map(type, parents)):  # measured, faster than to look at each of many nodes
+            parents = tuple([x if isinstance(x, Value) else constant(as_float(x)) for x in parents])
         numbers = [x._data for x in parents]
         data = op.forward(*numbers)
         active = modes.get()
@@ -444,6 +446,9 @@ class Chosen(Constant):
     """A derivative that a branch has chosen, in the graph of a gradient: the 0 or 1 of ReLU'."""
 
     __slots__ = ()
+
+
+_KINDS = {Value, Parameter, Constant, Chosen}
 
 
 def number_of(x: Any) -> float:
