@@ -150,6 +150,7 @@ const youGet = (what, when) => `You get ${what} when ${[...new Set(when)].join("
 class ExercisePage {
   constructor(host, sheets, style) {
     this.sheets = sheets;
+    this.firstPicture = host.querySelector("img, pre");
     this.root = host.attachShadow({ mode: "open" });
     this.card = element("section", { class: "card" });
     this.root.append(element("style", {}, style), this.card);
@@ -178,9 +179,11 @@ class ExercisePage {
     this.help = element("ol", { class: "hints" });
     this.solution = element("pre", { hidden: true });
     this.rows = asked.map((row) => this.row(row));
-    const image = picture.source
-      ? element("img", { src: picture.source, alt: picture.alt })
-      : element("pre", {}, picture.text);
+    const image = !picture
+      ? this.firstPicture
+      : picture.source
+        ? element("img", { src: picture.source, alt: picture.alt })
+        : element("pre", {}, picture.text);
     const table = element("table", {},
       element("thead", {}, element("tr", {}, ...["node", "is", "value", "gradient", ""].map(
         (title) => element("th", { scope: "col" }, title)))),

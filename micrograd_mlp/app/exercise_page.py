@@ -42,7 +42,9 @@ def fragment(sheets: list[dict[str, Any]]) -> str:
         f"<p>{html.escape(first['task'])}</p>\n{_as_html(first['picture'])}\n<table><tr><th>node</th><th>is</th>"
         f"<th>value</th><th>gradient</th></tr>{rows}</table>"
     )
-    arguments = f'document.getElementById("{identity}"), {json_for_script(sheets)}, {style}'
+    # The picture of the first exercise stands in the page already, and the script takes it from there.
+    data = json_for_script([first | {"picture": None}, *sheets[1:]])
+    arguments = f'document.getElementById("{identity}"), {data}, {style}'
     program = f"(host, sheets, style) => {{\n{script}\n}}"
     return f'<div id="{identity}">{still}</div>\n<script>({program})({arguments});</script>'
 

@@ -361,10 +361,11 @@ def _of_factors(node: Value, names: Mapping[Value, str]) -> Iterator[_Slip]:
             factor or f"the derivative of {of} is left out",
             {i: Change(1.0)},
         )
-        if local < 0.0 or len(node.parents) == 1:
+        has_minus = local < 0.0 or (i == 1 and node.op in (TABLE["sub"], TABLE["div"]))
+        if has_minus or len(node.parents) == 1:
             yield _Slip(
                 ("sign", of),
-                f"the minus sign of {slope} is lost" if local < 0.0 else f"{slope} gets a minus sign",
+                f"the minus sign of {slope} is lost" if has_minus else f"{slope} gets a minus sign",
                 f"the derivative of {of} has the wrong sign",
                 {i: Change(-local)},
             )
