@@ -81,15 +81,12 @@ class Exercise {
   check(given) {
     const positions = [...given.keys()].sort((a, b) => b - a);
     const wrong = positions.filter((i) => !this.isRight(i, given));
+    const whole = this.fit(given, this.right) ? [] : this.gives(given);
     const remarks = new Map();
-    let whole = [];
-    if (!wrong.length) {
+    if (!wrong.length && !whole.length)
       for (const i of this.couldBeAMistake(given))
         remarks.set(i, "It is right, but with so few digits a mistake gives it too: write more.");
-    } else {
-      whole = this.gives(given);
-      if (!whole.length) for (const i of wrong) remarks.set(i, this.remark(i, given));
-    }
+    if (!whole.length) for (const i of wrong) remarks.set(i, this.remark(i, given));
     const right = positions.filter((i) => !wrong.includes(i) && !remarks.has(i));
     return { right, wrong, remarks, whole };
   }
@@ -251,7 +248,7 @@ class ExercisePage {
   verdict(given, right, whole) {
     const all = this.rows.length, several = all > 1;
     if (!given.size) return "not yet: write a number into a field.";
-    if (right.length === all) return several ? `right: all ${all} gradients` : "right";
+    if (right.length === all && !whole.length) return several ? `right: all ${all} gradients` : "right";
     const first = several ? `not yet: ${right.length} of ${all} gradients are right.` : "not yet.";
     return whole.length ? `${first} ${youGet(given.size > 1 ? "these numbers" : "this", whole)}` : first;
   }

@@ -103,15 +103,13 @@ class GradientExercise(Exercise):
         if not given:
             return Verdict(False, OPEN, self)
         is_right = {i: self._is_right(i, given) for i in sorted(given, reverse=True)}
-        remarks: dict[int, str] = {}
-        whole: list[str] = []
-        if all(is_right.values()):
-            unclear = self._could_be_a_mistake(given)
-            remarks = dict.fromkeys(unclear, _UNCLEAR)
+        whole = [] if self._fits(given, self._right) else self._gives(given)
+        if whole:
+            remarks = {}
+        elif all(is_right.values()):
+            remarks = dict.fromkeys(self._could_be_a_mistake(given), _UNCLEAR)
         else:
-            whole = self._gives(given)
-            if not whole:
-                remarks = {i: self._remark(i, given) for i in is_right if not is_right[i]}
+            remarks = {i: self._remark(i, given) for i in is_right if not is_right[i]}
         return self._verdict(given, [i for i in is_right if is_right[i] and i not in remarks], remarks, whole)
 
     def _read(self, answers: Any) -> dict[int, Written]:
@@ -203,7 +201,7 @@ class GradientExercise(Exercise):
     ) -> Verdict:
         named = {self._names[i]: remark for i, remark in remarks.items()}
         several = len(self._asked) > 1
-        if len(right) == len(self._asked):
+        if len(right) == len(self._asked) and not whole:
             return Verdict(True, f"right: all {len(right)} gradients" if several else "right", self)
         lines = [f"{name}: {remark}" if several else remark for name, remark in named.items()]
         if whole:
