@@ -96,10 +96,12 @@ ANSWERS = {
         (
             "answer_1 = lambda z, T: softmax([z_k / T for z_k in z])",
             "answer_1 = lambda z, T: softmax([z_k * T for z_k in z])",
+            "the logits are multiplied by T",
         ),
         (
             "answer_2 = lambda letter, following: cross_entropy(row_of(table, letter), following)",
             "answer_2 = lambda letter, following: cross_entropy(table[0], following)",
+            "the row is the same for every letter",
         ),
     ],
 }
