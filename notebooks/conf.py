@@ -32,6 +32,7 @@ extensions = [
 ]
 exclude_patterns = ["_site", "node_modules", "**/.ipynb_checkpoints", "pictures/README*"]
 nb_execution_mode = "off"  # tests/test_notebooks.py runs them and compares what they print
+nb_render_markdown_format = "myst"  # so that formulas in what a cell prints are formulas
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]

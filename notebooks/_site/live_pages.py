@@ -35,5 +35,5 @@ def moons() -> Any:
 PAGES: dict[str, tuple[Callable[[], Any], str, int]] = {
     "neuron": (neuron, "The graph of a neuron, which answers when a number is changed", 640),
     "product": (product, "The graph of x²y, which answers when a number is changed", 640),
-    "moons": (moons, "A network that learns two moons in the page", 860),
+    "moons": (moons, "A network that learns two moons in the page", 1120),
 }

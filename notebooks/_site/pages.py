@@ -23,7 +23,7 @@ NEED_PYTHON = ("compile", "Program", "plots", "export", "estimators")
 
 
 class Operations(SphinxDirective):
-    """One section for each record: its formula, and each derivative in the paper's symbols."""
+    """One row for each record: its formula, and where it is defined and has a derivative."""
 
     def run(self) -> list[nodes.Node]:
         rows = ["| Name | Formula | Defined for | No derivative where |", "| --- | --- | --- | --- |"]

@@ -5,8 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis.extra.numpy import array_shapes
 
 from micrograd_mlp import Value, gradcheck, primitive, squared_error
+from micrograd_mlp.checks.testing import arrays, assert_gradients_match
 from micrograd_mlp.nn import MLP
 
 RNG = np.random.default_rng(0)
@@ -377,3 +380,22 @@ def test_values_import_no_numpy():
         "sys.exit(bool({'numpy', 'torch', 'jax'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+class TestTheStrategyArrays:
+    @settings(max_examples=20)
+    @given(arrays((2, 3), min_value=-1.0, max_value=0.5, dtype="float32"))
+    def test_have_the_shape_the_bounds_and_the_precision(self, x):
+        assert (x.shape, x.dtype) == ((2, 3), np.float32)
+        assert ((x >= -1.0) & (x <= 0.5)).all()
+
+    @settings(max_examples=20)
+    @given(arrays(array_shapes(max_dims=2, max_side=3)))
+    def test_right_gradients_match(self, x):
+        assert_gradients_match(lambda x: float(np.sin(x).sum()), x, np.cos, atol=1e-12)
+
+    def test_wrong_ones_are_found(self):
+        with pytest.raises(AssertionError, match="did not pass"):
+            assert_gradients_match(
+                lambda x: float((x**3).sum()), [np.array([1.0, 2.0])], lambda x: 2.0 * x**2
+            )

@@ -7,13 +7,11 @@ import sys
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
-from hypothesis.extra.numpy import array_shapes
 
 import micrograd_mlp
 from micrograd_mlp import MLP, Op, Value, gradcheck, primitive, squared_error
-from micrograd_mlp.checks.testing import Expression, arrays, assert_gradients_match, expressions, mlps, values
+from micrograd_mlp.checks.testing import Expression, assert_gradients_match, expressions, mlps, values
 from micrograd_mlp.engine.table import TABLE
-from tests.optional import np
 
 SHRINK = settings(max_examples=500, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
@@ -85,7 +83,8 @@ class TestExpressions:
             return not gradcheck(e.f, e.inputs, raise_exception=False)
 
         e = find(expressions(ops=["add", "mul", cube, "sin"]), wrong, settings=SHRINK)
-        assert repr(e) == "(lambda x: cube(x))(Value(2.0, 'x'))"  # 3x is 3x² at 0 and at 1
+        # 3x is 3x² at 0 and at 1; versions of Hypothesis differ in which of the next numbers is simpler.
+        assert repr(e) in [f"(lambda x: cube(x))(Value({x}, 'x'))" for x in (0.5, 2.0)]
 
     def test_a_failing_test_prints_the_expression(self):
         @settings(SHRINK, phases=[Phase.generate, Phase.shrink])
@@ -171,25 +170,6 @@ class TestAssertGradientsMatch:
     def test_tolerances_are_the_callers(self):
         assert_gradients_match(cube, [0.5], atol=1.0)
         assert_gradients_match(cube, [0.5], rtol=1.0)
-
-
-class TestArrays:
-    @settings(max_examples=20)
-    @given(arrays((2, 3), min_value=-1.0, max_value=0.5, dtype="float32"))
-    def test_have_the_shape_the_bounds_and_the_precision(self, x):
-        assert (x.shape, x.dtype) == ((2, 3), np.float32)
-        assert ((x >= -1.0) & (x <= 0.5)).all()
-
-    @settings(max_examples=20)
-    @given(arrays(array_shapes(max_dims=2, max_side=3)))
-    def test_right_gradients_match(self, x):
-        assert_gradients_match(lambda x: float(np.sin(x).sum()), x, np.cos, atol=1e-12)
-
-    def test_wrong_ones_are_found(self):
-        with pytest.raises(AssertionError, match="did not pass"):
-            assert_gradients_match(
-                lambda x: float((x**3).sum()), [np.array([1.0, 2.0])], lambda x: 2.0 * x**2
-            )
 
 
 def test_without_hypothesis_the_error_names_the_extra():

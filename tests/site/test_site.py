@@ -67,6 +67,30 @@ def test_every_internal_link_leads_to_a_file_and_an_anchor(site):
     assert not dead
 
 
+class Article(HTMLParser):
+    """The text of a chapter outside of programs and of formulas that MathJax draws."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.hidden = "", []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        left_out = (
+            tag in ("pre", "script", "style") or "math" in (dict(attributes).get("class") or "").split()
+        )
+        if left_out or tag in self.hidden:
+            self.hidden.append(tag)
+
+    def handle_endtag(self, tag):
+        if self.hidden and self.hidden[-1] == tag:
+            self.hidden.pop()
+
+    def handle_data(self, data):
+        if not self.hidden:
+            self.text += data
+
+
 # In the browser
 
 
@@ -133,6 +157,13 @@ def test_mathematics_is_drawn(driver, address):
     driver.get(f"{address}/{CHAPTERS[0]}.html")
     formulas = wait_for(driver, "return document.querySelectorAll('mjx-container svg').length", "mathematics")
     assert formulas > 5
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_no_formula_is_left_as_text_even_in_what_a_cell_shows(site, chapter):
+    text = Article(site / f"{chapter}.html").text
+    assert "$$" not in text
+    assert "\\frac" not in text
 
 
 def test_the_landing_page_has_a_live_graph(driver, address):
