@@ -24,6 +24,15 @@ def run(notebook: Any) -> None:
         client.execute(cleanup_kc=True)  # else it leaves running a manager that it was given
 
 
+# A check has the solution in it, so that it stands folded, in JupyterLab and on the site.
+FOLDED = {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+
+
+def exercises(code: list[Any]) -> list[tuple[Any, Any]]:
+    """For each exercise the cell for the answer, and the cell that checks it."""
+    return [(cell, check) for cell, check in itertools.pairwise(code) if cell.source.startswith("# Exercise")]
+
+
 def forget_the_run(notebook: Any) -> None:
     """Number the cells from 1, and remove times and other metadata."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -34,6 +43,8 @@ def forget_the_run(notebook: Any) -> None:
                 output.execution_count = number
     for cell in notebook.cells:
         cell.metadata = {}
+    for _, check in exercises(code):
+        check.metadata = FOLDED
 
 
 def describe_pictures(notebook: Any) -> None:

@@ -9,7 +9,7 @@ pytest.importorskip("nbclient", reason='needs pip install "micrograd_mlp[noteboo
 pytest.importorskip("ipykernel", reason='needs pip install "micrograd_mlp[notebook]"')
 pytest.importorskip("matplotlib", reason='needs pip install "micrograd_mlp[notebook]"')
 from tests.benchmarks import gpt as measured  # noqa: E402
-from tests.notebooks import run  # noqa: E402  # only where nbclient is installed
+from tests.notebooks import FOLDED, exercises, run  # noqa: E402  # only where nbclient is installed
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -113,12 +113,6 @@ def text(cell):
     return "".join(line for line in printed if line)
 
 
-def exercises(cells):
-    """For each exercise the cell for the answer, and the cell that checks it."""
-    starts = [i for i, cell in enumerate(cells) if cell.source.startswith("# Exercise")]
-    return [(cells[i], cells[i + 1]) for i in starts]
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook(path):
     notebook = nbformat.read(path, as_version=4)
@@ -201,5 +195,6 @@ def test_the_file_is_small_and_holds_no_trace_of_a_run(path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert path.stat().st_size < 700_000
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert not any(cell.metadata for cell in notebook.cells)
+    checks = [check.id for _, check in exercises(code)]
+    assert all(cell.metadata == (FOLDED if cell.id in checks else {}) for cell in notebook.cells)
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)

@@ -140,6 +140,28 @@ def test_a_program_with_a_mistake_is_recognised(program):
     assert any(PROGRAMS[program] in when for when in found), found
 
 
+def overwriting_unless_filled(output):
+    """Keeps what comes first, as `if node.grad == 0: node.grad = ...` does."""
+    output.grad = 1.0
+    for node in reversed(output.topological_order()):
+        for parent, local in zip(node.parents, node.local_grads, strict=True):
+            parent.grad = parent.grad or local * node.grad
+
+
+@pytest.mark.parametrize(
+    ("program", "which"), [(overwriting, "later"), (overwriting_unless_filled, "earlier")]
+)
+def test_overwriting_at_every_node(program, which):
+    x = Value(3.0, "x")
+    v = x * 5.0 + x**2
+    output = v.exp() * 1e-9 + v**2
+    [*found] = named(output, gradients_by(program, output))
+    assert found == [
+        f"at every node the {which} contribution is all that is kept: it overwrites the others instead of "
+        "being added to them"
+    ]
+
+
 @given(e=expressions(max_depth=3), program=st.sampled_from(list(PROGRAMS)))
 def test_also_on_any_graph(e, program):
     output = e.output

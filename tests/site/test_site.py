@@ -142,7 +142,7 @@ def hosts_that_were_asked(driver):
 
 
 @pytest.mark.parametrize(
-    "page", ["index", "quick_start", *CHAPTERS, "reference/engine", "reference/operations"]
+    "page", ["index", "quick_start", "exercises", *CHAPTERS, "reference/engine", "reference/operations"]
 )
 def test_a_page_is_whole_without_another_host(driver, address, page):
     driver.get("about:blank")
@@ -171,6 +171,19 @@ def test_the_landing_page_has_a_live_graph(driver, address):
     driver.switch_to.frame(driver.find_element("css selector", "iframe.live"))
     wait_for(driver, "return !!window.explorer", "the explorer")
     assert driver.execute_script("explorer.set('w', 0.375); return explorer.get('a').data") == 0.0
+    driver.switch_to.default_content()
+
+
+def test_an_exercise_says_what_went_wrong(driver, address):
+    driver.get(f"{address}/exercises.html")
+    driver.switch_to.frame(driver.find_element("css selector", "iframe.live"))
+    card = "document.querySelector('main > div').shadowRoot"
+    wait_for(driver, f"return !!{card}", "the exercise")
+    driver.execute_script(
+        f"{card}.querySelector('input').value = 2; {card}.querySelector('.bar button').click()"
+    )
+    remark = driver.execute_script(f"return {card}.querySelector('.remark').textContent")
+    assert remark == "Backpropagation starts here: ∂f/∂f is 1."
     driver.switch_to.default_content()
 
 
