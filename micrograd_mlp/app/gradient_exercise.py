@@ -27,6 +27,7 @@ from micrograd_mlp.render.scene import Scene, require_current
 from micrograd_mlp.render.text import number
 
 MOST_NODES = 300  # of a graph whose gradients are filled in by hand
+MOST_NAMED = 12  # right gradients in a verdict
 FURTHER = 11  # exercises that a saved page holds besides this one
 
 
@@ -210,7 +211,8 @@ class GradientExercise(Exercise):
             return Verdict(False, f"not yet. {lines[0]}", self, named, whole)
         open_ones = [self._names[i] for i in self._asked if i not in given]
         first = f"not yet: {len(right)} of {len(self._asked)} gradients are right"
-        first += f" ({', '.join(self._names[i] for i in right)})" if right else ""
+        shown = [self._names[i] for i in right[:MOST_NAMED]] + ["…"] * (len(right) > MOST_NAMED)
+        first += f" ({', '.join(shown)})" if right else ""
         first += f", {len(open_ones)} are open" if open_ones else ""
         return Verdict(False, "\n".join([f"{first}.", *lines]), self, named, whole)
 

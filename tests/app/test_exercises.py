@@ -159,6 +159,13 @@ def test_each_node_is_judged_with_the_numbers_above_it():
     assert str(verdict).startswith("not yet: 1 of 6 gradients are right (f).\n")
 
 
+def test_of_many_right_gradients_a_few_are_named():
+    exercise = exercises.fill_in_the_gradients(5, n_nodes=20)
+    numbers = right_numbers(exercise)
+    first = str(exercise.check(numbers | {exercise.names[-1]: 1e6})).partition(chr(10))[0]
+    assert first == f"not yet: 19 of 20 gradients are right ({', '.join(exercise.names[:12])}, …)."
+
+
 def test_two_different_mistakes_are_both_found():
     exercise = exercises.gradients(neuron())
     right = right_numbers(exercise)
