@@ -35,7 +35,7 @@ class GradientExercise(Exercise):
     """The gradients of some nodes of a graph are to be filled in.
 
     Attributes:
-        names: of the nodes, in the order in which backpropagation comes to them.
+        names: of the nodes that are asked for, in the order of `of` or else from the output backwards.
         mistakes: the known mistakes, each with what it is called.
     """
 
@@ -72,7 +72,7 @@ class GradientExercise(Exercise):
         super().__init__(task, self._write_hints(), self._write_solution())
 
     def _positions(self, output: Value, of: Iterable[Value | str] | None) -> list[int]:
-        """The positions of the nodes that are asked for, from the output backwards."""
+        """The positions of the nodes that are asked for."""
         nodes = [i for i, node in enumerate(self._order) if not isinstance(node, Constant)]
         if of is None:
             return nodes[::-1]
@@ -81,10 +81,12 @@ class GradientExercise(Exercise):
         found = []
         for node in of:
             i = by_name.get(node) if isinstance(node, str) else originals.get(node)
-            if i is None:
+            if i not in nodes:
                 raise ValueError(f"of: {node!r:.40} is not a node of this graph: {', '.join(by_name)}")
             found.append(i)
-        return found
+        if not found:
+            raise ValueError(f"of: nothing is asked for; the nodes of this graph are {', '.join(by_name)}")
+        return list(dict.fromkeys(found))
 
     # Checking
 

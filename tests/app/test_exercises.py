@@ -228,6 +228,11 @@ def test_what_is_open():
     assert str(verdict) == "not yet: 1 of 6 gradients are right (f), 5 are open."
 
 
+def test_a_node_that_is_asked_for_twice_is_asked_for_once():
+    x = Value(3.0, "x")
+    assert exercises.gradients(x * x, of=[x, "x"]).names == ["x"]
+
+
 def test_what_is_no_answer():
     x, y = Value(3.0, "x"), Value(5.0, "y")
     exercise = exercises.gradients(x * y, of=[x, y])
@@ -245,6 +250,11 @@ def test_what_no_exercise_is_made_of():
         exercises.gradients(3.0)
     with pytest.raises(ValueError, match="'y' is not a node of this graph: x, f"):
         exercises.gradients(x * x, of=["y"])
+    two = x * 2.0
+    with pytest.raises(ValueError, match=r"Constant\(data=2.0\) is not a node of this graph: x, f"):
+        exercises.gradients(two, of=two.parents)
+    with pytest.raises(ValueError, match="nothing is asked for; the nodes of this graph are x, f"):
+        exercises.gradients(two, of=[])
     with pytest.raises(ValueError, match="not finite"):
         exercises.gradients(Value(0.0, "x").log())
     y = x
