@@ -103,17 +103,18 @@ def _training_table(
     line = training.as_markdown if markdown else columns.aligned
     print(line(columns.head()), flush=True)
     if markdown:
-        print(line(["---"] * len(columns.head())), flush=True)
+        print(training.markdown_rule(columns.head()), flush=True)
     for name in names:
         try:
             cells = training.row(name, columns, effort)
         except Exception as error:  # the other rows are worth having all the same
             traceback.print_exc()
             failed.append(name)
-            cells = [training.Cell(name), training.Cell(f"FAILED: {error}", missed=True)]
+            failure = f"FAILED: {error}"
+            cells = [training.Cell(name, name), training.Cell(failure, failure, missed=True)]
         if any(cell.missed for cell in cells):
             missed.append(name)
-        print(line([cell.text for cell in cells]), flush=True)
+        print(line(cells), flush=True)
 
 
 def _other_tables(

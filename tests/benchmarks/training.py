@@ -25,7 +25,16 @@ REQUIRED = {"float64": {"loop": 1.0}, "float32": {"loop": 0.9}}
 
 
 class Cell(NamedTuple):
+    """One figure, for a terminal and in Markdown.
+
+    Attributes:
+        text: the figure with its spread.
+        short: the figure alone; None leaves the column out of Markdown.
+        missed: it is a ratio below the required one.
+    """
+
     text: str
+    short: str | None
     missed: bool = False
 
 
@@ -35,27 +44,31 @@ class Columns(NamedTuple):
     dtypes: Sequence[str]
     peers: Sequence[str]
 
-    def head(self) -> list[str]:
-        cells = ["row"]
+    def head(self) -> list[Cell]:
+        cells = [Cell("row", "a step of training")]
         for dtype in self.dtypes:
-            cells += [dtype, "of peak", *[PEERS[peer] for peer in self.peers]]
+            cells += [Cell(dtype, f"here, {dtype}"), Cell("of peak", None)]
+            cells += [Cell(PEERS[peer], PEERS[peer]) for peer in self.peers]
         return cells
 
-    def widths(self) -> list[int]:
-        return [16, *([9, 7, *[12] * len(self.peers)] * len(self.dtypes))]
-
-    def aligned(self, cells: Sequence[str]) -> str:
-        return "  ".join(cell.rjust(width) for cell, width in zip(cells, self.widths())).rstrip()
+    def aligned(self, cells: Sequence[Cell]) -> str:
+        widths = [16, *([9, 7, *[12] * len(self.peers)] * len(self.dtypes))]
+        return "  ".join(cell.text.rjust(width) for cell, width in zip(cells, widths)).rstrip()
 
 
-def as_markdown(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def as_markdown(cells: Sequence[Cell]) -> str:
+    return "| " + " | ".join(cell.short for cell in cells if cell.short is not None) + " |"
+
+
+def markdown_rule(cells: Sequence[Cell]) -> str:
+    """What stands between the head of a table and its lines."""
+    return "|" + " --- |" * sum(cell.short is not None for cell in cells)
 
 
 def row(name: str, columns: Columns, effort: Effort) -> list[Cell]:
     """The cells of one line."""
     entry = TRAINING[name]
-    line = [Cell(name)]
+    line = [Cell(name, f"{entry.task.summary()} [{name}]")]
     for dtype in columns.dtypes:
         task = replace(entry.task, dtype=dtype)
         times = measure(contenders(task, 5 if effort.quick else entry.steps, columns.peers), effort)
@@ -79,21 +92,21 @@ def cells(times: Times, peers: Sequence[str], required: Mapping[str, float], dty
     """Our time and share of the peak, then the ratio of each peer, or its time where we have none."""
     ours = times.seconds.get(OURS)
     if ours is None:
-        line = [Cell(times.absent[OURS].removeprefix("not run: ")), Cell("")]
+        why = times.absent[OURS].removeprefix("not run: ")
+        line = [Cell(why, why), Cell("", None)]
     else:
-        line = [
-            Cell(duration(float(np.median(ours)))),
-            Cell(share_of_peak(times.flops[OURS], ours, dtype)),
-        ]
+        figure = duration(float(np.median(ours)))
+        line = [Cell(figure, figure), Cell(share_of_peak(times.flops[OURS], ours, dtype), None)]
     for peer in peers:
         theirs = times.seconds.get(peer)
         if theirs is None:
             tell(f"{PEERS[peer]} {times.absent[peer]}")
-            line.append(Cell("-"))
+            line.append(Cell("-", ""))
         elif ours is None:
-            line.append(Cell(duration(float(np.median(theirs)))))
+            figure = duration(float(np.median(theirs)))
+            line.append(Cell(figure, figure))
         else:
             to_ours = ratio(theirs, ours)
             missed = to_ours.median < required.get(peer, 0.0)
-            line.append(Cell(f"{to_ours}{' !' if missed else ''}", missed))
+            line.append(Cell(f"{to_ours}{' !' if missed else ''}", f"{to_ours.median:,.2g}×", missed))
     return line
