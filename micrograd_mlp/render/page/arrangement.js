@@ -275,6 +275,10 @@ class Arrangement {
     const edges = [...found.values()];
     for (const edge of edges) edge.way = this.wayOf(edge);
     this.spreadEnds(edges);
+    for (const edge of edges) {
+      const heights = [edge.from.top + edge.from.height / 2, edge.to.top + edge.to.height / 2 + edge.end, ...edge.way.map((lane) => lane.y)];
+      [edge.low, edge.high] = [Math.min(...heights), Math.max(...heights)];
+    }
     return edges;
   }
 

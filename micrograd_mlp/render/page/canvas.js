@@ -6,8 +6,11 @@ const SANS = 'system-ui, -apple-system, "Segoe UI", sans-serif';
 const SERIF = '"STIX Two Text", "Latin Modern Roman", Cambria, Georgia, "DejaVu Serif", serif';
 const MOST_DASHED = 2500; // pixels
 const MANY_EDGES = 1000;
-const TINY = 0.1; // below this scale boxes are plain rectangles, without faint edges
-const LEGIBLE = 0.42; // below this scale boxes are drawn without their small text
+const TINY = 0.1; // below this scale boxes are plain rectangles, edges are straight, and faint ones are left out
+const DASHED = 0.25; // below this scale dashes can't be told from lines
+const LEGIBLE = 0.42; // below this scale boxes are drawn without their text
+const RADII = { input: 17, parameter: 4, constant: 6 }; // of a box's corners, 9 for every other kind
+const DASHES = { negative: [6, 4], zero: [1, 4], solid: [] };
 
 // Compresses any size to 0 … 1: how much of a bar is filled, how thick an edge is.
 const squash = (x) => (Number.isNaN(x) ? 0 : Math.abs(x) === Infinity ? 1 : Math.abs(x) / (1 + Math.abs(x)));
@@ -56,7 +59,7 @@ class View {
     const { width, height } = this.explorer.arrangement;
     const margin = Math.min(28, this.width / 20);
     const scale = this.fittingScale;
-    const least = this.width < 600 ? 0.62 : 0.56;
+    const least = this.width < 600 ? 0.8 : 0.56;
     const fromStart = this.explorer.mode === "step" && this.explorer.stepping.now === 0;
     if (readable && scale < least) {
       const output = this.explorer.arrangement.boxes.get(this.explorer.boxOf(this.explorer.graph.output));
@@ -153,17 +156,10 @@ class View {
     this.detailed = camera.scale >= LEGIBLE;
     this.tiny = camera.scale < TINY;
     this.state = explorer.drawingState();
-    for (const frame of explorer.arrangement.frames) if (this.inSight(frame)) this.drawFrame(frame);
+    for (const frame of explorer.arrangement.frames) if (this.inSight(frame, frame.left, frame.top)) this.drawFrame(frame);
     this.drawEdges();
-    for (const box of explorer.arrangement.boxes.values()) {
-      const [left, top] = this.placeOf(box);
-      if (!this.inSight(box, left, top)) continue;
-      context.save();
-      context.translate(left, top);
-      if (box.group === undefined) this.drawNode(box);
-      else this.drawGroup(box);
-      context.restore();
-    }
+    if (this.detailed) this.drawBoxes();
+    else this.drawOutlines();
     this.drawTraveller();
     if (explorer.arrangement.hiddenCount) this.drawHiddenCount();
   }
@@ -175,9 +171,9 @@ class View {
     return inside(left + x, width, this.width) && inside(top + y, height, this.height);
   }
 
-  inSight({ width, height, ...item }, left = item.left, top = item.top) {
+  inSight(item, left, top) {
     const { sight } = this;
-    return left < sight.right && left + width > sight.left && top < sight.bottom && top + height > sight.top;
+    return left < sight.right && left + item.width > sight.left && top < sight.bottom && top + item.height > sight.top;
   }
 
   placeOf(box) {
@@ -213,74 +209,157 @@ class View {
     }
   }
 
+  // Without text, all edges of one look are one path.
   drawEdges() {
     const { explorer } = this;
     const largest = explorer.edgeMode === "flow" ? explorer.largestFlow() : 1;
+    const first = [];
     const later = [];
     for (const edge of explorer.arrangement.edges) {
       const marked = this.state.edgeMark(edge);
-      if (marked === "strong" || marked === "active") later.push([edge, marked]);
-      else this.drawEdge(edge, marked, largest);
+      if ((this.tiny && marked === "faint") || !this.edgeInSight(edge)) continue;
+      (marked === "strong" || marked === "active" ? later : first).push([edge, marked]);
     }
-    for (const [edge, marked] of later) this.drawEdge(edge, marked, largest);
+    const paths = new Map();
+    for (const [edge, marked] of [...first, ...later]) {
+      const look = this.edgeLook(edge, marked, largest);
+      const key = this.detailed ? edge : `${look.colour} ${look.alpha} ${look.width} ${look.dash}`;
+      if (!paths.has(key)) paths.set(key, { look, path: new Path2D() });
+      this.addEdge(paths.get(key).path, edge);
+    }
+    for (const [edge, { look, path }] of paths) {
+      this.strokeEdges(path, look);
+      if (this.detailed) this.drawArrow(edge, look);
+    }
+    this.context.globalAlpha = 1;
+    this.context.setLineDash([]);
   }
 
-  drawEdge(edge, marked, largest) {
-    if (this.tiny && marked === "faint") return;
-    const { context, colours } = this;
+  edgeInSight(edge) {
+    if (this.moving) return true;
+    const { sight } = this;
+    return edge.from.left < sight.right && edge.to.left > sight.left && edge.low < sight.bottom && edge.high > sight.top;
+  }
+
+  edgeLook(edge, marked, largest) {
+    const { colours, camera, explorer } = this;
+    const { size, mixed } = explorer.edgeSize(edge);
+    const share = explorer.edgeMode === "flow" ? Math.sqrt(Math.abs(size) / (largest || 1)) || 0 : squash(size);
+    const width = marked === "active" ? 3.2 : 0.9 + 4.2 * share;
+    const pixels = this.detailed ? width * camera.scale : Math.round(2 * width * camera.scale) / 2;
+    // Dashing a curve that runs far out of the window, or thousands of faint ones, would cost more than all else.
+    const countless = marked === "faint" && explorer.arrangement.edges.length > MANY_EDGES;
+    const dashed = !mixed && !countless && camera.scale >= DASHED && (edge.high - edge.low) * camera.scale < MOST_DASHED;
+    return {
+      colour: marked === "active" ? colours.active : mixed ? colours.zero : size > 0 ? colours.positive : size < 0 ? colours.negative : colours.zero,
+      alpha: { faint: 0.16, waiting: 0.14, plain: 0.62, strong: 1, active: 1 }[marked],
+      width: Math.max(1, pixels) / camera.scale,
+      dash: DASHES[dashed && size < 0 ? "negative" : dashed && size === 0 ? "zero" : "solid"],
+    };
+  }
+
+  // The curve of an edge; far away it is as good as straight.
+  addEdge(path, edge) {
     const [fromLeft, fromTop] = this.placeOf(edge.from);
     const [toLeft, toTop] = this.placeOf(edge.to);
     let x = fromLeft + edge.from.width;
     let y = fromTop + edge.from.height / 2;
     const end = toTop + edge.to.height / 2 + edge.end;
-    const { sight } = this;
-    if (Math.max(x, toLeft) < sight.left || Math.min(fromLeft, toLeft) > sight.right) return;
-    const low = Math.min(y, end, ...edge.way.map((w) => w.y));
-    const high = Math.max(y, end, ...edge.way.map((w) => w.y));
-    if (high < sight.top || low > sight.bottom) return;
-    context.beginPath();
-    context.moveTo(x, y);
+    path.moveTo(x, y);
+    const curveTo = (right, height) => {
+      const half = Math.max(18, (right - x) / 2);
+      if (this.tiny) path.lineTo(right, height);
+      else path.bezierCurveTo(x + half, y, right - half, height, right, height);
+    };
     for (const lane of edge.way) {
-      const half = Math.max(18, (lane.left - x) / 2);
-      context.bezierCurveTo(x + half, y, lane.left - half, lane.y, lane.left, lane.y);
-      if (lane.right > lane.left) context.lineTo(lane.right, lane.y);
+      curveTo(lane.left, lane.y);
+      if (lane.right > lane.left) path.lineTo(lane.right, lane.y);
       [x, y] = [lane.right, lane.y];
     }
-    const half = Math.max(18, (toLeft - x) / 2);
-    context.bezierCurveTo(x + half, y, toLeft - half - 5, end, toLeft - 5, end);
-    const { size, mixed } = this.explorer.edgeSize(edge);
-    const share = this.explorer.edgeMode === "flow" ? Math.sqrt(Math.abs(size) / (largest || 1)) || 0 : squash(size);
-    const alpha = { faint: 0.16, waiting: 0.14, plain: 0.62, strong: 1, active: 1 }[marked];
+    curveTo(toLeft - 5, end);
+  }
+
+  strokeEdges(path, { colour, alpha, width, dash }) {
+    const { context } = this;
     context.globalAlpha = alpha;
-    context.strokeStyle = context.fillStyle =
-      marked === "active" ? colours.active : mixed ? colours.zero : size > 0 ? colours.positive : size < 0 ? colours.negative : colours.zero;
-    context.lineWidth = Math.max(1 / this.camera.scale, marked === "active" ? 3.2 : 0.9 + 4.2 * share);
-    // Dashing a curve that runs far out of the window, or thousands of faint ones, would cost more than all else.
-    const countless = marked === "faint" && this.explorer.arrangement.edges.length > MANY_EDGES;
-    const dashed = !mixed && !countless && (high - low) * this.camera.scale < MOST_DASHED;
-    context.setLineDash(dashed && size < 0 ? [6, 4] : dashed && size === 0 ? [1, 4] : []);
-    context.stroke();
-    context.setLineDash([]);
-    if (this.detailed) {
-      const arrow = 4 + context.lineWidth * 0.55;
-      context.beginPath();
-      context.moveTo(toLeft, end);
-      context.lineTo(toLeft - arrow - 2, end - arrow * 0.6);
-      context.lineTo(toLeft - arrow - 2, end + arrow * 0.6);
-      context.fill();
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.setLineDash(dash);
+    context.stroke(path);
+  }
+
+  drawArrow(edge, { colour, width }) {
+    const { context } = this;
+    const [left, top] = this.placeOf(edge.to);
+    const end = top + edge.to.height / 2 + edge.end;
+    const length = 4 + width * 0.55;
+    context.beginPath();
+    context.moveTo(left, end);
+    context.lineTo(left - length - 2, end - length * 0.6);
+    context.lineTo(left - length - 2, end + length * 0.6);
+    context.fillStyle = colour;
+    context.fill();
+  }
+
+  drawBoxes() {
+    const { context } = this;
+    for (const box of this.explorer.arrangement.boxes.values()) {
+      const [left, top] = this.placeOf(box);
+      if (!this.inSight(box, left, top)) continue;
+      context.save();
+      context.translate(left, top);
+      if (box.group === undefined) this.drawNode(box);
+      else this.drawGroup(box);
+      context.restore();
     }
+  }
+
+  // Boxes too small for text: those of one look are one path.
+  drawOutlines() {
+    const paths = new Map();
+    for (const box of this.explorer.arrangement.boxes.values()) {
+      const [left, top] = this.placeOf(box);
+      if (!this.inSight(box, left, top)) continue;
+      const look = this.boxLook(box);
+      const key = `${look.kind} ${look.marked} ${look.faded}`;
+      if (!paths.has(key)) paths.set(key, { look, path: new Path2D() });
+      if (this.tiny) paths.get(key).path.rect(left, top, box.width, box.height);
+      else paths.get(key).path.roundRect(left, top, box.width, box.height, RADII[box.kind] ?? 9);
+    }
+    for (const { look, path } of paths.values()) this.paintBoxes(path, look);
+  }
+
+  boxLook(box) {
+    if (box.group === undefined) {
+      const { mark, faded } = this.state.look(box.node);
+      return { kind: box.kind, marked: mark, faded };
+    }
+    const marked = this.explorer.selectedBox === box.id ? "selected" : this.state.group(box.group);
+    return { kind: this.explorer.data.groups[box.group].level === "parameters" ? "parameter" : "group", marked, faded: false };
+  }
+
+  paintBoxes(path, { kind, marked, faded }) {
+    const { context, colours } = this;
+    const colour = colours[kind];
+    context.globalAlpha = faded ? 0.45 : 1;
+    context.fillStyle = !this.tiny ? colour.fill : marked ? colours.active : colour.border;
+    context.fill(path);
     context.globalAlpha = 1;
+    if (this.tiny) return;
+    context.strokeStyle = marked === "active" ? colours.active : marked === "selected" ? colours.focus : colour.border;
+    context.lineWidth = marked ? 3 : 1.2;
+    if (kind === "constant") context.setLineDash([3, 3]);
+    context.stroke(path);
+    context.setLineDash([]);
   }
 
   drawNode(box) {
-    const { context, colours } = this;
+    const { colours, explorer } = this;
     const { node } = box;
-    const shown = this.state.node(node);
-    this.drawBox(box, { leaf: box.isLeaf, colour: colours[box.kind], marked: shown.mark, faded: shown.faded });
-    if (!this.detailed) return;
-    const { explorer } = this;
+    const shown = this.state.numbers(node);
+    this.drawBox(box);
     const right = box.width - 10;
-    if (box.isLeaf && this.explorer.data.nodes[node].name === null) {
+    if (box.isLeaf && explorer.data.nodes[node].name === null) {
       this.text(number(explorer.graph.data[node]), box.width / 2, 19, `13px ${MONO}`, colours.ink, "center");
       return;
     }
@@ -299,25 +378,10 @@ class View {
     this.drawGradient(shown, right, 54);
   }
 
-  drawBox(box, { leaf, colour, marked, faded }) {
-    const { context, colours } = this;
-    context.globalAlpha = faded ? 0.45 : 1;
-    if (this.tiny) {
-      context.fillStyle = marked ? colours.active : colour.border;
-      context.fillRect(0, 0, box.width, box.height);
-      context.globalAlpha = 1;
-      return;
-    }
-    context.beginPath();
-    context.roundRect(0, 0, box.width, box.height, { input: 17, parameter: 4, constant: 6 }[box.kind] ?? 9);
-    context.fillStyle = colour.fill;
-    context.fill();
-    context.globalAlpha = 1;
-    context.strokeStyle = marked === "active" ? colours.active : marked === "selected" ? colours.focus : colour.border;
-    context.lineWidth = marked ? 3 : 1.2;
-    if (box.kind === "constant") context.setLineDash([3, 3]);
-    context.stroke();
-    context.setLineDash([]);
+  drawBox(box) {
+    const path = new Path2D();
+    path.roundRect(0, 0, box.width, box.height, RADII[box.kind] ?? 9);
+    this.paintBoxes(path, this.boxLook(box));
   }
 
   drawGradient(shown, right, y) {
@@ -343,11 +407,9 @@ class View {
   }
 
   drawGroup(box) {
-    const { context, colours, explorer } = this;
-    const group = explorer.data.groups[box.group];
-    const marked = explorer.selectedBox === box.id ? "selected" : this.state.group(box.group);
-    this.drawBox(box, { colour: group.level === "parameters" ? colours.parameter : colours.group, marked });
-    if (!this.detailed) return;
+    const { colours } = this;
+    const group = this.explorer.data.groups[box.group];
+    this.drawBox(box);
     this.text("▸", 9, box.brief ? 23 : 19, `11px ${SANS}`, colours.quiet);
     if (box.brief) return this.drawBriefNeuron(box, group);
     const title = this.shortTitle(group);

@@ -12,6 +12,9 @@ class Descent {
     this.eta = 0.1;
     this.running = false;
     this.build();
+    this.draw = oncePerFrame(() => this.drawNow());
+    this.size = [0, 0]; // of the plot; to ask for it while numbers change would lay the page out once more
+    explorer.sizes.observe(this.plot);
   }
 
   build() {
@@ -76,18 +79,24 @@ class Descent {
     turn();
   }
 
+  resize() {
+    const ratio = window.devicePixelRatio || 1;
+    this.size = [this.plot.clientWidth, this.plot.clientHeight];
+    [this.plot.width, this.plot.height] = this.size.map((length) => Math.round(length * ratio));
+    this.drawNow();
+  }
+
   drawNow() {
     const { explorer, plot, curve } = this;
     const ratio = window.devicePixelRatio || 1;
-    const [width, height] = [plot.clientWidth, plot.clientHeight];
+    const [width, height] = this.size;
     if (!width) return;
-    plot.width = width * ratio;
-    plot.height = height * ratio;
     const context = plot.getContext("2d");
-    context.scale(ratio, ratio);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
     const finite = curve.filter(Number.isFinite);
-    const high = Math.max(...finite);
-    const low = Math.min(...finite, high > 0 ? 0 : Infinity);
+    const high = finite.reduce((x, y) => Math.max(x, y), -Infinity);
+    const low = finite.reduce((x, y) => Math.min(x, y), high > 0 ? 0 : Infinity);
     const x = (k) => 4 + (curve.length > 1 ? (k / (curve.length - 1)) * (width - 8) : 0);
     const y = (value) => 6 + (1 - (value - low) / (high - low || 1)) * (height - 12);
     const { colours } = explorer;

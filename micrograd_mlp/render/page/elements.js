@@ -13,6 +13,20 @@ const element = (name, attributes = {}, ...children) => {
 const button = (text, label, onclick, attributes = {}) =>
   element("button", { type: "button", "aria-label": label, title: label, onclick, ...attributes }, text);
 
+// Has a parent show a list of items, each with a key and a function that makes its element. An element with
+// the same key as before stays untouched, so that the browser need not lay it out again.
+const showItems = (parent, items) => {
+  items.forEach(([key, make], i) => {
+    const shown = parent.children[i];
+    if (shown?.itemKey === key) return;
+    const made = make();
+    made.itemKey = key;
+    if (shown) shown.replaceWith(made);
+    else parent.append(made);
+  });
+  while (parent.children.length > items.length) parent.lastElementChild.remove();
+};
+
 // A line drawing of 16 by 16, for a button.
 const icon = (path) => {
   const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");

@@ -16,6 +16,7 @@ class Explorer {
     this.selectedBox = null; // "g3", a group that is selected instead
     this.build(host, style);
     this.stepping = new Stepping(this);
+    this.sizes = new ResizeObserver((entries) => this.resized(entries));
     this.descent = new Descent(this);
     this.side.append(this.inspector.root, this.descent.root);
     this.middle.append(this.stepping.root);
@@ -24,7 +25,6 @@ class Explorer {
     this.address = new Address(this);
     this.address.read();
     this.opened = false;
-    this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(this.canvas);
     this.ready = true;
     if (model) this.kernel = new Kernel(this, model);
@@ -148,14 +148,14 @@ class Explorer {
     this.theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
   }
 
-  resized() {
-    if (!this.view.resize()) return;
+  resized(entries) {
+    if (entries.some(({ target }) => target === this.descent.plot)) this.descent.resize();
+    if (!entries.some(({ target }) => target === this.canvas) || !this.view.resize()) return;
     if (!this.opened) {
       this.opened = true;
       if (!this.address.hasFolds) this.openReadably();
       this.view.fit(true);
     }
-    this.descent.drawNow();
   }
 
   // Unfolds as much as fits into the window at a size that can be read. Stepping goes node by node.
@@ -210,7 +210,7 @@ class Explorer {
     this.view.draw();
     this.inspector.update();
     this.stepping.update();
-    this.descent.drawNow();
+    this.descent.draw();
     this.address?.write();
     this.kernel?.send();
   }
@@ -401,17 +401,20 @@ class Explorer {
     const selectedBox = selected === null ? null : this.boxOf(selected);
     const shown = (x) => (Number.isNaN(x) && this.graph.foreign.length ? "?" : minus(number(x)));
     return {
-      node: (i) => ({
+      look: (i) => ({ mark: i === selected ? "selected" : null, faded: false }),
+      numbers: (i) => ({
         data: shown(graph.data[i]),
         grad: nodes[i].kind === "constant" ? null : shown(graph.grad[i]),
-        mark: i === selected ? "selected" : null,
-        faded: false,
       }),
       group: (g) => (selectedBox === `g${g}` ? "selected" : null),
       number: (i, what) => graph[what][i],
       edgeMark: (edge) => {
         if (!onPath) return "plain";
-        return edge.uses.some(([child, operand]) => onPath.has(graph.parents[child][operand])) ? "strong" : "faint";
+        if (edge.markedFor !== onPath) {
+          edge.markedFor = onPath;
+          edge.mark = edge.uses.some(([child, operand]) => onPath.has(graph.parents[child][operand])) ? "strong" : "faint";
+        }
+        return edge.mark;
       },
     };
   }

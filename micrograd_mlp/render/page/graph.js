@@ -46,7 +46,8 @@ class Graph {
       return;
     }
     data[i] = op.forward(...inputs);
-    this.locals[i].set(op.partials(data[i], ...inputs));
+    const partials = op.partials(data[i], ...inputs);
+    for (let k = 0; k < own.length; k++) this.locals[i][k] = partials[k]; // for two numbers much faster than set()
   }
 
   backward() {

@@ -29,10 +29,8 @@ class Inspector {
     const { kind, op } = notation.nodes[i];
     const what = op === null ? kind : data.ops[op].name;
     this.rows = [];
-    this.kept = new Map();
-    this.keeping = new Map();
     this.parts = {
-      formula: element("div", { class: "formula" }),
+      formula: element("div", { class: "formula equation" }),
       derivative: element("div", { class: "derivative" }),
       difference: element("div", { class: "difference" }),
       explanation: element("div", { class: "explanation" }),
@@ -45,6 +43,7 @@ class Inspector {
     this.root.replaceChildren(header);
     if (op === null) this.root.append(this.numberControl(i));
     this.root.append(this.parts.formula);
+    if (op !== null && data.ops[op].problem) this.root.append(element("p", { class: "warning" }, `The page can't compute this operation: ${data.ops[op].problem}`));
     if (i !== explorer.graph.output) {
       this.root.append(element("div", { class: "slopes" }, this.parts.derivative, this.parts.difference), this.parts.explanation);
     }
@@ -57,23 +56,23 @@ class Inspector {
     const { op } = notation.nodes[i];
     const { formula, derivative, difference, explanation } = this.parts;
     const value = number(graph.data[i], 6);
-    if (op === null) formula.replaceChildren();
-    else {
+    if (op !== null) {
       const terms = graph.parents[i].map((p) =>
         notation.nodes[p].name === null ? notation.number(graph.data[p]) : notation.named(p));
       const written = [notation.apply(notation.ops[op], terms).pieces,
         notation.apply(notation.ops[op], graph.parents[i].map((p) => notation.number(graph.data[p]))).pieces, [value]];
       const rows = written.filter((row, k) => notation.toText(row) !== notation.toText(written[k + 1] ?? []));
-      formula.replaceChildren(this.equation([{ name: i }], rows, notation));
-      const { problem } = notation.ops[op];
-      if (problem) formula.append(element("p", { class: "warning" }, `The page can't compute this operation: ${problem}`));
+      this.showRows(formula, [{ name: i }], rows);
     }
     if (i === graph.output) return;
     const told = new Explanation(graph, notation, this.explorer.data, i, 4);
-    derivative.replaceChildren(
-      element("span", { class: "label" }, "by the chain rule"),
-      element("div", { class: "math" }, ...notation.toElements([told.derivative]), " = ", element("b", {}, minus(number(told.gradient, 6)))),
-      element("span", { class: "label" }, told.paths.count ? `along ${counted(told.paths.count)}` : "no path leads from it"));
+    const gradient = minus(number(told.gradient, 6));
+    const along = told.paths.count ? `along ${counted(told.paths.count)}` : "no path leads from it";
+    showItems(derivative, [
+      ["label", () => element("span", { class: "label" }, "by the chain rule")],
+      [gradient, () => element("div", { class: "math" }, ...notation.toElements([told.derivative]), " = ", element("b", {}, gradient))],
+      [along, () => element("span", { class: "label" }, along)],
+    ]);
     this.fillDifference(difference, i, told.gradient);
     this.fillExplanation(explanation, told);
   }
@@ -84,51 +83,48 @@ class Inspector {
     const agrees = digits >= 5 || Math.abs(slope - gradient) <= rounding;
     const verdict = digits >= 5 ? `agrees to ${digits} digits` : agrees ? "agrees, up to rounding"
       : Number.isFinite(slope) && Number.isFinite(gradient) ? "differs: is here a kink?" : "not a finite number";
-    part.replaceChildren(
-      element("span", { class: "label", title: `(f(x + h) − f(x − h)) / 2h with h = ${repr(h)}` }, "by a difference"),
-      element("div", { class: "math" }, element("b", {}, minus(number(slope, 6)))),
-      element("span", { class: agrees ? "agrees" : "differs" }, verdict));
+    const title = `(f(x + h) − f(x − h)) / 2h with h = ${repr(h)}`;
+    const shown = minus(number(slope, 6));
+    showItems(part, [
+      [title, () => element("span", { class: "label", title }, "by a difference")],
+      [shown, () => element("div", { class: "math" }, element("b", {}, shown))],
+      [verdict, () => element("span", { class: agrees ? "agrees" : "differs" }, verdict)],
+    ]);
   }
 
   fillExplanation(part, told) {
-    const { notation } = this.explorer;
     const blocks = [];
-    const equation = (left, rows) => this.equation(left, rows, notation);
-    this.kept = this.keeping ?? new Map();
-    this.keeping = new Map();
+    const heading = (text, share = "") =>
+      blocks.push([`${text} ${share}`, () => element("h4", {}, `${text} `, share && element("span", { class: "share" }, share))]);
+    const equation = (left, rows) => blocks.push(["equation", () => element("div", { class: "equation" }), left, rows]);
+    const several = told.paths.count > 1n;
     told.pathRows().forEach((rows, i) => {
-      const paths = told.paths.count > 1n ? `Path ${i + 1}` : "The one path";
-      const share = told.paths.count > 1n ? element("span", { class: "share" }, minus(number(told.paths.listed[i].contribution))) : "";
-      blocks.push(element("h4", {}, paths, " ", share), equation(null, rows));
+      heading(several ? `Path ${i + 1}` : "The one path", several ? minus(number(told.paths.listed[i].contribution)) : "");
+      equation(null, rows);
     });
-    if (told.unlisted) blocks.push(element("p", { class: "quiet" }, `${told.others()}: ${minus(told.shown(told.paths.remainder))}`));
+    if (told.unlisted) {
+      const others = `${told.others()}: ${minus(told.shown(told.paths.remainder))}`;
+      blocks.push([others, () => element("p", { class: "quiet" }, others)]);
+    }
     const signals = told.errorSignals();
-    if (signals.length) {
-      blocks.push(element("h4", {}, "With the error signals δ (§6.2)"));
-      for (const [first, ...others] of signals) blocks.push(equation(first, others));
-    }
+    if (signals.length) heading("With the error signals δ (§6.2)");
+    for (const [first, ...others] of signals) equation(first, others);
     const definitions = told.definitions();
-    if (definitions.length) {
-      blocks.push(element("h4", {}, "where"));
-      for (const [first, ...others] of definitions) blocks.push(equation(first, others));
-    }
-    part.replaceChildren(...blocks);
+    if (definitions.length) heading("where");
+    for (const [first, ...others] of definitions) equation(first, others);
+    showItems(part, blocks);
+    blocks.forEach(([, , left, rows], i) => rows && this.showRows(part.children[i], left, rows));
   }
 
-  // left = row = row …, one row below the other. A row that says what it said before is not built again.
-  equation(left, rows, notation) {
-    const lines = rows.map((row, i) => {
+  // left = row = row …, one row below the other.
+  showRows(equation, left, rows) {
+    const { notation } = this.explorer;
+    showItems(equation, rows.map((row, i) => {
       const start = i === 0 && left ? left : [];
       const equals = i === 0 && !left ? "" : " = ";
-      const key = notation.toText(start) + equals + notation.toText(row);
-      const same = this.kept.get(key)?.pop();
-      const line = same ?? element("div", { class: "row" }, ...notation.toElements(start),
-        element("span", { class: "equals" }, equals), ...notation.toElements(row));
-      if (!this.keeping.has(key)) this.keeping.set(key, []);
-      this.keeping.get(key).push(line);
-      return line;
-    });
-    return element("div", { class: "equation" }, ...lines);
+      return [notation.toText(start) + equals + notation.toText(row), () => element("div", { class: "row" }, ...notation.toElements(start),
+        element("span", { class: "equals" }, equals), ...notation.toElements(row))];
+    }));
   }
 
   neighbours(title, nodes) {

@@ -82,11 +82,10 @@ class Stepping {
         step.phase === "forward" ? child === step.node : child === step.child && operand === step.operand);
     const marked = step && this.explorer.boxOf(step.node);
     return {
-      node: (i) => ({
+      look: (i) => ({ mark: step?.node === i ? "active" : null, faded: !computed[i] }),
+      numbers: (i) => ({
         data: computed[i] ? minus(number(graph.data[i])) : "",
         grad: data.nodes[i].kind === "constant" || !arrived[i] ? null : minus(number(grad[i])),
-        mark: step?.node === i ? "active" : null,
-        faded: !computed[i],
       }),
       group: (g) => (marked === `g${g}` ? "active" : null),
       number: (i, what) => (what === "data" ? (computed[i] ? graph.data[i] : null) : arrived[i] ? grad[i] : null),
