@@ -85,7 +85,19 @@ class Optimizer:
             raise ValueError("params has a parameter twice, which would take two steps at a time")
         self.lr = lr
         self.t = 0
+        self._state: dict[str, list[float]] | Callable[[], dict[str, list[float]]]
         self.state = {name: [0.0] * len(self.params) for name in self.state_names}
+
+    @property
+    def state(self) -> dict[str, list[float]]:
+        """For each name in `state_names`, a number for each parameter."""
+        if callable(self._state):  # compiled training leaves arrays, which take time to become lists
+            self._state = self._state()
+        return self._state
+
+    @state.setter
+    def state(self, state: dict[str, list[float]] | Callable[[], dict[str, list[float]]]) -> None:
+        self._state = state
 
     def hyperparameters(self) -> tuple[float, ...]:
         """The hyperparameters, in the order in which `rule` takes them."""

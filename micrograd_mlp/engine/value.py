@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -537,6 +538,65 @@ def numbers_moved() -> None:
     _unmoved_root[0] = 0
     for watcher in watchers:
         watcher()
+
+
+# Numbers that are written when somebody looks: a compiled training moves a hundred thousand Values in no
+# time, and writing each of them takes longer than a step. Until then `_data`, of all Values, is a property.
+
+_DATA: Any = vars(Value)["_data"]
+_deferred: dict[Any, Callable[[], None]] = {}
+_deferred_lock = threading.RLock()
+_n_settled = 0
+MOST_SETTLED = 400 if sys.version_info >= (3, 13) else math.inf
+"""From 3.13 on, Python caches what it finds in a class only until that has changed 1,000 times."""
+
+
+def defer(owner: Any, write: Callable[[], None]) -> None:
+    """Call `write`, which gives Values their numbers by `_DATA.__set__`, before the number of any Value is
+    read or set.
+
+    Args:
+        owner: whose numbers these are. What it wanted to write before is left out.
+        write: is called once; what it needs should not change until then.
+    """
+    with _deferred_lock:
+        if _n_settled >= MOST_SETTLED:
+            write()
+            return
+        _deferred.pop(owner, None)
+        if not _deferred:
+            setattr(Value, "_data", property(_settled, _settle_and_set))  # noqa: B010  (mypy knows it as a float)
+        _deferred[owner] = write
+
+
+def is_deferred(owner: Any) -> bool:
+    """Whether nobody has looked at any number since this owner called `defer`."""
+    return owner in _deferred
+
+
+def settle() -> None:
+    """Write all numbers that were deferred."""
+    global _n_settled
+    with _deferred_lock:
+        if not _deferred:
+            return
+        _n_settled += 1
+        while _deferred:
+            owner = next(iter(_deferred))
+            _deferred[owner]()
+            del _deferred[owner]
+        setattr(Value, "_data", _DATA)  # noqa: B010
+
+
+def _settled(node: Value) -> float:
+    settle()
+    number: float = _DATA.__get__(node)
+    return number
+
+
+def _settle_and_set(node: Value, number: float) -> None:
+    settle()
+    _DATA.__set__(node, number)
 
 
 def changed_leaves(output: Value) -> list[Value]:
