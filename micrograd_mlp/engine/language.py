@@ -97,6 +97,7 @@ class Language:
         indent, between: what stands before a line of a block, and between definitions.
         inlines_all: True if an expression is the name of a result, so that no functions are needed.
         has_lists: False if functions become straight-line code (see `straight`).
+        errors_are_nan: whether a result may be nan where Python raises an error.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Language:
     operations: Mapping[str, str] = MappingProxyType({})
     has_lists = True
     inlines_all = False
+    errors_are_nan = True
     indent = "  "
     between = "\n\n"
 

@@ -163,6 +163,8 @@ class StraightBody(Body):
                     raise UntranslatableError(node, "it returns nothing")
                 return self.expression(node.value)
             if isinstance(node, ast.Raise):
+                if not self.language.errors_are_nan:
+                    raise UntranslatableError(node, "straight-line code can't raise an error")
                 return self.language.number(math.nan)
             if isinstance(node, ast.Try):
                 node = self._as_if(node)
@@ -422,10 +424,42 @@ class StraightBody(Body):
         return self._several([self.language.number(k) for k in numbers])
 
     def on_rearranged(self, node: ast.Call, word: str) -> Expression:
-        """A sequence from its end; an order that depends on numbers needs branches."""
-        if word == "sorted":
-            raise UntranslatableError(node, "an order of numbers can't be turned into straight-line code")
-        return self._several(self._items(node.args[0])[::-1])
+        """A sequence from its end, or in order: each number goes down past those that are larger."""
+        items = list(self.rearranged(node).items or ())
+        if word == "reversed":
+            return self._several(items[::-1])
+        order: list[Expression] = []
+        for item in items:
+            order.append(self._hold("item", self.as_number(item, node)))
+            for k in reversed(range(len(order) - 1)):
+                low, high = order[k : k + 2]
+                swap = self._hold("condition", self.language.compare("<", high, low))
+                order[k] = self._hold("item", self.either(swap, high, low, node))
+                order[k + 1] = self._hold("item", self.either(swap, low, high, node))
+        return self._several(order)
+
+    def on_reduce(self, node: ast.Call) -> Expression:
+        """Two of a sequence become one, from its beginning, until one is left."""
+        items = [*node.args[2:3], *[_Ready(item) for item in self._items(node.args[1])]]
+        values = [self.expression(item) for item in items]
+        if not values:
+            raise UntranslatableError(node, "there is nothing to reduce")
+        function, result = self.static(node.args[0]), values[0]
+        for value in values[1:]:
+            result = self._hold("item", self.apply(function, [(False, result), (False, value)], node))
+        return result
+
+    def on_call(self, node: ast.Call) -> Expression:
+        """A call; of the methods of a sequence, `count`."""
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "count" and len(node.args) == 1:
+            items = self.expression(node.func.value).items
+            if items is not None:
+                value, count = self._hold("item", self.number(node.args[0])), self.language.number(0)
+                for item in items:
+                    is_equal = self.language.compare("==", self.as_number(item, node), value)
+                    count = self.language.arithmetic("+", count, self.language.from_boolean(is_equal))
+                return count
+        return super().on_call(node)
 
     def on_map(self, node: ast.Call) -> Expression:
         columns = [self._items(argument) for argument in node.args[1:]]

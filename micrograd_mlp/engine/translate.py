@@ -72,6 +72,17 @@ _WORDS: dict[Any, str] = {
         "remainder sin sinh sqrt tan tanh trunc"
     ).split()
 } | {abs: "fabs", operator.abs: "fabs", round: "round", int: "trunc", len: "len"}
+_UFUNCS = {
+    "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan",
+    "arctan2": "atan2", "arctanh": "atanh", "absolute": "fabs", "power": "pow",
+} | {
+    name: name
+    for name in (
+        "cbrt copysign cos cosh exp exp2 expm1 fabs fmod hypot isfinite isinf isnan log log10 log1p log2 "
+        "sin sinh sqrt tan tanh"
+    ).split()
+}  # fmt: skip
+"""Words for NumPy's functions, by their names there."""
 ON_SEQUENCES = {"fsum", "prod", "len"}
 _INTEGERS = {"ceil", "floor", "round", "trunc"}
 """Where other languages have -0.0, Python's integers have 0."""
@@ -223,7 +234,7 @@ class Translation:
         from micrograd_mlp.engine.straight import StraightBody
 
         body = StraightBody if straight else Body
-        if any(function in known for known in (_WORDS, _OPERATORS, _BUILT_IN, [operator.neg])):
+        if _word_for(function) or any(function in known for known in (_OPERATORS, _BUILT_IN, [operator.neg])):
             return body(self, _around(kinds), {"f": function}.get)
         return body(self, _tree(function), _free_variables(function))
 
@@ -305,12 +316,21 @@ def _tree(function: Callable[..., Any]) -> ast.FunctionDef | ast.Lambda:
         module = _parsed("".join(lines))
     except (OSError, SyntaxError):
         raise UntranslatableError(ast.Name(code.co_name), "its source can't be found") from None
-    candidates: list[Any] = [node for node in ast.walk(module) if _is_source_of(node, code)]
+    around = [node for node in module.body if _is_around(node, code.co_firstlineno)]
+    candidates: list[Any] = [n for node in around for n in ast.walk(node) if _is_source_of(n, code)]
     if not candidates:
         raise UntranslatableError(ast.Name(code.co_name), "its source has changed since it was read")
-    # The lambda inside of another lambda is the shorter one.
-    tree: ast.FunctionDef | ast.Lambda = min(candidates, key=lambda node: len(ast.unparse(node)))
+    if len(candidates) > 1:  # the lambda inside of another lambda is the shorter one
+        candidates.sort(key=lambda node: len(ast.unparse(node)))
+    tree: ast.FunctionDef | ast.Lambda = candidates[0]
     return tree
+
+
+def _is_around(node: ast.stmt, line: int) -> bool:
+    """Whether a statement, with its decorators, contains a line."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    first = min([node.lineno, *[decorator.lineno for decorator in decorators]])
+    return first <= line <= (node.end_lineno or node.lineno)
 
 
 def _is_source_of(node: ast.AST, code: CodeType) -> bool:
@@ -898,8 +918,17 @@ class Body:
         return self.translation.word("range", bounds, node, NUMBERS)
 
     def on_rearranged(self, node: ast.Call, word: str) -> Expression:
-        items = self.sequence(node.args[0])
+        items = self.rearranged(node)
         return self.translation.word(word, [items], node, items.kind)
+
+    def rearranged(self, node: ast.Call) -> Expression:
+        """What `sorted` or `reversed` gets."""
+        if len(node.args) != 1:
+            raise UntranslatableError(node, "only the order of the numbers themselves can be turned")
+        return self.sequence(node.args[0])
+
+    def on_reduce(self, node: ast.Call) -> Expression:
+        raise UntranslatableError(node, f"{self.language.name} has no reduce")
 
     def on_list_call(self, node: ast.Call) -> Expression:
         return self.sequence(node.args[0]) if node.args else self.display([])
@@ -928,6 +957,7 @@ _BUILT_IN: dict[Any, Callable[[Body, ast.Call], Expression]] = {
     enumerate: lambda body, node: body.on_enumerate(node),
     range: lambda body, node: body.on_range(node),
     map: lambda body, node: body.on_map(node),
+    functools.reduce: lambda body, node: body.on_reduce(node),
     list: lambda body, node: body.on_list_call(node),
     tuple: lambda body, node: body.on_list_call(node),
     float: lambda body, node: body.number(node.args[0]),
@@ -936,6 +966,8 @@ _BUILT_IN: dict[Any, Callable[[Body, ast.Call], Expression]] = {
 
 
 def _word_for(function: Any) -> str | None:
+    if type(function).__name__ == "ufunc":
+        return _UFUNCS.get(function.__name__)
     return _WORDS.get(function) if isinstance(function, Hashable) else None
 
 

@@ -25,7 +25,7 @@ from micrograd_mlp import (
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.translate import TranslationError
 
-pytest.importorskip("numba", reason='needs pip install "micrograd_mlp[compile]"')
+pytest.importorskip("llvmlite", reason='needs pip install "micrograd_mlp[compile]"')
 from micrograd_mlp import compile  # needs the extra
 from tests.export.programs import (  # compiles too
     compile_text,
