@@ -17,10 +17,13 @@ plan         an offset for every number, and runs of equal operations
 check        compares the recorded graph with f
 machine      a plan with its memory, on one core or several
 loop         training: chunks of steps, Ctrl-C, numbers that are no longer finite
-kernels      `execute`: steps, shards of a batch, blocks of examples
-interpreter  executes a tape; affine, products, tiles, elementwise, functions: the arithmetic in it
-rules        optimizers, and operations: a user's operations; rebuild: their Python, for Numba
-native       how functions become machine code
+layout       a plan as machine code reads it: for each run the addresses of its kernels
+steps        the machine code that Python calls: steps, shards of a batch, blocks of examples, an optimizer's
+rule unrolled     the same for a small graph, whose operations are written one after another kernels      the
+machine code of each kind of run; affine: that of layers records      operations and rules as machine code,
+from their own Python; functions: exp, tanh and others operations   what cannot become machine code, and is
+called in Python code         writes LLVM's language; native: makes machine code of it, and keeps that on
+disk
 """
 
 from __future__ import annotations
@@ -29,23 +32,28 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # for editors and type checkers; at run time both are imported when first asked for
+if TYPE_CHECKING:  # for editors and type checkers; at run time all are imported when first asked for
+    from micrograd_mlp.compiled.machine import get_num_threads, set_num_threads
     from micrograd_mlp.compiled.program import Program, compile
 
-__all__ = ["Program", "compile"]
+__all__ = ["Program", "compile", "get_num_threads", "set_num_threads"]
 
 
 def __getattr__(name: str) -> Any:
-    """`compile` and `Program`, which need Numba; recording a graph and the passes over it do not."""
+    """What needs llvmlite and NumPy; recording a graph and the passes over it do not."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        import numba  # noqa: F401  # the extra's one package
+        import llvmlite  # noqa: F401
+        import numpy  # noqa: F401
     except ImportError as error:
         if sys.platform == "emscripten":
             raise ImportError(
                 "compile() makes machine code, which does not exist in the browser: run this in Python on "
                 "your own machine. fit() also works here, without compiled=True"
             ) from None
-        raise ImportError('compile() needs Numba: pip install "micrograd_mlp[compile]"') from error
-    return getattr(importlib.import_module("micrograd_mlp.compiled.program"), name)
+        raise ImportError(
+            'compile() needs llvmlite and NumPy: pip install "micrograd_mlp[compile]"'
+        ) from error
+    module = "machine" if name.endswith("num_threads") else "program"
+    return getattr(importlib.import_module(f"micrograd_mlp.compiled.{module}"), name)

@@ -1,83 +1,379 @@
-"""An affine map z = Wx + b, such as a layer of a network, for a block of examples (§2.3, §6.3).
+"""The machine code of z = Wx + b for a block of examples, and of its backward pass (§6.3).
 
-The lanes of an input or output are one row of a matrix, with an example in each column.
+    z  = W x + b            forward
+    ∂W += ∂z xᵀ             backward, and the sums of ∂z over the examples for b
+    ∂x += Wᵀ ∂z
+
+All three are C += A B. A product is limited by how fast numbers come from memory, unless each number that was
+loaded is used several times. So C is cut into tiles, a few rows high and a few vectors wide: a tile is loaded
+once, all its products are added up in registers, and it is stored once.
 """
 
 from __future__ import annotations
 
-from micrograd_mlp.compiled.native import inlined
-from micrograd_mlp.compiled.products import accumulate_product, accumulate_sums, transpose
-from micrograd_mlp.compiled.tiles import Matrix
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from micrograd_mlp.compiled.code import Code, Number, Target, Variable
+from micrograd_mlp.compiled.kernels import Kernel, written
+
+DEPTH = 256  # rows of B of which a tile's columns stay in the first-level cache
+HEIGHTS = (8, 4, 2, 1)  # rows of a tile
+FEW_ROWS = 4  # below it tiles are flat and wide, so that there are enough sums to work on at the same time
 
 
-@inlined
-def affine_forward(run, tape, buffers):
-    """z = Wx + b."""
-    m, n, lanes, z = run.n_results, run.arity, buffers.lanes, run.first * buffers.lanes
-    for j in range(m):
-        bias = buffers.weights[run.biases + j] if run.biases >= 0 else 0.0
-        for i in range(z + j * lanes, z + (j + 1) * lanes):
-            buffers.values[i] = bias
-    weights = Matrix(buffers.weights, run.weights, n, 1)
-    outputs = Matrix(buffers.values, z, lanes, 1)
-    if run.are_adjacent:
-        inputs = Matrix(buffers.values, tape.operands[run.start] * lanes, lanes, 1)
+class Matrix(NamedTuple):
+    """Element (j, k) of a matrix is numbers[j · row_step + k · column_step]."""
+
+    numbers: Number
+    row_step: Number
+    column_step: Number
+
+
+# C += A B, where the elements of a row of B and of C are adjacent.
+
+PRODUCT = [("a", "ptr"), ("a_row", "i64"), ("a_column", "i64"), ("b", "ptr"), ("b_row", "i64"), ("c", "ptr"),
+           ("c_row", "i64"), ("m", "i64"), ("n", "i64"), ("width", "i64"), ("start", "i64"),
+           ("biases", "ptr")]  # fmt: skip
+ADD, FROM_ZERO, FROM_BIASES = range(3)  # where a product starts: C += A B, C = A B, C = A B + b
+
+
+@functools.cache
+def product(target: Target) -> Code:
+    """A function for the product of an m × n and an n × width matrix, which is added to C or replaces it."""
+    code = Code("product", PRODUCT, target)
+    a, a_row, a_column, b, b_row, c, c_row, m, n, width, start, biases = code.arguments
+    with code.loop(n, step=DEPTH) as k:
+        p = _Product(
+            code, Matrix(code.at(a, k * a_column), a_row, a_column), code.at(b, k * b_row), b_row, c, c_row,
+            m, code.minimum(n - k, DEPTH), width, code.select(k.equals(0), start, ADD), biases,
+        )  # fmt: skip
+        column = code.variable(code.integer(0))
+        with code.if_(m < FEW_ROWS):
+            _strips(p, column, 8)
+        for n_vectors in (2, 1):
+            _strips(p, column, n_vectors)
+        with code.if_(column.now < width):
+            _strip(p, column.now, 1, code.lanes_below(width - column.now))
+    return code
+
+
+class _Product(NamedTuple):
+    """What the tiles of a product have in common, for some of the rows of B: as many as `depth`."""
+
+    code: Code
+    a: Matrix
+    b: Number
+    b_row: Number
+    c: Number
+    c_row: Number
+    m: Number
+    depth: Number
+    width: Number
+    start: Number
+    biases: Number
+
+
+def _strips(p: _Product, column: Variable, n_vectors: int) -> None:
+    """Strips of so many vectors, as long as there are columns for them."""
+    step = n_vectors * p.code.target.width
+    with p.code.while_(lambda: column.now + step <= p.width):
+        _strip(p, column.now, n_vectors, None)
+        column.set(column.now + step)
+
+
+def _strip(p: _Product, column: Number, n_vectors: int, mask: Number | None) -> None:
+    """All rows of some columns of C, in tiles."""
+    row = p.code.variable(p.code.integer(0))
+    for height in HEIGHTS if n_vectors <= 2 else HEIGHTS[2:]:
+        with p.code.while_(lambda: row.now + height <= p.m):  # noqa: B023  (called at once)
+            _tile(p, row.now, column, height, n_vectors, mask)
+            row.set(row.now + height)
+
+
+def _tile(p: _Product, row: Number, column: Number, height: int, n_vectors: int, mask: Number | None) -> None:
+    """A tile of C, of so many rows and vectors."""
+    code, vector = p.code, p.code.target.vector
+    width = code.target.width
+    corner = code.at(p.c, row * p.c_row + column)
+    places = [(j, p.c_row * j + i * width) for j in range(height) for i in range(n_vectors)]
+    sums = [code.variable(0.0, vector) for _ in places]
+    with code.if_(p.start.equals(ADD)):
+        for total, (_, at) in zip(sums, places):
+            total.set(code.load_masked(corner, at, mask))
+    with code.if_(p.start.equals(FROM_BIASES)):
+        for total, (j, _) in zip(sums, places):
+            total.set(code.load(p.biases, row + j))
+    rows = [code.at(p.a.numbers, (row + j) * p.a.row_step) for j in range(height)]
+    b = code.at(p.b, column)
+    with code.loop(p.depth) as k:
+        vectors = [code.load_masked(b, p.b_row * k + i * width, mask) for i in range(n_vectors)]
+        offset = p.a.column_step * k
+        for j, numbers in enumerate(rows):
+            factor = code.number(code.load(numbers, offset), vector)
+            for total, b_vector in zip(sums[j * n_vectors :], vectors):
+                total.set(total.now + factor * b_vector)
+    for total, (_, at) in zip(sums, places):
+        code.store_masked(total.now, corner, at, mask)
+
+
+# C += A Bᵀ, where the elements of a row of A and of B are adjacent: dot products, for the sum over the
+# examples.
+
+DOTS = [("a", "ptr"), ("a_row", "i64"), ("b", "ptr"), ("b_row", "i64"), ("c", "ptr"), ("c_row", "i64"),
+        ("m", "i64"), ("n", "i64"), ("length", "i64")]  # fmt: skip
+
+
+@functools.cache
+def dots(target: Target) -> Code:
+    """A function that adds the dot products of m and n rows of some length to an m × n matrix."""
+    code, width = Code("dots", DOTS, target), target.width
+    a, a_row, b, b_row, c, c_row, m, n, length = code.arguments
+    whole = length // width * width
+    mask = code.lanes_below(length - whole)
+
+    def tile(j: Number, k: Number, height: int, n_columns: int) -> list[Number]:
+        """The dot products of some rows of A and of B, not summed over the lanes yet."""
+        rows = [code.at(a, (j + i) * a_row) for i in range(height)]
+        columns = [code.at(b, (k + i) * b_row) for i in range(n_columns)]
+        sums = [code.variable(0.0, target.vector) for _ in range(height * n_columns)]
+
+        def add(i: Number, mask: Number | None) -> None:
+            left = [code.load_masked(row, i, mask) for row in rows]
+            right = [code.load_masked(column, i, mask) for column in columns]
+            for total, (x, y) in zip(sums, itertools.product(left, right)):
+                total.set(total.now + x * y)
+
+        with code.loop(whole, step=width) as i:
+            add(i, None)
+        with code.if_(whole < length):
+            add(whole, mask)
+        return [total.now for total in sums]
+
+    is_large = (m >= SIDE) & (n >= SIDE)
+    with code.if_(is_large), code.loop(m, step=SIDE) as j, code.loop(n, step=SIDE) as k:
+        # The last tiles overlap with those before them, whose elements they leave alone.
+        first_row, first_column = code.minimum(j, m - SIDE), code.minimum(k, n - SIDE)
+        skipped = code.lanes_below(k - first_column, SIDE)
+        for i, row in enumerate(_rows_of_sums(code, tile(first_row, first_column, SIDE, SIDE))):
+            new = code.select(skipped, 0.0, row)
+            new = code.select(code.number(first_row + i >= j, skipped.type), new, 0.0)
+            code.add_to(c, (first_row + i) * c_row + first_column, new)
+    with code.if_(~is_large), code.loop(m) as j, code.loop(n) as k:
+        code.add_to(c, j * c_row + k, tile(j, k, 1, 1)[0].sum())
+    return code
+
+
+SIDE = 4  # rows and columns of a tile of dot products
+
+
+def _rows_of_sums(code: Code, vectors: list[Number]) -> list[Number]:
+    """The sum of each of SIDE · SIDE vectors, as the rows of a tile."""
+    width, sums = code.target.width, list[Number]()
+    for first in range(
+        0, len(vectors), width
+    ):  # the columns of some vectors, added, are a vector of their sums
+        columns = transposed(code, vectors[first : first + width])
+        while len(columns) > 1:
+            columns = [x + y for x, y in zip(columns[::2], columns[1::2])]
+        sums += columns
+    if width < SIDE:
+        sums = [code.shuffled(x, y, range(SIDE)) for x, y in zip(sums[::2], sums[1::2])]
+    return [code.shuffled(x, x, range(k, k + SIDE)) for x in sums for k in range(0, x.width, SIDE)]
+
+
+# B = Aᵀ, where the elements of a row are adjacent in both.
+
+TRANSPOSE = [("a", "ptr"), ("a_row", "i64"), ("b", "ptr"), ("b_row", "i64"), ("m", "i64"), ("n", "i64")]
+
+
+@functools.cache
+def transpose(target: Target) -> Code:
+    """A function that transposes an m × n matrix."""
+    code, width = Code("transpose", TRANSPOSE, target), target.width
+    a, a_row, b, b_row, m, n = code.arguments
+    with code.loop(m // width * width, step=width) as j:
+        with code.loop(n // width * width, step=width) as k:
+            rows = [code.load(a, (j + i) * a_row + k, target.vector) for i in range(width)]
+            for i, row in enumerate(transposed(code, rows)):
+                code.store(row, b, (k + i) * b_row + j)
+        with code.loop(n, start=n // width * width) as k:
+            code.store(
+                code.vector([code.load(a, (j + i) * a_row + k) for i in range(width)]), b, k * b_row + j
+            )
+    with code.loop(m, start=m // width * width) as j, code.loop(n) as k:
+        code.store(code.load(a, j * a_row + k), b, k * b_row + j)
+    return code
+
+
+def transposed(code: Code, rows: Sequence[Number]) -> list[Number]:
+    """The columns of as many vectors as each of them has elements."""
+    rows, width = list(rows), len(rows)
+    half = width // 2
+    while half:  # exchange the two blocks off the diagonal, then do the same inside each block
+        columns = range(width)
+        upper_mask = [c if not c & half else width + c - half for c in columns]
+        lower_mask = [c + half if not c & half else width + c for c in columns]
+        for k in columns:
+            if not k & half:
+                upper, lower = rows[k], rows[k + half]
+                rows[k] = code.shuffled(upper, lower, upper_mask)
+                rows[k + half] = code.shuffled(upper, lower, lower_mask)
+        half //= 2
+    return rows
+
+
+# The kernels. They call the functions above through their addresses, so that those are compiled once.
+
+FUNCTIONS = {"product": product, "dots": dots, "transpose": transpose}
+
+
+def _call(k: Kernel, name: str, arguments: Sequence[Number]) -> None:
+    k.call(k.of_block(name, "ptr"), arguments)
+
+
+def affine(target: Target, single: bool, is_row: bool, adjoints: str, weights: str) -> list[Kernel]:
+    """The kernels of an affine map.
+
+    Args:
+        target: the precision.
+        single: for one example at a time.
+        is_row: the inputs have consecutive offsets.
+        adjoints: "none" if no parameter influences the inputs; "row" if their adjoints have consecutive
+            offsets, "own row" if besides nothing else is added to those, or "others".
+        weights: how the adjoints of W are computed: by "dots", by a "product" with the transposed inputs, or
+            with the "rows" of x, which are transposed already, if all of x are the inputs.
+    """
+    if single:
+        forward = written("forward", target, True, lambda k: _forward_of_one(k, is_row))
+        backward = written("backward", target, True, lambda k: _backward_of_one(k, is_row, adjoints))
+        return [forward, backward]
+    forward = written("forward", target, False, lambda k: _forward(k, is_row))
+    backward = written("backward", target, False, lambda k: _backward(k, is_row, adjoints, weights))
+    return [forward, backward]
+
+
+def weights_by(m: int, n: int, is_x: bool, target: Target) -> str:
+    """The fastest way to the adjoints of an m × n matrix: see `affine`."""
+    if n < 2 * target.width or m < FEW_ROWS:
+        return "dots"
+    return "rows" if is_x else "product"
+
+
+def _inputs(k: Kernel, is_row: bool, n: Number) -> Number:
+    """The address of the inputs, one row of lanes each, collected in scratch space if need be."""
+    operands = k.pointer("operands")
+    if is_row:
+        return k.at(k.values, k.lane_of(k.load(operands, 0, "i64")))
+    scratch = k.of_block("scratch", "ptr")
+    with k.loop(n) as j:
+        x = k.lane_of(k.load(operands, j, "i64"))
+        with k.each_lane() as lane:
+            k.store(k.value(x, lane), scratch, j * k.lanes + lane)
+    return scratch
+
+
+def _forward(k: Kernel, is_row: bool) -> None:
+    m, n, weights = k.word("n_results"), k.word("arity"), k.of_block("weights", "ptr")
+    z, biases = k.at(k.values, k.lane_of(k.word("first"))), k.word("biases")
+    start = k.select(biases >= 0, k.integer(FROM_BIASES), k.integer(FROM_ZERO))
+    x, matrix = _inputs(k, is_row, n), k.at(weights, k.word("weights"))
+    steps = n, k.integer(1)
+    _call(k, "product", [matrix, *steps, x, k.lanes, z, k.lanes, m, n, k.lanes, start, k.at(weights, biases)])
+
+
+def _backward(k: Kernel, is_row: bool, adjoints: str, by: str) -> None:
+    m, n, one = k.word("n_results"), k.word("arity"), k.integer(1)
+    examples, weights = k.of_block("examples"), k.of_block("weights", "ptr")
+    gradient, scratch = k.of_block("weight_adjoints", "ptr"), k.of_block("scratch", "ptr")
+    dz = k.at(k.adjoints, k.lane_of(k.word("first_adjoint")))
+    with k.if_(k.word("biases") >= 0), k.loop(m) as j:
+        k.add_to(gradient, k.word("bias_adjoints") + j, sum_of_row(k, k.at(dz, j * k.lanes), examples))
+    dw, add = k.at(gradient, k.word("weight_adjoints")), k.integer(ADD)
+
+    # Lanes without an example take no part: the sums go over the examples.
+    def add_product(rows: Number) -> None:
+        _call(k, "product", [dz, k.lanes, one, rows, n, dw, n, m, examples, n, add, weights])
+
+    def transpose_and_add() -> None:
+        x = _inputs(k, is_row, n)
+        rows = k.at(scratch, n * k.lanes)
+        _call(k, "transpose", [x, k.lanes, rows, n, n, k.lanes])
+        add_product(rows)
+
+    if by == "dots":
+        _call(k, "dots", [dz, k.lanes, _inputs(k, is_row, n), k.lanes, dw, n, m, n, examples])
+    elif by == "product":
+        transpose_and_add()
     else:
-        gather(run.start, n, tape, buffers)
-        inputs = Matrix(buffers.scratch, 0, lanes, 1)
-    accumulate_product(weights, inputs, outputs, m, n, lanes)
+        are_there = k.of_block("rows").differs(0)
+        with k.if_(are_there):
+            add_product(k.of_block("rows", "ptr"))
+        with k.if_(~are_there):
+            transpose_and_add()
+    matrix, table = k.at(weights, k.word("weights")), k.pointer("operand_adjoints")
+
+    def give(dx: Number, start: int) -> None:
+        of_matrix = matrix, one, n
+        _call(k, "product", [*of_matrix, dz, k.lanes, dx, k.lanes, n, m, k.lanes, k.integer(start), weights])
+
+    if adjoints in ("row", "own row"):
+        give(k.at(k.adjoints, k.lane_of(k.load(table, 0, "i64"))), ADD if adjoints == "row" else FROM_ZERO)
+    if adjoints == "others":
+        give(scratch, FROM_ZERO)
+        with k.loop(n) as j:
+            at = k.lane_of(k.load(table, j, "i64"))
+            with k.each_lane() as lane:
+                k.add_to(k.adjoints, at + lane, k.load(scratch, j * k.lanes + lane, k.kind))
 
 
-@inlined
-def affine_backward(run, tape, buffers):
-    """∂ℓ/∂W += ∂ℓ/∂z xᵀ, ∂ℓ/∂b += ∂ℓ/∂z, ∂ℓ/∂x += Wᵀ ∂ℓ/∂z, summed over the lanes."""
-    m, n, lanes = run.n_results, run.arity, buffers.lanes
-    z_adjoints = Matrix(buffers.adjoints, run.first_adjoint * lanes, lanes, 1)
-    x_transposed = Matrix(buffers.scratch, 0, n, 1)
-    _transpose_inputs(run, tape, buffers, x_transposed)
-    weight_adjoints = Matrix(buffers.weight_adjoints, run.weight_adjoints, n, 1)
-    accumulate_product(z_adjoints, x_transposed, weight_adjoints, m, lanes, n)
-    if run.biases >= 0:
-        accumulate_sums(z_adjoints, buffers.weight_adjoints, run.bias_adjoints, m, lanes)
-    if run.are_active:
-        _backward_to_inputs(run, tape, buffers, z_adjoints)
+# For one example W x is one dot product for each row of W, and ∂z xᵀ a product of a column and a row.
 
 
-@inlined
-def _transpose_inputs(run, tape, buffers, x_transposed):
-    n, lanes = run.arity, buffers.lanes
-    if run.are_adjacent:
-        transpose(Matrix(buffers.values, tape.operands[run.start] * lanes, lanes, 1), x_transposed, n, lanes)
-    else:
-        for k in range(n):
-            x = tape.operands[run.start + k] * lanes
-            for lane in range(lanes):
-                buffers.scratch[lane * n + k] = buffers.values[x + lane]
+def _forward_of_one(k: Kernel, is_row: bool) -> None:
+    m, n, weights = k.word("n_results"), k.word("arity"), k.of_block("weights", "ptr")
+    z, biases, one = k.at(k.values, k.word("first")), k.word("biases"), k.integer(1)
+    with k.if_(biases >= 0):
+        k.each(m, lambda j, kind: k.store(k.load(weights, biases + j, kind), z, j))
+    with k.if_(biases < 0):
+        k.each(m, lambda j, kind: k.store(k.number(0.0, kind), z, j))
+    _call(k, "dots", [k.at(weights, k.word("weights")), n, _inputs(k, is_row, n), n, z, one, m, one, n])
 
 
-@inlined
-def _backward_to_inputs(run, tape, buffers, z_adjoints):
-    m, n, lanes = run.n_results, run.arity, buffers.lanes
-    transposed_weights = Matrix(buffers.weights, run.weights, 1, n)
-    first = tape.operand_adjoints[run.start]
-    if run.are_adjacent and first > 0:  # all are active, since the inactive ones come first
-        x_adjoints = Matrix(buffers.adjoints, first * lanes, lanes, 1)
-        accumulate_product(transposed_weights, z_adjoints, x_adjoints, n, m, lanes)
+def _backward_of_one(k: Kernel, is_row: bool, adjoints: str) -> None:
+    m, n, one, add = k.word("n_results"), k.word("arity"), k.integer(1), k.integer(ADD)
+    weights, gradient = k.of_block("weights", "ptr"), k.of_block("weight_adjoints", "ptr")
+    scratch, table = k.of_block("scratch", "ptr"), k.pointer("operand_adjoints")
+    dz = k.at(k.adjoints, k.word("first_adjoint"))
+    with k.if_(k.word("biases") >= 0):
+        db = k.word("bias_adjoints")
+        k.each(m, lambda j, kind: k.add_to(gradient, db + j, k.load(dz, j, kind)))
+    dw = k.at(gradient, k.word("weight_adjoints"))
+    _call(k, "product", [dz, one, one, _inputs(k, is_row, n), n, dw, n, m, one, n, add, weights])
+    if adjoints == "none":
         return
-    for i in range(n * lanes):
-        buffers.scratch[i] = 0.0
-    accumulate_product(transposed_weights, z_adjoints, Matrix(buffers.scratch, 0, lanes, 1), n, m, lanes)
-    for k in range(n):
-        x = tape.operand_adjoints[run.start + k] * lanes
-        for lane in range(lanes):
-            buffers.adjoints[x + lane] += buffers.scratch[k * lanes + lane]
+    matrix = k.at(weights, k.word("weights"))
+
+    def give(dx: Number, start: int) -> None:
+        _call(k, "product", [dz, one, one, matrix, n, dx, n, one, m, n, k.integer(start), weights])
+
+    if adjoints != "others":
+        give(k.at(k.adjoints, k.load(table, 0, "i64")), ADD if adjoints == "row" else FROM_ZERO)
+        return
+    give(scratch, FROM_ZERO)
+    with k.loop(n) as j:
+        k.add_to(k.adjoints, k.load(table, j, "i64"), k.load(scratch, j))
 
 
-@inlined
-def gather(start, n, tape, buffers):
-    """Copy the lanes of n operands side by side to scratch."""
-    lanes = buffers.lanes
-    for k in range(n):
-        x = tape.operands[start + k] * lanes
-        for lane in range(lanes):
-            buffers.scratch[k * lanes + lane] = buffers.values[x + lane]
+def sum_of_row(code: Code, row: Number, n: Number) -> Number:
+    """The sum of the first n numbers of a row."""
+    width = code.target.width
+    whole = n // width * width
+    vectors, rest = code.variable(0.0, code.target.vector), code.variable(0.0)
+    with code.loop(whole, step=width) as i:
+        vectors.set(vectors.now + code.load(row, i, code.target.vector))
+    with code.loop(n, start=whole) as i:
+        rest.set(rest.now + code.load(row, i))
+    return vectors.now.sum() + rest.now

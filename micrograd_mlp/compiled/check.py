@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,12 +33,31 @@ from micrograd_mlp.engine.value import Value
 
 CHECKED_OPERATIONS = 20_000  # how many eager operations the first call may spend on the comparison
 MOST_EXAMPLES = 100
-CHECKED_AGAIN = 100_000  # a training is checked after so many operands for each one that the check takes
-QUICK_TOLERANCE = 1e-10  # relative; below it nobody asks for the rounding bound
-UNIT = 2.0**-53  # the relative error of one rounding
-PER_OPERATION = 8 * UNIT  # exp, tanh and others differ by a few units in the last place
-SMALLEST = 5e-324  # results below the normal numbers have an absolute error
+CHECKED_AGAIN = 1_000_000  # a training is checked after so many operands for each one that the check takes
+PER_OPERATION = 8  # roundings: exp, tanh and others differ by a few units in the last place
 PACKAGE = str(Path(__file__).parents[1])
+
+
+class Precision(NamedTuple):
+    """How exact the machine's numbers are.
+
+    Attributes:
+        unit: the relative error of one rounding.
+        smallest: results below the normal numbers have this absolute error.
+        largest: beyond it is infinity.
+        tolerance: a relative difference below which nobody asks for the rounding bound.
+    """
+
+    unit: float
+    smallest: float
+    largest: float
+    tolerance: float
+
+
+PRECISIONS = {
+    "float64": Precision(2.0**-53, 5e-324, sys.float_info.max, 1e-10),
+    "float32": Precision(2.0**-24, 1.5e-45, 3.4028234e38, 2e-5),
+}
 
 Function = Callable[..., Any]
 Example = Sequence[Any]
@@ -137,13 +156,15 @@ def _compare(machine: Machine, f: Function, example: Example, what: str, may_fai
             return
         raise
     machine.read()
+    precision, empty = PRECISIONS[machine.dtype], np.zeros((1, 0))
     flat = [np.array(argument, dtype=np.float64).reshape(1, -1) for argument in example]
-    x, y = [*flat, np.zeros((1, 0)), np.zeros((1, 0))][:2]
-    found = machine.predict(x, y)[0].tolist()
-    if np.allclose(found, expected, rtol=QUICK_TOLERANCE, atol=0.0, equal_nan=True):
+    x, y = [*flat, empty, empty][:2]
+    with np.errstate(over="ignore"):
+        found = machine.predict(x.astype(machine.dtype), y.astype(machine.dtype))[0].tolist()
+    if np.allclose(found, expected, rtol=precision.tolerance, atol=0.0, equal_nan=True):
         return
     numbers = [*x[0].tolist(), *y[0].tolist(), *[p._data for p in machine.parameters]]
-    bounds = _rounding_bounds(machine.graph, numbers)
+    bounds = _rounding_bounds(machine.graph, numbers, precision)
     if all(_is_rounding(a, b, bound) for a, b, bound in zip(found, expected, bounds)):
         return
     lines = _suspicious_lines(f, example)
@@ -171,28 +192,47 @@ def _is_rounding(found: float, expected: float, bound: float) -> bool:
     return found == expected or (found != found and expected != expected) or not abs(found - expected) > bound
 
 
-def _rounding_bounds(graph: Graph, leaves: list[float]) -> list[float]:
+def _rounding_bounds(graph: Graph, leaves: list[float], precision: Precision) -> list[float]:
     """For each output a bound of the rounding error of the graph with these inputs and parameters.
 
     Each operation adds its own error to what the errors of its operands become: |∂y/∂x| times that of x, or,
     where the operation has a kink, the change of y over the error of x. Twice that bounds the difference
-    of two ways to compute the same.
+    of two ways to compute the same. Numbers that Values hold are rounded too, if the machine has fewer
+    digits.
     """
-    data, error = list(leaves), [0.0] * len(leaves)
+    data, error = list(leaves), [_error_of_leaf(number, precision) for number in leaves]
     for i in range(len(leaves), len(graph.operators)):
         op = graph.operators[i]
         if op is None:
             number = graph.constants[i] if i in graph.constants else graph.captured[i].data
             data.append(number)
-            error.append(0.0)
+            error.append(_error_of_leaf(number, precision))
             continue
         x = [data[k] for k in graph.operands[i]]
         dx = [error[k] for k in graph.operands[i]]
-        y = op.forward(*x)
-        own = PER_OPERATION * _magnitude(op.name, x, y) + SMALLEST
-        data.append(y)
-        error.append(own + _passed_on(op, x, dx, y))
+        data.append(op.forward(*x))
+        error.append(_error_of_operation(op, x, dx, data[-1], precision))
     return [2.0 * error[output] for output in graph.outputs]
+
+
+def _error_of_leaf(number: float, precision: Precision) -> float:
+    """How much a number of a Value, or a constant, changes when the machine takes it over."""
+    if precision is PRECISIONS["float64"] or not abs(number) < math.inf:
+        return 0.0
+    with np.errstate(over="ignore"):
+        return abs(float(np.float32(number)) - number)
+
+
+def _error_of_operation(op: Op, x: list[float], dx: list[float], y: float, precision: Precision) -> float:
+    """The error of y = op(x): its own, and what the errors dx of the operands become."""
+    magnitude = _magnitude(op.name, x, y)
+    within = math.prod([max(1.0, abs(a)) for a in x]) if op.name == "prod" else magnitude
+    if not (abs(y) <= precision.largest and within <= precision.largest):  # a part of it may be infinite
+        return math.inf
+    own = PER_OPERATION * precision.unit * magnitude
+    # What underflows within the operation may be multiplied by an operand, as in x · sigmoid(x).
+    underflow = precision.smallest * max(1.0, *[abs(a) for a in x if abs(a) < math.inf], 1.0)
+    return own + underflow + _passed_on(op, x, dx, y)
 
 
 def _magnitude(name: str, x: list[float], y: float) -> float:
@@ -217,8 +257,8 @@ def _passed_on(op: Op, x: list[float], dx: list[float], y: float) -> float:
     change = 0.0
     for k, e in enumerate(dx):
         if e:
-            left, right = [*x[:k], low[k], *x[k + 1 :]], [*x[:k], high[k], *x[k + 1 :]]
-            change += max(abs(op.forward(*left) - y), abs(op.forward(*right) - y))
+            near = [low[k], high[k], *([0.0] if low[k] <= 0.0 <= high[k] else [])]  # 0 decides in `where`
+            change += max([abs(op.forward(*x[:k], a, *x[k + 1 :]) - y) for a in near])
     is_at_kink = op.kink(*low) * op.kink(*high) <= 0.0
     is_step = not any(op.partials(y, *x))
     return math.inf if is_at_kink and is_step else change

@@ -1,395 +1,596 @@
-"""The one function that Python calls: a prediction, a gradient, or many steps of training (§6, §7, §10).
+"""The machine code of each kind of run: forward, and backward (§6, §7).
 
-`execute` is compiled once for all graphs and kept on disk: everything about a graph is data. Functions that
-are not known beforehand - an optimizer's rule, a user's operations - come in as addresses.
+A kernel computes one run of a tape: consecutive results of one kind of operation. `plan` describes runs. The
+lanes of the number at offset p begin at p · lanes among the values; their adjoints lie in the same way among
+the adjoints. The backward kernels add to the adjoints of the operands: that is where the gradients of a
+number that is used several times are summed.
 
-A step goes over its examples like this. The uniform tape is executed forward. The examples are cut into
-shards, a shard into blocks; for each block the varying tape is executed forward and backward (`_shard`). The
-gradients of the shards are added up, and the uniform tape is executed backward (`_finish`). Then the
-optimizer's rule moves the parameters.
+Kernels are written for what a program needs, when it needs it. With `lanes` examples in a block they go
+through whole vectors of examples; with a single example they are written for single numbers, from the same
+lines.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
-import numpy as np
+from micrograd_mlp.compiled import functions, records
+from micrograd_mlp.compiled.code import Code, Number, Target
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.translate import TranslationError
 
-from micrograd_mlp.compiled.interpreter import Buffers, tape_backward, tape_forward
-from micrograd_mlp.compiled.native import (
-    Floats,
-    Integers,
-    cached,
-    give_way,
-    pointer,
-    publish,
-    published,
-    ticket,
-    uncounted,
+WORDS = (
+    "forward", "backward", "first", "first_adjoint", "operand_0", "operand_1", "adjoint_0", "adjoint_1",
+    "operands", "operand_adjoints", "n_results", "slopes", "arity", "n_pairs", "weights", "weight_adjoints",
+    "biases", "bias_adjoints", "python_forward", "python_backward",
+)  # fmt: skip
+"""What a kernel reads of its run: the addresses of its two kernels; the offsets of the first two operands
+and of their adjoints; the addresses of all of these; fields of `plan.Run`; and the addresses of functions in
+Python, for an operation that is no machine code. What a single result needs fills the first cache line."""
+BLOCK = (
+    "lanes",
+    "examples",
+    "weights",
+    "weight_adjoints",
+    "scratch",
+    "failed",
+    "product",
+    "dots",
+    "transpose",
+    "rows",
 )
-from micrograd_mlp.compiled.plan import Tape
-from micrograd_mlp.compiled.products import transpose
-from micrograd_mlp.compiled.rules import call_rule
-from micrograd_mlp.compiled.tiles import Matrix
-
-PREDICT, GRADIENT, TRAIN = range(3)  # what `execute` is called for
-STOPPED = -1
-MAX_FREE_SHARDS = 8  # for each thread
-PATIENCE = 10_000  # how often to look at another thread's progress before giving way, some microseconds
-
-
-class Code(NamedTuple):
-    """A graph as `execute` reads it: fields of `plan.Plan`, and
-
-    Attributes:
-        n_parameters, n_inputs: how many parameters and inputs there are.
-        lanes: the largest number of examples in a block.
-    """
-
-    uniform: Tape
-    varying: Tape
-    broadcast_to: Integers
-    broadcast_from: Integers
-    broadcast_to_adjoint: Integers
-    broadcast_from_adjoint: Integers
-    outputs: Integers
-    output_adjoint: int
-    first_parameter: int
-    n_parameters: int
-    n_inputs: int
-    lanes: int
-
-
-class Memory(NamedTuple):
-    """The memory that a thread writes to.
-
-    Attributes:
-        uniform: the values of the uniform tape.
-        values, adjoints, scratch: of one block.
-        operations: see `interpreter.Buffers`.
-    """
-
-    uniform: Floats
-    values: Floats
-    adjoints: Floats
-    scratch: Floats
-    operations: Integers
-
-
-class Examples(NamedTuple):
-    """The rows of x and y, and an order in which steps take them."""
-
-    x: Floats
-    y: Floats
-    order: Integers
-
-
-class Steps(NamedTuple):
-    """What to do.
-
-    Attributes:
-        mode: PREDICT, GRADIENT or TRAIN.
-        bounds: step s takes the examples order[bounds[s, 0] : bounds[s, 1]].
-        results: receives the mean loss of step s in results[s, 0]; with PREDICT a row of outputs an example.
-        rule: the address of the optimizer's rule.
-        t: the number of the first step for the rule, from 1.
-        state, settings: the optimizer's.
-        finished: counts the applications of the rule, for a Python that is interrupted.
-    """
-
-    mode: int
-    bounds: Integers
-    results: Floats
-    rule: int
-    t: int
-    state: Floats
-    settings: Floats
-    finished: Integers
-
-
-class Team(NamedTuple):
-    """Threads that share the examples of a step.
-
-    Thread 0 leads: it owns the parameters, adds up what all found, and applies the rule. The examples
-    are cut into shards: first one for each thread, then smaller ones that go to whichever thread is free,
-    since cores are not equally fast. The result of each shard is kept apart and added in the order of the
-    shards, so that the sum does not depend on which thread computed it.
-
-    Attributes:
-        number: of this thread.
-        size: how many threads there are.
-        progress: for each thread the steps that it has begun (the leader) or finished (the others), or
-            `STOPPED`; and last the number of the next free shard.
-        theta: the leader's parameters.
-        losses, gradients: for each shard; a gradient is all adjoints of the uniform tape.
-    """
-
-    number: int
-    size: int
-    progress: Integers
-    theta: Floats
-    losses: Floats
-    gradients: Floats
-
-
-# Shards
-
-
-@uncounted
-def _n_assigned_blocks(n_blocks, size):
-    """Number of blocks that are assigned to each thread in advance: together three quarters of all."""
-    if size == 1:
-        return n_blocks
-    return min((3 * n_blocks + 4 * size - 1) // (4 * size), n_blocks // size)
-
-
-@uncounted
-def n_shards(n_blocks, size):
-    """Number of shards of a step: one for each thread, and the free ones."""
-    return size + min(n_blocks - size * _n_assigned_blocks(n_blocks, size), size * MAX_FREE_SHARDS)
-
-
-@uncounted
-def first_block(shard, n_blocks, size):
-    """The block with which a shard begins; the shard before it ends there."""
-    assigned = _n_assigned_blocks(n_blocks, size)
-    if shard <= size:
-        return shard * assigned
-    n_free = n_shards(n_blocks, size) - size
-    return size * assigned + (n_blocks - size * assigned) * (shard - size) // n_free
-
-
-# Blocks
-
-
-@uncounted
-def _pointers(tape):
-    return Tape(
-        pointer(tape.runs), tape.n_runs, tape.first_active,
-        pointer(tape.operands), pointer(tape.operand_adjoints), tape.size, tape.n_adjoints,
-    )  # fmt: skip
-
-
-@uncounted
-def _uniform_buffers(code, memory, gradient):
-    u, du, spare = pointer(memory.uniform), pointer(gradient), code.uniform.size
-    n_adjoints, scratch, operations = code.uniform.n_adjoints, memory.scratch, memory.operations
-    return Buffers(u, du, 1, spare, n_adjoints, u, du, pointer(scratch), pointer(operations))
-
-
-@uncounted
-def _block_buffers(memory, gradient, lanes):
-    v, d, scratch = pointer(memory.values), pointer(memory.adjoints), pointer(memory.scratch)
-    u, du = pointer(memory.uniform), pointer(gradient)
-    return Buffers(v, d, lanes, 0, 0, u, du, scratch, pointer(memory.operations))
-
-
-@uncounted
-def _load(memory, examples, start, lanes):
-    """Copy the inputs of one block, with a lane for each example."""
-    x, y, order = examples.x, examples.y, examples.order
-    n, v, scratch = x.shape[1], pointer(memory.values), memory.scratch
-    n_in_order = 0
-    for lane in range(lanes):
-        n_in_order += order[start + lane] == order[start] + lane
-    if n_in_order == lanes:
-        transpose(Matrix(pointer(x), order[start] * n, n, 1), Matrix(v, 0, lanes, 1), lanes, n)
-    else:
-        for first in range(0, lanes, 8):  # collect some examples side by side, wherever they come from
-            count = min(8, lanes - first)
-            for lane in range(count):
-                row = order[start + first + lane]
-                for k in range(n):
-                    scratch[lane * n + k] = x[row, k]
-            transpose(Matrix(pointer(scratch), 0, n, 1), Matrix(v, first, lanes, 1), count, n)
-    for lane in range(lanes):
-        row = order[start + lane]
-        for k in range(y.shape[1]):
-            v[(n + k) * lanes + lane] = y[row, k]
-
-
-@uncounted
-def _clear(numbers, n):
-    """Set the first n numbers to 0; a loop, since a slice takes Numba a second to compile."""
-    for k in range(n):
-        numbers[k] = 0.0
-
-
-@uncounted
-def _broadcast(code, memory, lanes):
-    """Repeat the uniform numbers that the varying tape needs in all lanes."""
-    for i in range(len(code.broadcast_to)):
-        first, number = code.broadcast_to[i] * lanes, memory.uniform[code.broadcast_from[i]]
-        for lane in range(first, first + lanes):
-            memory.values[lane] = number
-
-
-@uncounted
-def _broadcast_backward(code, memory, gradient, lanes):
-    """The adjoint of a uniform number is the sum of those of its lanes."""
-    for i in range(len(code.broadcast_to)):
-        adjoint = code.broadcast_to_adjoint[i]
-        if adjoint > 0:
-            for lane in range(lanes):
-                gradient[code.broadcast_from_adjoint[i]] += memory.adjoints[adjoint * lanes + lane]
-
-
-@uncounted
-def _shard(code, memory, gradient, examples, start, stop, scale, steps):
-    """The loss of the examples order[start:stop] and its gradient, times `scale`; or their outputs."""
-    loss = 0.0
-    _clear(gradient, len(gradient))
-    n_blocks = max((stop - start + code.lanes - 1) // code.lanes, 1)  # a shard may have no examples
-    width = max((stop - start + n_blocks - 1) // n_blocks + 7, 8) // 8 * 8  # equal blocks, whole vectors
-    tape = _pointers(code.varying)
-    for block in range(start, stop, width):
-        lanes = min(width, stop - block)
-        buffers = _block_buffers(memory, gradient, lanes)
-        _load(memory, examples, block, lanes)
-        _broadcast(code, memory, lanes)
-        tape_forward(tape, buffers)
-        if memory.operations[0]:
-            break
-        if steps.mode == PREDICT:
-            for k in range(len(code.outputs)):
-                for lane in range(lanes):
-                    steps.results[block + lane, k] = memory.values[code.outputs[k] * lanes + lane]
-            continue
-        _clear(memory.adjoints, code.varying.n_adjoints * lanes)
-        for lane in range(lanes):
-            loss += memory.values[code.outputs[0] * lanes + lane]
-            memory.adjoints[code.output_adjoint * lanes + lane] = scale
-        tape_backward(tape, buffers)
-        if memory.operations[0]:
-            break
-        _broadcast_backward(code, memory, gradient, lanes)
-    return loss * scale
-
-
-# Steps
-
-
-@uncounted
-def _await(team, number, step):
-    """Wait until that thread has come to this step; False if it has stopped instead."""
-    tries = 0
-    now = published(team.progress, number)
-    while STOPPED < now < step:
-        tries += 1
-        if tries > PATIENCE:  # that thread may be waiting for this very core
-            give_way()
-        now = published(team.progress, number)
-    return now != STOPPED
-
-
-@uncounted
-def _begin(team, step, theta):
-    """The leader lets the others begin a step; the others wait for that and take over its parameters."""
-    if team.number == 0:
-        publish(team.progress, team.size, team.size)
-        publish(team.progress, 0, step)
-        return True
-    if not _await(team, 0, step):
-        return False
-    for k in range(len(theta)):
-        theta[k] = team.theta[k]
-    return True
-
-
-@uncounted
-def _work(code, memory, team, examples, steps, start, stop):
-    """Compute the assigned shard, then free ones until there are none; returns the number of all shards."""
-    n_blocks = (stop - start + code.lanes - 1) // code.lanes
-    n = n_shards(n_blocks, team.size)
-    shard = team.number
-    while shard < n and not memory.operations[0]:
-        shard_start = start + first_block(shard, n_blocks, team.size) * code.lanes
-        shard_stop = min(start + first_block(shard + 1, n_blocks, team.size) * code.lanes, stop)
-        team.losses[shard] = _shard(
-            code,
-            memory,
-            team.gradients[shard],
-            examples,
-            shard_start,
-            shard_stop,
-            1.0 / (stop - start),
-            steps,
-        )
-        shard = ticket(team.progress, team.size)
-    return n
-
-
-@uncounted
-def _without_examples(code, memory, team, steps):
-    """For a graph of parameters alone: its outputs, or its loss and where the backward pass begins."""
-    if steps.mode == PREDICT:
-        for k in range(len(code.outputs)):
-            steps.results[0, k] = memory.uniform[code.outputs[k]]
-    else:
-        _clear(team.gradients[0], team.gradients.shape[1])
-        team.gradients[0, code.output_adjoint] = 1.0
-    team.losses[0] = memory.uniform[code.outputs[0]]
-
-
-@uncounted
-def _finish(code, memory, team, steps, s, n):
-    """Add up the results of n shards and go backward to the parameters; False if an operation failed."""
-    loss = 0.0
-    for shard in range(n):
-        loss += team.losses[shard]
-    for shard in range(1, n):
-        for k in range(team.gradients.shape[1]):
-            team.gradients[0, k] += team.gradients[shard, k]
-    if steps.mode != PREDICT:
-        steps.results[s, 0] = loss
-        tape_backward(_pointers(code.uniform), _uniform_buffers(code, memory, team.gradients[0]))
-    return memory.operations[0] == 0
-
-
-@uncounted
-def _move(code, theta, gradient, steps, s):
-    """Apply the optimizer's rule; False after inf or nan, when no further step makes sense."""
-    if not abs(steps.results[s, 0]) < np.inf:
-        return False
-    call_rule(steps.rule, code.n_parameters, theta, gradient, steps.t + s, steps.state, steps.settings)
-    steps.finished[0] += 1
-    n_finite = 0  # counted without a branch, so that it is done for a vector at a time
-    for k in range(code.n_parameters):
-        n_finite += abs(theta[k]) < np.inf
-    return n_finite == code.n_parameters
-
-
-def _execute(code, memory, team, examples, steps):
-    """Take some steps: loss, gradient and, in the mode TRAIN, the optimizer's rule.
-
-    A step that gives inf or nan is the last one. Each thread of a team calls this with a memory of its own.
-    """
-    theta = memory.uniform[code.first_parameter : code.first_parameter + code.n_parameters]
-    gradient = team.gradients[0, 1 : 1 + code.n_parameters]
-    uniform, buffers = _pointers(code.uniform), _uniform_buffers(code, memory, team.gradients[0])
-    for s in range(len(steps.bounds)):
-        if not _begin(team, s + 1, theta):
-            return
-        tape_forward(uniform, buffers)
-        if memory.operations[0]:
-            return
-        n = 1
-        if code.n_inputs == 0:
-            _without_examples(code, memory, team, steps)
+"""What a kernel reads of its block: how many lanes and examples there are, the values and adjoints of the
+uniform tape, scratch space; where a failed operation is noted; the addresses of the functions in `affine`;
+and the rows of x if the block's examples stand one after the other there, else 0."""
+COSTLY = 12  # instructions from which on an operation is worth collecting its operands into vectors
+FEW = 4  # results for which a short vector is enough
+UNROLLED = 4  # operands of a sum of one example that are written out
+
+
+class Kernel(Code):
+    """A kernel while it is written: `Code` with names for what it is given."""
+
+    def __init__(self, name: str, target: Target, single: bool = False) -> None:
+        super().__init__(name, [(a, "ptr") for a in ("run", "values", "adjoints", "block")], target)
+        self.run, self.values, self.adjoints, self.block = self.arguments
+        self.single = single
+        self.kind = target.real if single else target.vector
+
+    def word(self, name: str) -> Number:
+        """A number of the run."""
+        return self.load(self.run, WORDS.index(name), "i64")
+
+    def pointer(self, name: str) -> Number:
+        """An address that the run holds."""
+        return self.load(self.run, WORDS.index(name), "ptr")
+
+    def of_block(self, name: str, kind: str = "i64") -> Number:
+        """A number or an address of the block."""
+        return self.load(self.block, BLOCK.index(name), kind)
+
+    @functools.cached_property
+    def lanes(self) -> Number:
+        """How many lanes each number has."""
+        return self.integer(1) if self.single else self.of_block("lanes")
+
+    def lane_of(self, offset: Number) -> Number:
+        """Where the lanes of the number at this offset begin."""
+        return offset if self.single else offset * self.lanes
+
+    @contextmanager
+    def each_lane(self) -> Iterator[Number]:
+        """The first lane of each vector; of a single example the only one."""
+        if self.single:
+            yield self.integer(0)
         else:
-            n = _work(code, memory, team, examples, steps, steps.bounds[s, 0], steps.bounds[s, 1])
-        if memory.operations[0]:
-            return
-        if team.number > 0:
-            publish(team.progress, team.number, s + 1)
-            continue
-        for other in range(1, team.size):
-            if not _await(team, other, s + 1):
-                return
-        if not _finish(code, memory, team, steps, s, n):
-            return
-        if steps.mode == TRAIN and not _move(code, theta, gradient, steps, s):
-            return
+            with self.loop(self.lanes, step=self.target.width) as lane:
+                yield lane
+
+    def go_on(self, step: int) -> None:
+        """Jump to the kernel of the next run, or in the backward pass to that of the run before."""
+        run = self.at(self.run, step * len(WORDS), "i64")
+        kernel = self.load(run, WORDS.index("forward" if step > 0 else "backward"), "ptr")
+        arguments = [run, *self.arguments[1:]]
+        self.line(f"musttail call void {kernel.text}({', '.join([f'ptr {a.text}' for a in arguments])})")
+
+    def value(self, first: Number, lane: Number) -> Number:
+        """A vector of lanes, or one number."""
+        return self.load(self.values, first + lane, self.kind)
+
+    def adjoint(self, first: Number, lane: Number) -> Number:
+        """The same among the adjoints."""
+        return self.load(self.adjoints, first + lane, self.kind)
 
 
-execute: Any = cached(_execute)
+Writer = Callable[[Kernel], None]
+
+
+def written(name: str, target: Target, single: bool, write: Writer) -> Kernel:
+    """A kernel that this function writes."""
+    kernel = Kernel(name, target, single)
+    kernel.lanes  # noqa: B018  (read once, in front of all loops)
+    write(kernel)
+    kernel.go_on(-1 if name == "backward" else 1)
+    return kernel
+
+
+def stop(target: Target) -> Kernel:
+    """What stands in the place of a kernel where a tape ends."""
+    return Kernel("stop", target)
+
+
+def python_call(target: Target, address_name: str) -> Kernel:
+    """A kernel that calls a function in Python, and goes on unless that has failed."""
+    kernel = Kernel(address_name, target)
+    kernel.call(kernel.pointer(f"python_{address_name}"), kernel.arguments)
+    with kernel.if_(kernel.load(kernel.of_block("failed", "ptr"), 0, "i64").differs(0)):
+        kernel.return_()
+    kernel.go_on(-1 if address_name == "backward" else 1)
+    return kernel
+
+
+# Copies: numbers of the uniform tape that have to lie in a matrix.
+
+
+def copy_forward(k: Kernel) -> None:
+    """Each result is its operand."""
+    first, operands = k.word("first"), k.pointer("operands")
+    with k.loop(k.word("n_results")) as i:
+        k.store(k.load(k.values, k.load(operands, i, "i64")), k.values, first + i)
+
+
+def copy_backward(k: Kernel) -> None:
+    """Each operand receives what its copy has."""
+    first, operands = k.word("first_adjoint"), k.pointer("operand_adjoints")
+    with k.loop(k.word("n_results")) as i:
+        k.add_to(k.adjoints, k.load(operands, i, "i64"), k.load(k.adjoints, first + i))
+
+
+# Σ aₖbₖ + Σ cₖ. Products are rounded before they are added, as in eager execution: the rounding of a fused
+# instruction would make a number below 0 of a variance that is 0.
+
+
+def sums_forward(k: Kernel, n_pairs: int | None, n_terms: int | None) -> None:
+    """n_pairs and n_terms are None unless they are written out."""
+    k.fused = False
+    operands, first, arity, pairs = _sum_fields(k, "operands", "first")
+    with k.loop(k.word("n_results")) as i:
+        start, output = i * arity, k.lane_of(first + i)
+        with k.each_lane() as lane:
+            total = k.variable(0.0, k.kind)
+
+            def operand(j: Number, lane: Number = lane) -> Number:
+                return k.value(k.lane_of(k.load(operands, j, "i64")), lane)
+
+            for j in _repeated(k, n_pairs, pairs):
+                at = start + j * 2
+                total.set(total.now + operand(at) * operand(at + 1))
+            first_term = start + pairs * 2
+            for j in _repeated(k, n_terms, arity - pairs * 2):
+                total.set(total.now + operand(first_term + j))
+            k.store(total.now, k.values, output + lane)
+
+
+def sums_backward(k: Kernel, n_pairs: int | None, n_terms: int | None) -> None:
+    """∂ℓ/∂aₖ += bₖ g, ∂ℓ/∂bₖ += aₖ g, ∂ℓ/∂cₖ += g."""
+    operands, first, arity, pairs = _sum_fields(k, "operands", "first_adjoint")
+    adjoints = k.pointer("operand_adjoints")
+    with k.loop(k.word("n_results")) as i:
+        start, output = i * arity, k.lane_of(first + i)
+        with k.each_lane() as lane:
+            adjoint = k.adjoint(output, lane)
+
+            def give(j: Number, share: Number, lane: Number = lane) -> None:
+                k.add_to(k.adjoints, k.lane_of(k.load(adjoints, j, "i64")) + lane, share)
+
+            def operand(j: Number, lane: Number = lane) -> Number:
+                return k.value(k.lane_of(k.load(operands, j, "i64")), lane)
+
+            for j in _repeated(k, n_pairs, pairs):
+                at = start + j * 2
+                give(at, operand(at + 1) * adjoint)
+                give(at + 1, operand(at) * adjoint)
+            first_term = start + pairs * 2
+            for j in _repeated(k, n_terms, arity - pairs * 2):
+                give(first_term + j, adjoint)
+
+
+def _sum_fields(k: Kernel, operands: str, first: str) -> tuple[Number, Number, Number, Number]:
+    return k.pointer(operands), k.word(first), k.word("arity"), k.word("n_pairs")
+
+
+def _repeated(k: Kernel, known: int | None, count: Number) -> Iterator[Number]:
+    """0, 1, 2, ... below a count, in a loop of the machine or written out."""
+    if known is None:
+        with k.loop(count) as j:
+            yield j
+    else:
+        for number in range(known):
+            yield k.integer(number)
+
+
+# Long sums of parameters, such as Σ θ²: the offsets of all a are consecutive, and so are those of b and of c.
+
+
+def long_sums_forward(k: Kernel) -> None:
+    """Sums of vectors, added up at the end."""
+    k.fused = False
+    operands, first, arity, pairs = _sum_fields(k, "operands", "first")
+    with k.loop(k.word("n_results")) as i:
+        a, b, c = _rows(k, operands, i * arity, pairs)
+        vectors, rest = k.variable(0.0, k.target.vector), k.variable(0.0)
+
+        def add(number: Number, kind: str) -> None:
+            total = rest if kind == k.target.real else vectors
+            total.set(total.now + number)
+
+        k.each(
+            pairs, lambda j, kind: add(k.load(k.values, a + j, kind) * k.load(k.values, b + j, kind), kind)
+        )
+        k.each(arity - pairs * 2, lambda j, kind: add(k.load(k.values, c + j, kind), kind))
+        k.store(vectors.now.sum() + rest.now, k.values, first + i)
+
+
+def long_sums_backward(k: Kernel, are_squares: bool) -> None:
+    """For squares, a and b are the same numbers: one addition of 2ag."""
+    operands, first, arity, pairs = _sum_fields(k, "operands", "first_adjoint")
+    with k.loop(k.word("n_results")) as i:
+        a, b, _ = _rows(k, operands, i * arity, pairs)
+        da, db, dc = _rows(k, k.pointer("operand_adjoints"), i * arity, pairs)
+        g = k.load(k.adjoints, first + i)
+
+        def give(j: Number, kind: str) -> None:
+            left, right = k.load(k.values, a + j, kind), k.load(k.values, b + j, kind)
+            if are_squares:
+                k.add_to(k.adjoints, da + j, left * (2.0 * g))
+            else:
+                k.add_to(k.adjoints, da + j, right * g)
+                k.add_to(k.adjoints, db + j, left * g)
+
+        k.each(pairs, give)
+        k.each(arity - pairs * 2, lambda j, kind: k.add_to(k.adjoints, dc + j, k.number(g, kind)))
+
+
+def _rows(k: Kernel, offsets: Number, start: Number, pairs: Number) -> list[Number]:
+    """Where all a, all b and all c begin. Those that a sum does not have are never read."""
+    return [k.load(offsets, at, "i64") for at in (start, start + 1, start + pairs * 2)]
+
+
+# log Σ exp(zₖ)
+
+
+def logsumexp_forward(k: Kernel) -> None:
+    """m + log(1 + Σ exp(zₖ - m)) with m = max zₖ and the sum over all others; m if that is inf or nan."""
+    operands, first, arity = k.pointer("operands"), k.word("first"), k.word("arity")
+    with k.loop(k.word("n_results")) as i:
+        start = i * arity
+        with k.each_lane() as lane:
+            largest = _largest(k, operands, start, arity, lane)
+            rest = k.variable(0.0, k.kind)
+            is_missing = k.variable(1.0, k.kind)  # until the largest one was met, whose exponential is 1
+            with k.loop(arity) as j:
+                distance = _operand(k, operands, start + j, lane) - largest
+                is_largest = k.select(distance.equals(0.0), is_missing.now, 0.0)
+                rest.set(rest.now + (functions.exp(distance) - is_largest))
+                is_missing.set(is_missing.now - is_largest)
+            result = largest + functions.log1p(rest.now)
+            result = k.select(abs(largest) < math.inf, result, largest)
+            k.store(result, k.values, k.lane_of(first + i) + lane)
+
+
+def _operand(k: Kernel, operands: Number, j: Number, lane: Number) -> Number:
+    return k.value(k.lane_of(k.load(operands, j, "i64")), lane)
+
+
+def _largest(k: Kernel, operands: Number, start: Number, arity: Number, lane: Number) -> Number:
+    """The largest of some operands; nan if one of them is."""
+    largest = k.variable(_operand(k, operands, start, lane))
+    with k.loop(arity, start=1) as j:
+        z, before = _operand(k, operands, start + j, lane), largest.now
+        largest.set(k.select((z > before) | z.is_nan(), z, before))
+    return largest.now
+
+
+def logsumexp_backward(k: Kernel) -> None:
+    """∂ℓ/∂zₖ += exp(zₖ - L) g."""
+    operands, adjoints, arity = k.pointer("operands"), k.pointer("operand_adjoints"), k.word("arity")
+    first, first_adjoint = k.word("first"), k.word("first_adjoint")
+    with k.loop(k.word("n_results")) as i:
+        start = i * arity
+        with k.each_lane() as lane:
+            output, adjoint = (
+                k.value(k.lane_of(first + i), lane),
+                k.adjoint(k.lane_of(first_adjoint + i), lane),
+            )
+            with k.loop(arity) as j:
+                share = functions.exp(_operand(k, operands, start + j, lane) - output) * adjoint
+                k.add_to(k.adjoints, k.lane_of(k.load(adjoints, start + j, "i64")) + lane, share)
+
+
+# Its slopes are a softmax, whose exponentials the forward pass has computed: it keeps them, if they are
+# needed.
+
+
+def kept_logsumexp_forward(k: Kernel) -> None:
+    """The same, with exp(zₖ - L) kept."""
+    first, slopes, n = k.word("first"), k.word("slopes"), k.word("arity")
+    with k.loop(k.word("n_results")) as i, k.each_lane() as lane:
+        k.store(_distances(k, i * n, slopes + i * n, lane), k.values, k.lane_of(first + i) + lane)
+    _exponentials(k, slopes, k.word("n_results") * n)
+    with k.loop(k.word("n_results")) as i, k.each_lane() as lane:
+        at = k.lane_of(first + i) + lane
+        largest = k.load(k.values, at, k.kind)
+        rest, is_missing = k.variable(0.0, k.kind), k.variable(1.0, k.kind)
+        with k.loop(n) as j:
+            e = k.value(k.lane_of(slopes + i * n + j), lane)
+            is_largest = k.select(e.equals(1.0), is_missing.now, 0.0)
+            rest.set(rest.now + (e - is_largest))
+            is_missing.set(is_missing.now - is_largest)
+        is_finite = abs(largest) < math.inf
+        result = k.select(is_finite, largest + functions.log1p(rest.now), largest)
+        k.store(result, k.values, at)
+        scale = k.select(is_finite, functions.exp(largest - result), 1.0)  # with the rounding that L has
+        with k.loop(n) as j:
+            slope = k.lane_of(slopes + i * n + j)
+            k.store(k.value(slope, lane) * scale, k.values, slope + lane)
+
+
+def kept_logsumexp_backward(k: Kernel) -> None:
+    """∂ℓ/∂zₖ += exp(zₖ - L) g, with what was kept."""
+    adjoints, first, slopes, n = (
+        k.pointer("operand_adjoints"), k.word("first_adjoint"), k.word("slopes"), k.word("arity")
+    )  # fmt: skip
+    with k.loop(k.word("n_results")) as i, k.each_lane() as lane:
+        g = k.adjoint(k.lane_of(first + i), lane)
+        with k.loop(n) as j:
+            number = i * n + j
+            share = k.value(k.lane_of(slopes + number), lane) * g
+            k.add_to(k.adjoints, k.lane_of(k.load(adjoints, number, "i64")) + lane, share)
+
+
+def _distances(k: Kernel, start: Number, to: Number, lane: Number) -> Number:
+    """Store zₖ - m for the operands from `start` on, at the offset `to`; returns m, the largest one."""
+    operands, n = k.pointer("operands"), k.word("arity")
+    largest = _largest(k, operands, start, n, lane)
+    with k.loop(n) as j:
+        distance = _operand(k, operands, start + j, lane) - largest
+        k.store(distance, k.values, k.lane_of(to + j) + lane)
+    return largest
+
+
+def _exponentials(k: Kernel, first: Number, count: Number) -> None:
+    """The exponentials of some numbers of the tape, in place."""
+    begin = k.lane_of(first)
+
+    def exponential(i: Number, kind: str) -> None:
+        k.store(functions.exp(k.load(k.values, begin + i, kind)), k.values, begin + i)
+
+    k.each(k.lane_of(count), exponential)
+
+
+# sₖ = exp(zₖ - L) for all k, with L = logsumexp(z): the exponentials of zₖ - m, divided by their sum.
+
+
+def softmax_forward(k: Kernel) -> None:
+    """All softmaxes of the run: the exponentials of all of them are one row."""
+    first, n, count = k.word("first"), k.word("arity"), k.word("n_results")
+    with k.loop(count, step=n) as start, k.each_lane() as lane:
+        _distances(k, start, first + start, lane)
+    _exponentials(k, first, count)
+    with k.loop(count, step=n) as start, k.each_lane() as lane:
+        total = k.variable(0.0, k.kind)
+        with k.loop(n) as j:
+            total.set(total.now + k.value(k.lane_of(first + start + j), lane))
+        # Beside an infinite z, whose exponential is nan, all others are 0 and stay so.
+        divisor = k.select(total.now.is_nan(), 1.0, total.now)
+        with k.loop(n) as j:
+            at = k.lane_of(first + start + j)
+            k.store(k.value(at, lane) / divisor, k.values, at + lane)
+
+
+def softmax_backward(k: Kernel) -> None:
+    """∂ℓ/∂zₖ += sₖ (gₖ - Σⱼ gⱼ sⱼ)."""
+    adjoints, n, count = k.pointer("operand_adjoints"), k.word("arity"), k.word("n_results")
+    first, first_adjoint = k.word("first"), k.word("first_adjoint")
+    with k.loop(count, step=n) as start, k.each_lane() as lane:
+        mean = k.variable(0.0, k.kind)
+
+        def s_and_g(j: Number, start: Number = start, lane: Number = lane) -> tuple[Number, Number]:
+            s = k.value(k.lane_of(first + start + j), lane)
+            return s, k.adjoint(k.lane_of(first_adjoint + start + j), lane)
+
+        with k.loop(n) as j:
+            s, g = s_and_g(j)
+            mean.set(mean.now + s * g)
+        with k.loop(n) as j:
+            s, g = s_and_g(j)
+            at = k.lane_of(k.load(adjoints, start + j, "i64")) + lane
+            k.add_to(k.adjoints, at, s * (g - mean.now))
+
+
+# All other operations: what their records say (§6). What takes long to differentiate, such as tanh, is
+# differentiated in the forward pass, which has computed half of it already, and keeps the slope behind the
+# tape's numbers.
+
+
+class Operation(NamedTuple):
+    """An operation as its kernels are written.
+
+    Attributes:
+        op: its record.
+        n: the number of inputs.
+        active: for each input whether it has an adjoint.
+        keeps_slope: the forward kernel stores the derivative for the backward kernel.
+        is_own: nothing else is added to the adjoints of the inputs, which are rows.
+    """
+
+    op: Op
+    n: int
+    active: tuple[bool, ...]
+    keeps_slope: bool
+    is_own: bool
+
+
+def _compute(k: Kernel, o: Operation, x: Sequence[Number], output: Number, slope: Number) -> None:
+    """The result of these inputs, and its derivative if it is kept."""
+    out = records.forward(o.op, k, x)
+    k.store(out, k.values, output)
+    if o.keeps_slope:
+        k.store(records.partials(o.op, k, out, x)[0], k.values, slope)
+
+
+def _shares(
+    k: Kernel, o: Operation, x: Callable[[], list[Number]], output: Number, slope: Number, g: Number
+) -> list[tuple[int, Number]]:
+    """What each active input receives of the output's adjoint g."""
+    if o.keeps_slope:
+        return [(0, k.load(k.values, slope, g.type) * g)]
+    slopes = records.partials(o.op, k, k.load(k.values, output, g.type), x())
+    return [(j, slope * g) for j, slope in enumerate(slopes) if o.active[j]]
+
+
+def _row(k: Kernel, o: Operation, backward: bool) -> None:
+    """All first inputs are adjacent, and all second ones: one long row, whatever the lanes."""
+    first, slopes = k.lane_of(k.word("first")), k.lane_of(k.word("slopes"))
+    operands, count = k.pointer("operands"), k.lane_of(k.word("n_results"))
+    inputs = [k.lane_of(k.load(operands, j, "i64")) for j in range(o.n)]
+
+    def x(i: Number, kind: str) -> list[Number]:
+        return [k.load(k.values, at + i, kind) for at in inputs]
+
+    if not backward:
+        k.each(count, lambda i, kind: _compute(k, o, x(i, kind), first + i, slopes + i))
+        return
+    adjoints, first_adjoint = k.pointer("operand_adjoints"), k.lane_of(k.word("first_adjoint"))
+    given = [k.lane_of(k.load(adjoints, j, "i64")) for j in range(o.n)]
+
+    def give(i: Number, kind: str) -> None:
+        g = k.load(k.adjoints, first_adjoint + i, kind)
+        for j, share in _shares(k, o, lambda: x(i, kind), first + i, slopes + i, g):
+            if o.is_own:
+                k.store(share, k.adjoints, given[j] + i)
+            else:
+                k.add_to(k.adjoints, given[j] + i, share)
+
+    k.each(count, give)
+
+
+def _results(k: Kernel, o: Operation, backward: bool) -> None:
+    """Result by result, each with the offsets of its inputs."""
+    with k.loop(k.word("n_results")) as i:
+        _one(k, o, backward, i)
+
+
+def _one(k: Kernel, o: Operation, backward: bool, i: Number | None = None) -> None:
+    """One result: number i of the run, or the only one."""
+    if i is None and o.n <= 2:
+        i = k.integer(0)
+        inputs = [k.lane_of(k.word(f"operand_{j}")) for j in range(o.n)]
+        given = [k.lane_of(k.word(f"adjoint_{j}")) for j in range(o.n)]
+    else:
+        i = k.integer(0) if i is None else i
+        operands, adjoints = k.pointer("operands"), k.pointer("operand_adjoints")
+        inputs = [k.lane_of(k.load(operands, i * o.n + j, "i64")) for j in range(o.n)]
+        given = [k.lane_of(k.load(adjoints, i * o.n + j, "i64")) for j in range(o.n)]
+    output, slope, g_at = [k.lane_of(k.word(name) + i) for name in ("first", "slopes", "first_adjoint")]
+    with k.each_lane() as lane:
+
+        def x() -> list[Number]:
+            return [k.value(at, lane) for at in inputs]
+
+        if backward:
+            for j, share in _shares(k, o, x, output + lane, slope + lane, k.adjoint(g_at, lane)):
+                k.add_to(k.adjoints, given[j] + lane, share)
+        else:
+            _compute(k, o, x(), output + lane, slope + lane)
+
+
+def _collected(k: Kernel, o: Operation, backward: bool, width: int) -> None:
+    """One example: the inputs of several results are collected into vectors, wherever they are."""
+    operands, first, slopes = k.pointer("operands"), k.word("first"), k.word("slopes")
+    adjoints, first_adjoint = k.pointer("operand_adjoints"), k.word("first_adjoint")
+    count = k.word("n_results")
+    with k.loop(count, step=width) as i:
+        # Behind the last result, lanes repeat it; what they compute goes to the numbers that nobody reads.
+        results = [k.minimum(i + lane, count - 1) for lane in range(width)]
+
+        def x(results: list[Number] = results) -> list[Number]:
+            def column(j: int) -> Number:
+                return k.vector([k.load(k.values, k.load(operands, r * o.n + j, "i64")) for r in results])
+
+            return [column(j) for j in range(o.n)]
+
+        if not backward:
+            out = records.forward(o.op, k, x())
+            mask = k.lanes_below(count - i, width)
+            k.store_masked(out, k.values, first + i, mask)
+            if o.keeps_slope:
+                k.store_masked(records.partials(o.op, k, out, x())[0], k.values, slopes + i, mask)
+        else:
+            mask = k.lanes_below(count - i, width)
+
+            def loaded(numbers: Number, at: Number, mask: Number = mask) -> Number:
+                return k.load_masked(numbers, at, mask)
+
+            g = loaded(k.adjoints, first_adjoint + i)
+            if o.keeps_slope:
+                shares = [(0, loaded(k.values, slopes + i) * g)]
+            else:
+                partials = records.partials(o.op, k, loaded(k.values, first + i), x())
+                shares = [(j, slope * g) for j, slope in enumerate(partials) if o.active[j]]
+            for j, share in shares:
+                for lane, r in enumerate(results):  # one after the other: two of them may be the same
+                    at = k.load(adjoints, r * o.n + j, "i64")
+                    k.add_to(k.adjoints, k.select(i + lane < count, at, k.integer(0)), share[lane])
+
+
+def elementwise(o: Operation, shape: str, target: Target, single: bool) -> list[Kernel]:
+    """The forward kernel of an operation, and the backward one if an input is active.
+
+    Args:
+        o: the operation.
+        shape: "row" if all first inputs are adjacent, and all second ones, and so on; "one" for a single
+            result; "few" up to `FEW`; "many" otherwise.
+        target: the precision.
+        single: for one example at a time.
+    """
+    write: Callable[..., None] = {"row": _row, "one": _one}.get(shape, _results)
+    if single and shape in ("few", "many") and _length(o.op, o.n, target, of_slopes=False) > COSTLY:
+        write = functools.partial(
+            _collected, width=target.width if shape == "many" else min(FEW, target.width)
+        )
+    kernels = [written("forward", target, single, lambda k: write(k, o, backward=False))]
+    if any(o.active):
+        kernels.append(written("backward", target, single, lambda k: write(k, o, backward=True)))
+    return kernels
+
+
+@functools.lru_cache(maxsize=256)
+def is_worth_keeping(op: Op, n: int, target: Target) -> bool:
+    """Whether the slope takes so long to compute that the forward pass keeps it."""
+    return n == 1 and not why_in_python(op, n, target) and _length(op, n, target, of_slopes=True) > COSTLY
+
+
+@functools.lru_cache(maxsize=256)
+def why_in_python(op: Op, n: int, target: Target) -> str | None:
+    """Why an operation can't become machine code; None if it can."""
+    try:
+        _length(op, n, target, of_slopes=False)
+        _length(op, n, target, of_slopes=True)
+    except TranslationError as error:
+        return str(error)
+    return None
+
+
+def _length(op: Op, n: int, target: Target, of_slopes: bool) -> int:
+    """How many instructions an operation takes, or its slopes."""
+    code = Code("probe", [(f"x{j}", target.real) for j in range(n + 1)], target)
+    if of_slopes:
+        records.partials(op, code, code.arguments[n], code.arguments[:n])
+    else:
+        records.forward(op, code, code.arguments[:n])
+    return code.text().count("\n")

@@ -7,18 +7,21 @@ writes them back to the Values and the optimizer before the KeyboardInterrupt go
 
 from __future__ import annotations
 
+import functools
 import operator
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from micrograd_mlp.compiled.kernels import Examples
-from micrograd_mlp.compiled.machine import Machine
-from micrograd_mlp.compiled.native import Floats, Integers
-from micrograd_mlp.compiled.rules import compiled_rule
+from micrograd_mlp.compiled.code import Code, Target
+from micrograd_mlp.compiled.machine import Examples, Machine
+from micrograd_mlp.compiled.native import Floats, Integers, compiled
+from micrograd_mlp.compiled.steps import step_of
+from micrograd_mlp.engine.translate import TranslationError
+from micrograd_mlp.engine.value import is_deferred
 
 if TYPE_CHECKING:
     from micrograd_mlp.optim import Optimizer
@@ -89,6 +92,17 @@ class _Report:
                 self._n, self._n_examples, self._sum = 0, 0, 0.0
 
 
+class _State:
+    """An optimizer's state after a training, which becomes lists when somebody asks for it."""
+
+    def __init__(self, numbers: Floats, index: Integers, names: Sequence[str]) -> None:
+        self.numbers, self.index, self.names = numbers.copy(), index, names
+
+    def __call__(self) -> dict[str, list[float]]:
+        states = self.numbers.reshape(-1, len(self.index))
+        return {name: state[self.index].tolist() for name, state in zip(self.names, states)}
+
+
 class Loop:
     """One call of `Program.train`: a machine, an optimizer, the examples and their order."""
 
@@ -104,7 +118,13 @@ class Loop:
         self.machine, self.optimizer, self.x, self.y, self.batch_size = machine, optimizer, x, y, batch_size
         self.index = _indices(optimizer, machine)  # of the optimizer's parameters in the machine's order
         n_states, n_settings = len(optimizer.state_names), len(optimizer.hyperparameter_names)
-        self.rule = compiled_rule(type(optimizer).rule, n_states, n_settings)
+        try:
+            self.rule = compiled(_step_of(type(optimizer).rule, n_states, n_settings, machine.target))
+        except TranslationError as error:
+            raise TypeError(
+                "the rule of this optimizer can't be compiled; write it with arithmetic and math's "
+                f"functions, for one parameter: {error}"
+            ) from error
         self.order = _Order(len(x), batch_size, rng)
         self.last: _Chunk | None = None
 
@@ -112,6 +132,7 @@ class Loop:
         self, n_wanted: int, n_reported: int, callback: Callable[[int, float], object] | None
     ) -> list[float]:
         """Take `n_wanted` steps; report the mean loss of each `n_reported` of them."""
+        self.machine.prepare_training(n_wanted, self.batch_size)
         report = _Report(n_reported)
         done, fitting = 0, self.machine.steps_in(CHUNK_SECONDS, self.batch_size)
         self._read()
@@ -180,20 +201,39 @@ class Loop:
     def _read(self) -> None:
         """Take over the numbers of the parameters and of the optimizer."""
         self.machine.read()
+        self._t_read = self.optimizer.t
         self.machine.finished[0] = 0
-        states = np.zeros((len(self.optimizer.state_names), len(self.index)))
+        before = self.optimizer._state
+        if (
+            isinstance(before, _State)
+            and before.index is self.index
+            and before.numbers.dtype == self.machine.dtype
+        ):
+            self.state = before.numbers.copy()
+            return
+        states = np.zeros((len(self.optimizer.state_names), len(self.index)), dtype=self.machine.dtype)
         for state, name in zip(states, self.optimizer.state_names):
             state[self.index] = self.optimizer.state[name]
         self.state = states.ravel()
 
     def _write(self) -> None:
-        """Give the Values and the optimizer their numbers after the last finished step."""
-        self.machine.write()
-        states = self.state.reshape(-1, len(self.index))
-        names = self.optimizer.state_names
-        self.optimizer.state = {name: state[self.index].tolist() for name, state in zip(names, states)}
+        """Give the Values and the optimizer their numbers after the last finished step, if there was one."""
         self.optimizer.t += int(self.machine.finished[0])  # of a chunk that Ctrl-C has ended
         self.machine.finished[0] = 0
+        if self.optimizer.t == self._t_read:  # float32 would round numbers that nothing has changed
+            return
+        self.machine.write()
+        if self.optimizer.state_names:
+            self.optimizer.state = _State(self.state, self.index, self.optimizer.state_names)
+
+
+def _step_of(rule: Callable[..., object], n_states: int, n_settings: int, target: Target) -> Code:
+    """The code of a rule. That of a user may read globals, which may have changed since the last training."""
+    write = step_of_ours if rule.__module__ == "micrograd_mlp.optim" else step_of
+    return write(rule, n_states, n_settings, target)
+
+
+step_of_ours = functools.cache(step_of)
 
 
 def _fitting_steps(n: int, seconds: float) -> int:
@@ -211,6 +251,9 @@ def _indices(optimizer: Optimizer, machine: Machine) -> Integers:
     if not hasattr(optimizer, "rule") or not hasattr(optimizer, "params"):
         raise TypeError(f"expected an optimizer, such as SGD(parameters, lr=0.1), got {optimizer!r:.60}")
     params, parameters = optimizer.params, machine.parameters
+    # Comparing two Values looks at their numbers, but not if both are one: then nothing was looked at.
+    if is_deferred(machine) and params == parameters and is_deferred(machine):
+        return machine.order
     if len(params) == len(parameters) and all(map(operator.is_, params, parameters)):
         return machine.order
     index = {id(p): k for p, k in zip(parameters, machine.order.tolist())}

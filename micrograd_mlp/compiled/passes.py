@@ -139,10 +139,12 @@ def _uses(graph: Graph, facts: Facts) -> list[int]:
 
 
 def find_softmaxes(graph: Graph, facts: Facts) -> list[list[int]]:
-    """Turn exp(zₖ - logsumexp(z)), for all k, into one softmax, in place, if nothing else uses its parts.
+    """Turn exp(zₖ - logsumexp(z)), for some or all k, into one softmax, in place, if nothing else uses its
+    parts.
 
     Returns:
-        For each softmax its results. The operands of the first one are z; the others have no operands.
+        For each softmax its results, also those that nobody uses. The operands of the first one are z; the
+        others have no operands.
     """
     operators, operands, used = graph.operators, graph.operands, facts.used
     if LOGSUMEXP not in operators:
@@ -159,14 +161,29 @@ def find_softmaxes(graph: Graph, facts: Facts) -> list[list[int]]:
     softmaxes = []
     for normalizer, parts in found.items():
         results, differences, logits = zip(*parts)
-        if uses[normalizer] == len(parts) and sorted(logits) == sorted(operands[normalizer]):
-            for i in (normalizer, *differences):
-                used[i] = False
-            for i in results[1:]:
-                operands[i] = ()
-            operands[results[0]] = logits
-            softmaxes.append(list(results))
+        missing = list(operands[normalizer])
+        if uses[normalizer] != len(parts) or any(logits.count(z) > missing.count(z) for z in logits):
+            continue
+        for z in logits:
+            missing.remove(z)
+        for i in (normalizer, *differences):
+            used[i] = False
+        unused = [_as_operation(graph, facts, like=results[0]) for _ in missing]
+        for i in results[1:]:
+            operands[i] = ()
+        operands[results[0]] = (*logits, *missing)
+        softmaxes.append([*results, *unused])
     return softmaxes
+
+
+def _as_operation(graph: Graph, facts: Facts, like: int) -> int:
+    """The number of a new operation that nothing uses, with the facts of another one."""
+    graph.operators.append(graph.operators[like])
+    graph.operands.append(())
+    for fact in (facts.used, facts.varying, facts.active):
+        fact.append(fact[like])
+    facts.used[-1] = True
+    return len(graph.operators) - 1
 
 
 def find_affine_maps(graph: Graph, facts: Facts) -> list[Affine]:

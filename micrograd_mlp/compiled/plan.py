@@ -15,6 +15,7 @@ decodes once. The weights of an affine map get consecutive offsets, so that they
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
@@ -22,21 +23,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from micrograd_mlp.compiled.native import Floats, Integers
 from micrograd_mlp.compiled.passes import Affine, Facts, analyse, find_affine_maps, find_softmaxes, fuse_sums
 from micrograd_mlp.compiled.trace import Graph
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Value
 
-# What a run computes. Sums of products, logsumexp, softmax and affine maps have kernels of their own. The
-# operations of the table with one or two inputs are numbered after them. All other operations, a user's
-# among them, are numbered from FIRST_ON_DEMAND on and are compiled when a program needs them.
-COPY, SUM, LOGSUMEXP, SOFTMAX, AFFINE = range(5)
-ELEMENTWISE = [op for op in TABLE.values() if op.arity in (1, 2)]
-CODES: dict[Op, int] = {op: code for code, op in enumerate(ELEMENTWISE, start=AFFINE + 1)}
-CODES |= {TABLE["total"]: SUM, TABLE["logsumexp"]: LOGSUMEXP}
-FIRST_ON_DEMAND = 1000
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+# What a run computes. Sums of products, logsumexp, softmax and affine maps have kernels that are written by
+# hand. Other operations are numbered after them, in the order in which a graph uses them.
+COPY, SUM, LOGSUMEXP, SOFTMAX, AFFINE, FIRST_OPERATION = range(6)
+LONG = 64  # operands of a sum that is added up by vectors
+WORTH_GATHERING = 0.8  # of the runs that are left
+SHORTEST_RUNS, FEW_RUNS = (
+    0.25,
+    32,
+)  # runs for each operation, and runs at all, from which on a tape is irregular
+CODES: dict[Op, int] = {TABLE["total"]: SUM, TABLE["logsumexp"]: LOGSUMEXP}
 
 
 class Run(NamedTuple):
@@ -50,10 +55,11 @@ class Run(NamedTuple):
         arity: the number of operands of each result.
         n_pairs: how many pairs of factors are among these operands; terms follow them.
         are_adjacent: 1 if the operands have consecutive offsets. For operations of one or two inputs this
-            holds for all first inputs, and for all second inputs.
+            holds for all first inputs, for all second inputs, and so on.
         are_active: 1 if a parameter influences an input of the affine map.
         weights, weight_adjoints: where W begins on the uniform tape, and its adjoints.
         biases, bias_adjoints: the same for b; -1 if there is none.
+        slopes: where the forward pass keeps the derivatives of the results; -1 if it keeps none.
     """
 
     code: int
@@ -69,6 +75,7 @@ class Run(NamedTuple):
     weight_adjoints: int
     biases: int
     bias_adjoints: int
+    slopes: int
 
 
 RUN = Run(*range(len(Run._fields)))
@@ -83,7 +90,7 @@ class Tape(NamedTuple):
         n_runs: how many runs there are.
         first_active: the first run that has adjoints.
         operands, operand_adjoints: the offsets of all operands, and those of their adjoints.
-        size: how many numbers the tape has.
+        size: how many numbers the tape has, kept derivatives included.
         n_adjoints: how many adjoints, the one that nobody reads included.
     """
 
@@ -104,14 +111,15 @@ class Plan:
         uniform, varying: the two tapes.
         leaves: the constants, which stand at the front of the uniform tape.
         captured: for each captured Value its offset on the uniform tape.
+        leaves_at: for each number of the graph that is a parameter or a captured Value, its offset there.
         parameters: for each parameter, in the user's order, its offset on the uniform tape.
         first_parameter: where the parameters begin; their adjoints begin at 1.
         broadcast_to, broadcast_from: offsets on the varying tape, and on the uniform one.
         broadcast_to_adjoint, broadcast_from_adjoint: the same for the adjoints.
         outputs: offsets of the outputs; on the uniform tape if there are no inputs.
         output_adjoint: the offset of the first output's adjoint.
-        on_demand: operations without machine code of their own, with their numbers of inputs, in the
-            order of their codes.
+        operations: the operations that are numbered, with their numbers of inputs, in the order of their
+        codes.
         descriptions: lines for people, about affine maps and softmaxes.
         n_uniform, n_varying: how many operations are left on each tape.
         work: how many operands an example has, as a measure of time.
@@ -122,6 +130,7 @@ class Plan:
     varying: Tape
     leaves: Floats
     captured: dict[int, Value]
+    leaves_at: dict[int, int]
     parameters: Integers
     first_parameter: int
     broadcast_to: Integers
@@ -130,7 +139,7 @@ class Plan:
     broadcast_from_adjoint: Integers
     outputs: Integers
     output_adjoint: int
-    on_demand: list[tuple[Op, int]]
+    operations: list[tuple[Op, int]]
     descriptions: list[tuple[str, str]]
     n_uniform: int
     n_varying: int
@@ -138,13 +147,19 @@ class Plan:
     scratch: int
 
 
-def plan(graph: Graph) -> Plan:
-    """Apply all passes to a recorded graph, and lay it out."""
+def plan(graph: Graph, keeps_slope: Callable[[Op, int], bool]) -> Plan:
+    """Apply all passes to a recorded graph, and lay it out.
+
+    `keeps_slope` tells whether the forward pass should keep the derivatives of an operation with so many
+    inputs.
+    """
     facts = analyse(graph)
     fuse_sums(graph, facts)
     softmaxes = find_softmaxes(graph, facts)
     maps = find_affine_maps(graph, facts)
     kinds = _classify(graph, facts, softmaxes, maps)
+    for member in (~kinds.varying, kinds.varying):
+        _gather_kinds(graph, kinds, np.flatnonzero(kinds.used & member & (kinds.code >= 0)), softmaxes)
     keys = _sort_keys(graph, facts, kinds, softmaxes, maps)
     uniform_order = kinds.sorted(~kinds.varying, keys)
     varying_order = kinds.sorted(kinds.varying, keys)
@@ -152,20 +167,21 @@ def plan(graph: Graph) -> Plan:
 
     uniform = _uniform_offsets(graph, kinds, uniform_order)
     matrices = _weight_offsets(graph, maps, sequence, uniform)
-    uniform_tape = _tape(graph, kinds, maps, uniform, uniform_order, matrices)
+    uniform_tape = _tape(graph, kinds, maps, uniform, uniform_order, matrices, keeps_slope)
     broadcast = _to_broadcast(graph, kinds, varying_order)
     varying = _varying_offsets(graph, kinds, broadcast, varying_order)
-    varying_tape = _tape(graph, kinds, maps, varying, varying_order, matrices)
+    varying_tape = _tape(graph, kinds, maps, varying, varying_order, matrices, keeps_slope)
 
     result = varying if graph.n_inputs else uniform
     outputs = result.of[graph.outputs]
-    on_demand = kinds.arity[kinds.code >= FIRST_ON_DEMAND].max(initial=0)
+    parameters = range(graph.n_inputs, graph.n_inputs + len(graph.parameters))
     map_inputs = max([len(a.inputs) for a in maps], default=0)
     return Plan(
         uniform=uniform_tape,
         varying=varying_tape,
         leaves=np.array([graph.constants[i] for i in graph.constants if facts.used[i]], dtype=np.float64),
         captured={int(uniform.of[i]): value for i, value in graph.captured.items() if facts.used[i]},
+        leaves_at={i: int(uniform.of[i]) for i in (*parameters, *graph.captured) if uniform.of[i] >= 0},
         parameters=uniform.of[graph.n_inputs : graph.n_inputs + len(graph.parameters)].copy(),
         first_parameter=uniform.n_inactive,
         broadcast_to=varying.of[broadcast],
@@ -174,12 +190,12 @@ def plan(graph: Graph) -> Plan:
         broadcast_from_adjoint=uniform.adjoint(uniform.of[broadcast]),
         outputs=outputs,
         output_adjoint=int(result.adjoint(outputs[0])),
-        on_demand=kinds.on_demand,
+        operations=kinds.operations,
         descriptions=_descriptions(maps, sequence, softmaxes),
         n_uniform=len(uniform_order),
         n_varying=len(varying_order),
         work=len(varying_tape.operands) + sum([len(a.inputs) * len(a.outputs) for a in maps]),
-        scratch=max(2 * int(on_demand) + 2, map_inputs, graph.n_inputs, 3),
+        scratch=2 * map_inputs,
     )
 
 
@@ -197,7 +213,7 @@ class _Kinds:
         n_pairs: how many pairs of factors are among them.
         map_of: the affine map whose result it is.
         level: the depth among the operations of its tape.
-        on_demand: operations without machine code of their own, with their numbers of inputs.
+        operations: the operations that are numbered, with their numbers of inputs.
     """
 
     used: NDArray[np.bool_]
@@ -208,7 +224,7 @@ class _Kinds:
     n_pairs: Integers
     map_of: Integers
     level: Integers
-    on_demand: list[tuple[Op, int]]
+    operations: list[tuple[Op, int]]
 
     def sorted(self, member: NDArray[np.bool_], keys: tuple[NDArray[Any], ...]) -> Integers:
         """The operations in use that are members, by these keys; the last key is the most important one."""
@@ -220,7 +236,7 @@ def _classify(graph: Graph, facts: Facts, softmaxes: list[list[int]], maps: list
     n = len(graph.operators)
     code, map_of = np.full((2, n), -1)
     arity, n_pairs = np.zeros((2, n), dtype=np.int64)
-    on_demand: dict[tuple[Op, int], int] = {}
+    operations: dict[tuple[Op, int], int] = {}
     for i, op in enumerate(graph.operators):
         if op is None or not facts.used[i]:
             continue
@@ -228,7 +244,7 @@ def _classify(graph: Graph, facts: Facts, softmaxes: list[list[int]], maps: list
         if op in CODES:
             code[i] = CODES[op]
         else:
-            code[i] = on_demand.setdefault((op, int(arity[i])), FIRST_ON_DEMAND + len(on_demand))
+            code[i] = operations.setdefault((op, int(arity[i])), FIRST_OPERATION + len(operations))
     for i, number in graph.n_pairs.items():
         n_pairs[i] = number
     for k, affine in enumerate(maps):
@@ -237,7 +253,7 @@ def _classify(graph: Graph, facts: Facts, softmaxes: list[list[int]], maps: list
         code[softmax], arity[softmax] = SOFTMAX, len(softmax)
     used, varying, active = (np.array(fact, dtype=bool) for fact in (facts.used, facts.varying, facts.active))
     level = _levels(graph, facts, softmaxes)
-    return _Kinds(used, varying, active, code, arity, n_pairs, map_of, level, list(on_demand))
+    return _Kinds(used, varying, active, code, arity, n_pairs, map_of, level, list(operations))
 
 
 def _levels(graph: Graph, facts: Facts, softmaxes: list[list[int]]) -> Integers:
@@ -252,6 +268,49 @@ def _levels(graph: Graph, facts: Facts, softmaxes: list[list[int]]) -> Integers:
             own = varying[i]
             level[i] = 1 + max([level[operand] for operand in operands if varying[operand] == own], default=0)
     return np.array(level)
+
+
+def _gather_kinds(graph: Graph, kinds: _Kinds, numbers: Integers, softmaxes: list[list[int]]) -> None:
+    """Give the operations of an irregular tape other levels, so that more of one kind stand together.
+
+    Sorted by depth, neighbours in such a graph differ in kind, and each run has one result. What can be
+    computed at a moment is more than one depth: of that, the kind with the most operations comes first.
+    """
+    level, code = kinds.level[numbers], kinds.code[numbers]
+    n_runs = len(np.unique(np.stack([level, code]), axis=1)[0]) if len(numbers) else 0
+    if n_runs < SHORTEST_RUNS * len(numbers) or n_runs < FEW_RUNS or (kinds.map_of[numbers] >= 0).any():
+        return
+    members = set(numbers.tolist())
+    leader = {i: softmax[0] for softmax in softmaxes for i in softmax}
+    facts = zip(*[a.tolist() for a in (kinds.active, kinds.code, kinds.arity, kinds.n_pairs)])
+    kind_of = list(facts)
+    consumers: dict[int, list[int]] = {}
+    missing: dict[int, int] = {}
+    for i in members:
+        if leader.get(i, i) == i:
+            needed = {leader.get(k, k) for k in graph.operands[i] if k in members}
+            missing[i] = len(needed)
+            for k in needed:
+                consumers.setdefault(k, []).append(i)
+    ready: dict[Any, list[int]] = {}
+    for i, n in missing.items():
+        if n == 0:
+            ready.setdefault(kind_of[i], []).append(i)
+    levels: dict[int, int] = {}
+    step = 0
+    while ready:  # what is not active has to be computed first
+        kind = max(ready, key=lambda kind: (not kind[0], len(ready[kind])))
+        step += 1
+        for i in ready.pop(kind):
+            levels[i] = step
+            for consumer in consumers.get(i, ()):
+                missing[consumer] -= 1
+                if missing[consumer] == 0:
+                    ready.setdefault(kind_of[consumer], []).append(consumer)
+    if step > WORTH_GATHERING * n_runs:
+        return
+    for i in members:
+        kinds.level[i] = levels[leader.get(i, i)]
 
 
 def _sort_keys(
@@ -312,12 +371,14 @@ class _Offsets:
         n_inactive: how many numbers in front have no adjoints.
         size: how many numbers there are.
         copied: numbers that are copied to the end of the tape, since they have to lie in a matrix.
+        are_uniform: it is the uniform tape.
     """
 
     of: Integers
     n_inactive: int
     size: int
     copied: list[int]
+    are_uniform: bool
 
     def adjoint(self, offset: Any) -> Any:
         """The offset of the adjoint: 0, which nobody reads, for all inactive numbers."""
@@ -333,7 +394,7 @@ def _uniform_offsets(graph: Graph, kinds: _Kinds, order: Integers) -> _Offsets:
     of[front] = np.arange(len(front))
     first_active = len(front) + len(graph.parameters)
     of[active] = first_active + np.arange(len(active))
-    return _Offsets(of, len(front), first_active + len(active), [])
+    return _Offsets(of, len(front), first_active + len(active), [], are_uniform=True)
 
 
 def _weight_offsets(
@@ -348,22 +409,30 @@ def _weight_offsets(
     """
     parameters = range(graph.n_inputs, graph.n_inputs + len(graph.parameters))
     next_free = uniform.n_inactive
-    matrices: dict[int, list[int]] = {}
-    for k in sequence:
-        fields = []
-        for numbers in (list(chain.from_iterable(maps[k].weights)), maps[k].biases):
-            can_be_placed = all(i in parameters and uniform.of[i] < 0 for i in numbers)
-            if not numbers:
-                first = -1
-            elif can_be_placed and len(set(numbers)) == len(numbers):
-                first = next_free
-                uniform.of[numbers] = first + np.arange(len(numbers))
-                next_free += len(numbers)
-            else:
-                first = uniform.size + len(uniform.copied)
-                uniform.copied += numbers
-            fields += [first, int(uniform.adjoint(first))]
-        matrices[k] = fields
+
+    placed: dict[tuple[int, ...], int] = {}  # a matrix that several maps use is placed once
+
+    def place(numbers: list[int]) -> list[int]:
+        nonlocal next_free
+        if tuple(numbers) in placed:
+            first = placed[tuple(numbers)]
+            return [first, int(uniform.adjoint(first))]
+        can_be_placed = all(i in parameters and uniform.of[i] < 0 for i in numbers)
+        if not numbers:
+            first = -1
+        elif can_be_placed and len(set(numbers)) == len(numbers):
+            first = next_free
+            uniform.of[numbers] = first + np.arange(len(numbers))
+            next_free += len(numbers)
+        else:
+            first = uniform.size + len(uniform.copied)
+            uniform.copied += numbers
+        placed[tuple(numbers)] = first
+        return [first, int(uniform.adjoint(first))]
+
+    # All matrices come first: vectors of them begin with a cache line where rows are as long as those.
+    weights = {k: place(list(chain.from_iterable(maps[k].weights))) for k in sequence}
+    matrices = {k: weights[k] + place(maps[k].biases) for k in sequence}
     rest = [i for i in parameters if uniform.of[i] < 0]
     uniform.of[rest] = next_free + np.arange(len(rest))
     return matrices
@@ -388,7 +457,7 @@ def _varying_offsets(graph: Graph, kinds: _Kinds, broadcast: Integers, order: In
     everything = np.concatenate([np.arange(graph.n_inputs), both[~is_active], both[is_active]])
     of = np.full(len(graph.operators), -1, dtype=np.int64)
     of[everything] = np.arange(len(everything))
-    return _Offsets(of, len(everything) - int(is_active.sum()), len(everything), [])
+    return _Offsets(of, len(everything) - int(is_active.sum()), len(everything), [], are_uniform=False)
 
 
 # Tapes
@@ -401,6 +470,7 @@ def _tape(
     offsets: _Offsets,
     order: Integers,
     matrices: dict[int, list[int]],
+    keeps_slope: Callable[[Op, int], bool],
 ) -> Tape:
     """Cut an order of operations into runs of one kind."""
     first = _first_of_runs(kinds, order)
@@ -409,6 +479,13 @@ def _tape(
     for j in first.tolist():  # an affine map lists its inputs once, at its first result
         if map_of[j] >= 0:
             operands[j] = maps[map_of[j]].inputs
+    if offsets.are_uniform:
+        operands = [
+            _by_offset(numbers, kinds.n_pairs[i], offsets.of)
+            if len(numbers) >= LONG and kinds.code[i] == SUM
+            else numbers
+            for i, numbers in zip(order.tolist(), operands)
+        ]
     starts = np.cumsum([0, *map(len, operands)])
     listed = offsets.of[np.fromiter(chain.from_iterable(operands), dtype=np.int64)]
 
@@ -431,17 +508,33 @@ def _tape(
         runs = np.concatenate([runs, copies])
         listed = np.concatenate([listed, offsets.of[offsets.copied]])
     runs[:, RUN.first_adjoint] = offsets.adjoint(runs[:, RUN.first])
-    runs[:, RUN.are_adjacent] = [_are_adjacent(run, listed, offsets.n_inactive) for run in runs]
-    size = offsets.size + len(offsets.copied)
+    runs[:, RUN.are_adjacent] = [_are_adjacent(run, listed) for run in runs]
+    n_numbers = offsets.size + len(offsets.copied)
+    first_active = int(np.searchsorted(runs[:, RUN.first], offsets.n_inactive))
+    kept = {FIRST_OPERATION + k for k, operation in enumerate(kinds.operations) if keeps_slope(*operation)}
+    kept.add(LOGSUMEXP)
+    size = n_numbers
+    runs[:, RUN.slopes] = -1
+    for run in runs[first_active:]:
+        if run[RUN.code] in kept:
+            run[RUN.slopes] = size
+            size += run[RUN.n_results] * (run[RUN.arity] if run[RUN.code] == LOGSUMEXP else 1)
     return Tape(
         runs=runs.ravel(),
         n_runs=len(runs),
-        first_active=int(np.searchsorted(runs[:, RUN.first], offsets.n_inactive)),
+        first_active=first_active,
         operands=listed,
         operand_adjoints=offsets.adjoint(listed),
         size=size,
-        n_adjoints=size - offsets.n_inactive + 1,
+        n_adjoints=n_numbers - offsets.n_inactive + 1,
     )
+
+
+def _by_offset(operands: tuple[int, ...], n_pairs: int, of: Integers) -> tuple[int, ...]:
+    """The operands of a long sum in the order of their offsets, so that they are read side by side."""
+    pairs = zip(operands[: 2 * n_pairs : 2], operands[1 : 2 * n_pairs : 2])
+    sorted_pairs = sorted(pairs, key=lambda pair: of[pair[0]])
+    return *chain.from_iterable(sorted_pairs), *sorted(operands[2 * n_pairs :], key=lambda i: of[i])
 
 
 def _first_of_runs(kinds: _Kinds, order: Integers) -> Integers:
@@ -454,18 +547,17 @@ def _first_of_runs(kinds: _Kinds, order: Integers) -> Integers:
     return np.concatenate([[0], np.flatnonzero(changes) + 1])
 
 
-def _are_adjacent(run: Integers, operands: Integers, n_inactive: int) -> bool:
-    """Whether the operands, and their adjoints where there are any, have consecutive offsets."""
+def _are_adjacent(run: Integers, operands: Integers) -> bool:
+    """Whether the operands have consecutive offsets."""
     code, start, arity = run[RUN.code], run[RUN.start], run[RUN.arity]
     if code == AFFINE:
         inputs = operands[start : start + arity]
         return bool((inputs == inputs[0] + np.arange(arity)).all())
-    if not AFFINE < code < FIRST_ON_DEMAND:
+    if code < AFFINE:
         return False
     count = run[RUN.n_results]
     table = operands[start : start + count * arity].reshape(count, arity)
-    are_consecutive = bool((table == table[0] + np.arange(count)[:, np.newaxis]).all())
-    return are_consecutive and (run[RUN.first] < n_inactive or bool((table >= n_inactive).all()))
+    return bool((table == table[0] + np.arange(count)[:, np.newaxis]).all())
 
 
 def _descriptions(

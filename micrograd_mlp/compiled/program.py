@@ -22,7 +22,7 @@ import numpy as np
 from micrograd_mlp._require import random_generator, require_count
 from micrograd_mlp.compiled.check import check, check_again
 from micrograd_mlp.compiled.loop import Loop
-from micrograd_mlp.compiled.machine import Machine
+from micrograd_mlp.compiled.machine import REAL, Machine
 from micrograd_mlp.compiled.native import Floats, Lock
 from micrograd_mlp.engine.value import Value
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NOTHING = np.zeros((1, 0))  # one example without inputs: f() of the parameters alone
 
 
-def compile(f: Callable[..., Any], parameters: Iterable[Value]) -> Program:
+def compile(f: Callable[..., Any], parameters: Iterable[Value], dtype: str = "float64") -> Program:
     """Make a function of Values run at native speed, over whole batches.
 
     Args:
@@ -42,21 +42,23 @@ def compile(f: Callable[..., Any], parameters: Iterable[Value]) -> Program:
             (see `Program.predict`); or `f()` of the parameters alone. x is a list of Values for a row of
             X, or one Value if X is a flat list of numbers; the same for y and Y.
         parameters: the Values that gradients are for, such as `model.parameters()`.
+        dtype: the precision of the machine's numbers: "float64", as Values have it, or "float32", in which
+            a vector holds twice as many. Parameters stay Values with float64 numbers in either case.
 
     Returns:
         The Program. f is recorded when the shapes are known, in the first call; f() at once.
 
     Raises:
         TypeError: f is no function, or parameters are no Values.
-        ValueError: a parameter is listed twice, or was computed from others.
-        ImportError: Numba is missing, which the extra "compile" installs.
+        ValueError: a parameter is listed twice, or was computed from others; or there is no such dtype.
+        ImportError: llvmlite or NumPy is missing, which the extra "compile" installs.
 
     >>> w = Value(3.0)
     >>> program = compile(lambda x: w * x, [w])
     >>> program([1.0, 2.0]), w.grad
     (4.5, 1.5)
     """
-    return Program(f, parameters)
+    return Program(f, parameters, dtype)
 
 
 class Program:
@@ -68,9 +70,10 @@ class Program:
     Attributes:
         f: the function.
         parameters: the Values that gradients are for.
+        dtype: the precision of the machine's numbers.
     """
 
-    def __init__(self, f: Callable[..., Any], parameters: Iterable[Value]) -> None:
+    def __init__(self, f: Callable[..., Any], parameters: Iterable[Value], dtype: str = "float64") -> None:
         if not callable(f):
             raise TypeError(f"f must be a function that returns a Value, got {f!r:.60}")
         if isinstance(parameters, Value) or not hasattr(parameters, "__iter__"):
@@ -85,6 +88,7 @@ class Program:
                 )
         if len({id(p) for p in self.parameters}) != len(self.parameters):
             raise ValueError("a parameter is in the list twice")
+        self.dtype = _dtype(dtype)
         self._machines: dict[tuple[Any, ...], Machine] = {}
         self._is_unpickled = False
         self._lock = Lock()  # a machine has one memory to work in
@@ -209,14 +213,14 @@ class Program:
     # A copy records anew. What f reads has to be what the copy trains: of a plain function nothing is copied.
 
     def __copy__(self) -> Program:
-        return Program(self.f, self.parameters)
+        return Program(self.f, self.parameters, self.dtype)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Program:
         f, parameters = copy.deepcopy((self.f, self.parameters), memo)
-        return Program(f, self.parameters if f is self.f else parameters)
+        return Program(f, self.parameters if f is self.f else parameters, self.dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (self.f, self.parameters)
+        return _unpickled, (self.f, self.parameters, self.dtype)
 
     def __str__(self) -> str:
         if not self._machines:
@@ -242,7 +246,8 @@ class Program:
             bad = np.isnan(arrays[1].reshape(len(arrays[1]), -1)).any(axis=1)
             if bad.any():
                 raise ValueError(f"Y is nan in row {int(bad.argmax())}: without a target there is no loss")
-        return self._machine(arrays), *_matrices(arrays)
+        x, y = _matrices(arrays)
+        return self._machine(arrays), x.astype(self.dtype, copy=False), y.astype(self.dtype, copy=False)
 
     def _machine(self, arrays: list[Floats]) -> Machine:
         """The machine for arguments of these shapes; recorded and checked when they are new."""
@@ -255,7 +260,7 @@ class Program:
             def example(row: int) -> list[Any]:
                 return [array[row].tolist() for array in arrays]
 
-            machine = Machine(self.f, self.parameters, example(0))
+            machine = Machine(self.f, self.parameters, example(0), self.dtype)
             if self._is_unpickled and machine.graph.captured and not machine.graph.uses_parameters():
                 raise RuntimeError(
                     f"{self!r} was pickled, and its f uses none of the parameters that came with it, but "
@@ -273,8 +278,19 @@ class Program:
             )
 
 
-def _unpickled(f: Callable[..., Any], parameters: list[Value]) -> Program:
-    program = Program(f, parameters)
+def _dtype(dtype: Any) -> str:
+    """The name of a precision, which NumPy's types have too."""
+    try:
+        name = str(np.dtype(dtype).name)
+    except TypeError:
+        name = ""
+    if name not in REAL:
+        raise ValueError(f'dtype must be "float64" or "float32", got {dtype!r:.60}')
+    return name
+
+
+def _unpickled(f: Callable[..., Any], parameters: list[Value], dtype: str = "float64") -> Program:
+    program = Program(f, parameters, dtype)
     program._is_unpickled = True
     program._machines.clear()
     return program

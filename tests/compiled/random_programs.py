@@ -1,9 +1,8 @@
-"""`python -m tests.compiled.random_programs [N]`: random programs, eager and compiled.
+"""`python -m tests.compiled.random_programs [N [FIRST]]`: random programs, eager and in both precisions.
 
 A program draws everything: its graph, with operations of a user for a fixed and for any number of inputs, its
 numbers, special ones among them, and the number of examples, from 1 to 130. The loss and its gradient have to
-be those of eager execution, or differ by no more than a bound of the rounding error. That bound is carried
-through the graph of the loss and through the graph of its gradient.
+be those of eager execution, or differ by no more than a bound of the rounding error (see `answers`).
 """
 
 import math
@@ -11,10 +10,28 @@ import random
 import sys
 from collections import Counter
 
-from micrograd_mlp import Value, compile, grad, ops, primitive
-from micrograd_mlp.compiled import check
+from micrograd_mlp import Value, compile, ops, primitive
+from micrograd_mlp.compiled.check import PRECISIONS
+from tests.compiled.answers import is_within, mean_with_bounds
 
-SPECIAL = [0.0, -0.0, 1.0, -1.0, 1e-310, 1e-160, 1e160, 1e300, -1e300, math.inf, -math.inf, math.nan, 745.0]
+SPECIAL = {
+    "float64": [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1e-310,
+        1e-160,
+        1e160,
+        1e300,
+        -1e300,
+        math.inf,
+        -math.inf,
+        math.nan,
+        745.0,
+    ],
+    "float32": [0.0, -0.0, 1.0, -1.0, 1e-40, 1e-20, 1e20, 1e38, -1e38, math.inf, -math.inf, math.nan, 103.0],
+}
 
 
 @primitive(partials=lambda out, x, y: (ops.cos(x) * y, ops.sin(x)), arity=2)
@@ -51,53 +68,26 @@ def random_function(rng, parameters):
     return f
 
 
-def with_error(results):
-    """The numbers of some nodes, and for each a bound of its rounding error."""
-    error = {}
-    for node in ops.total(results).topological_order():
-        x, dx = [p.data for p in node.parents], [error[p] for p in node.parents]
-        if node.op is None:
-            error[node] = 0.0
-        else:
-            own = check.PER_OPERATION * check._magnitude(node.op.name, x, node.data) + check.SMALLEST
-            error[node] = own + check._passed_on(node.op, x, dx, node.data)
-    return [node.data for node in results], [2.0 * error[node] for node in results]
-
-
-def compare(seed):
+def compare(seed, dtype):
     """How eager and compiled execution of one program compare: "equal", "rounding" or a description."""
     rng = random.Random(seed)
     special = rng.random() < 0.3
 
     def number():
-        return rng.choice(SPECIAL) if special and rng.random() < 0.2 else rng.gauss(0.0, 1.0)
+        return rng.choice(SPECIAL[dtype]) if special and rng.random() < 0.2 else rng.gauss(0.0, 1.0)
 
     parameters = [Value(number()) for _ in range(rng.randint(1, 4))]
     n, width = rng.randint(1, 130), rng.randint(1, 4)
     X = [[number() for _ in range(width)] for _ in range(n)]
     f = random_function(rng, parameters)
-    loss, gradient = compile(f, parameters).loss_and_grad(X)
+    loss, gradient = compile(f, parameters, dtype=dtype).loss_and_grad(X)
     found = [loss, *gradient.tolist()]
-    expected, bound, size = [0.0] * len(found), [0.0] * len(found), [0.0] * len(found)
-    for row in X:
-        result = f([Value(x) for x in row])
-        slopes = grad(result, parameters, create_graph=True)
-        recorded = [result.data, *grad(result, parameters)]
-        _, errors = with_error([result, *slopes])
-        for k, (data, error) in enumerate(zip(recorded, errors)):
-            expected[k] += data / n
-            bound[k] += error / n
-            size[k] += abs(data) / n
-    worst = "equal"
-    for a, b, error, total in zip(found, expected, bound, size):
-        if a == b or (a != a and b != b):
-            continue
-        of_the_mean = 4 * n * (check.PER_OPERATION * total + check.SMALLEST)
-        if not abs(a - b) > error + of_the_mean or math.isinf(total):
-            worst = "rounding"
-        else:
-            return f"seed {seed}: {found} instead of {expected}, bounds {bound}"
-    return worst
+    expected, bounds = mean_with_bounds(f, parameters, X, None, PRECISIONS[dtype])
+    if all(a == b or (a != a and b != b) for a, b in zip(found, expected)):
+        return "equal"
+    if all(map(is_within, found, expected, bounds)):
+        return "rounding"
+    return f"{found} instead of {expected}, bounds {bounds}"
 
 
 def main():
@@ -105,16 +95,17 @@ def main():
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     counts = Counter()
     for seed in range(first, first + n):
-        try:
-            outcome = compare(seed)
-        except Exception as error:
-            outcome = f"seed {seed}: {type(error).__name__}: {error}"
-        if outcome not in ("equal", "rounding"):
-            print(outcome[:400], flush=True)
-            outcome = "different"
-        counts[outcome] += 1
+        for dtype in SPECIAL:
+            try:
+                outcome = compare(seed, dtype)
+            except Exception as error:
+                outcome = f"{type(error).__name__}: {error}"
+            if outcome not in ("equal", "rounding"):
+                print(f"seed {seed}, {dtype}: {outcome}"[:400], flush=True)
+                outcome = "different"
+            counts[f"{dtype} {outcome}"] += 1
     print(dict(counts))
-    return counts["different"] > 0
+    return any("different" in outcome for outcome in counts)
 
 
 if __name__ == "__main__":

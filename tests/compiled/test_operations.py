@@ -10,12 +10,7 @@ from micrograd_mlp import Value, dot, logsumexp, maximum, ops, primitive, softma
 from micrograd_mlp.engine.op import Op
 
 np = pytest.importorskip("numpy")
-numba = pytest.importorskip("numba")
-from micrograd_mlp import compile  # noqa: E402  (needs the extra)
-
-jit = pytest.mark.skipif(
-    bool(numba.config.DISABLE_JIT), reason="nothing is compiled with NUMBA_DISABLE_JIT=1"
-)
+pytest.importorskip("llvmlite")
 
 
 def helper(x):
@@ -36,7 +31,6 @@ def leave_one_out(out, *x):
 
 COMPILED = {
     "product": (lambda *x: math.prod(x), lambda out, *x: tuple([out / x_k for x_k in x])),
-    "product by reduce": (lambda *x: functools.reduce(operator.mul, x), leave_one_out),
     "product by a recursive helper": (lambda *x: recursive_product(x), leave_one_out),
     "norm": (lambda *x: math.sqrt(sum([x_k * x_k for x_k in x])), lambda out, *x: [x_k / out for x_k in x]),
     "mean": (lambda *x: sum(x) / len(x), lambda out, *x: (1.0 / len(x),) * len(x)),
@@ -48,10 +42,6 @@ COMPILED = {
         lambda *x: max(x),
         lambda out, *x: tuple([1.0 / x.count(out) if x_k == out else 0.0 for x_k in x]),
     ),
-    "median": (
-        lambda *x: sorted(x)[len(x) // 2],
-        lambda out, *x: tuple([1.0 if x_k == out else 0.0 for x_k in x]),
-    ),
     "helper": (lambda *x: helper(x), lambda out, *x: tuple([ops.exp(0.0 * x_k) for x_k in x])),
     "any": (
         lambda *x: 1.0 if any([x_k > 3.0 for x_k in x]) else sum(x),  # noqa: C419
@@ -60,28 +50,42 @@ COMPILED = {
     "total": (lambda *x: total(x), lambda out, *x: (1.0,) * len(x)),
     "dot": (lambda *x: dot(x, x), lambda out, *x: tuple([2.0 * x_k for x_k in x])),
     "logsumexp": (lambda *x: logsumexp(x), lambda out, *x: tuple(softmax(x))),
+    "median": (
+        lambda *x: sorted(x)[len(x) // 2],
+        lambda out, *x: tuple([1.0 if x_k == out else 0.0 for x_k in x]),
+    ),
+    "product by reduce": (lambda *x: functools.reduce(operator.mul, x), leave_one_out),
+    "builtin": (math.hypot, lambda out, *x: tuple([x_k / out for x_k in x])),
 }
 IN_PYTHON = {
     "correctly rounded sum": (lambda *x: math.fsum(x), lambda out, *x: (1.0,) * len(x)),
-    "builtin": (math.hypot, lambda out, *x: tuple([x_k / out for x_k in x])),
     "numpy": (lambda *x: float(np.prod(x)), lambda out, *x: tuple([out / x_k for x_k in x])),
     "objects": (lambda *x: sorted({sum(x): object()})[0], lambda out, *x: (1.0,) * len(x)),
 }
+WHY = {  # what of the function the program names
+    "correctly rounded sum": "fsum",
+    "numpy": "function prod",
+    "objects": "{sum(x): object()}",
+}
 
 
-def assert_same(f, parameters, X):
-    loss, gradient = compile(f, parameters).loss_and_grad(X)
-    expected = total([f(Value(x)) for x in X]) / len(X)
-    for p in parameters:
-        p.grad = 0.0
-    expected.backward()
-    assert loss == pytest.approx(expected.data, rel=1e-13)
-    assert gradient == pytest.approx([p.grad for p in parameters], rel=1e-13)
+@pytest.fixture
+def assert_same(compile, approx):
+    def check(f, parameters, X):
+        loss, gradient = compile(f, parameters).loss_and_grad(X)
+        expected = total([f(Value(x)) for x in X]) / len(X)
+        for p in parameters:
+            p.grad = 0.0
+        expected.backward()
+        assert loss == approx(expected.data, rel=1e-13)
+        assert gradient == approx([p.grad for p in parameters], rel=1e-13)
+
+    return check
 
 
 @pytest.mark.parametrize("name", [*COMPILED, *IN_PYTHON])
 @pytest.mark.parametrize("n", [1, 4])
-def test_any_number_of_inputs(name, n):
+def test_any_number_of_inputs(assert_same, name, n):
     """On the varying tape and, for parameters alone, on the uniform one."""
     forward, partials = (COMPILED | IN_PYTHON)[name]
     op = Op(name, forward, partials, arity=None)
@@ -89,23 +93,24 @@ def test_any_number_of_inputs(name, n):
     assert_same(lambda x: op(*[w_k * x for w_k in w]) * op(*w), w, [0.5, 0.7, 0.9])
 
 
-@jit
 @pytest.mark.parametrize("name", COMPILED)
-def test_usual_python_is_compiled(name):
+def test_usual_python_is_compiled(compile, name):
     op = Op(name, *COMPILED[name], arity=None)
     program = compile(lambda: op(Value(2.0), Value(3.0)), [])
     assert "in Python" not in str(program)
 
 
-@jit
 @pytest.mark.parametrize("name", IN_PYTHON)
-def test_what_numba_cannot_compile_is_called_in_python_and_the_program_says_why(name):
+def test_what_cannot_be_compiled_is_called_in_python_and_the_program_says_why(compile, name):
     op = Op(name, *IN_PYTHON[name], arity=None)
     program = compile(lambda: op(Value(2.0), Value(3.0)), [])
-    assert f"in Python   {name} of 2 numbers: " in str(program)
+    [reason] = [
+        line for line in str(program).splitlines() if line.startswith(f"in Python   {name} of 2 numbers: ")
+    ]
+    assert WHY[name] in reason
 
 
-def test_several_operations_of_fixed_arity():
+def test_several_operations_of_fixed_arity(assert_same):
     @primitive(partials=lambda out, x, y: (ops.cos(x) * y, math.sin(x)), arity=2)
     def wave(x, y):
         return math.sin(x) * y
@@ -122,17 +127,19 @@ def test_several_operations_of_fixed_arity():
     assert_same(f, p, [0.1, 2.0, 3.0])
 
 
-@pytest.mark.parametrize("mode", ["compiled", "in Python"])
 @pytest.mark.parametrize("n_cores", [1, 3])
 class TestErrors:
-    """A user's error is raised as in eager execution, instead of numbers that were left over."""
+    """A user's error is raised as in eager execution, instead of numbers that were left over.
+
+    An operation that raises errors runs in Python.
+    """
 
     @pytest.fixture
-    def strict(self, mode):
+    def strict(self):
         def forward(x):
             if abs(x) > 100.0:
                 raise ValueError(f"{x} is too large")
-            return 2.0 * x if mode == "compiled" else sorted({2.0 * x: object()})[0]
+            return 2.0 * x
 
         def partials(out, x):
             if abs(x) > 50.0:
@@ -142,7 +149,7 @@ class TestErrors:
         return Op("strict", forward, partials)
 
     @pytest.fixture
-    def program(self, strict, n_cores, monkeypatch):
+    def program(self, compile, strict, n_cores, monkeypatch):
         from micrograd_mlp.compiled.machine import Machine
 
         monkeypatch.setattr(Machine, "cores", lambda self, n_rows: n_cores)
@@ -179,7 +186,7 @@ class TestErrors:
 FACTOR = 2.0
 
 
-def test_globals_and_closures_have_their_present_values_in_each_compilation():
+def test_globals_and_closures_have_their_present_values_in_each_compilation(compile):
     global FACTOR
     shift = 1.0
 
@@ -197,7 +204,7 @@ def test_globals_and_closures_have_their_present_values_in_each_compilation():
     assert (loss, gradient.tolist()) == (32.0, [10.0])
 
 
-def test_an_operation_may_call_another():
+def test_an_operation_may_call_another(compile):
     """A helper that is itself an operation is compiled as that operation."""
     op = Op("larger", lambda *x: maximum(x[0], x[1]), lambda out, *x: (1.0, 0.0), arity=None)
     w = Value(3.0)

@@ -1,5 +1,10 @@
-"""Compiled execution gives what eager execution gives: values and gradients, to 1e-12 relative."""
+"""Compiled execution gives what eager execution gives: values and gradients, to 1e-12 relative in float64.
 
+In float32 they differ by no more than a bound of the rounding error: see `answers`.
+"""
+
+import ctypes
+import decimal
 import itertools
 import math
 import random
@@ -24,50 +29,48 @@ from micrograd_mlp import (
 )
 
 np = pytest.importorskip("numpy")
-pytest.importorskip("numba")
-from micrograd_mlp import compile  # noqa: E402  (needs the extra)
+pytest.importorskip("llvmlite")
+from micrograd_mlp.compiled.check import PRECISIONS  # noqa: E402  (needs the extra)
+from micrograd_mlp.compiled.machine import Machine  # noqa: E402
+from micrograd_mlp.compiled.steps import TRAIN, n_shards  # noqa: E402
+from tests.compiled.answers import assert_same, eager, is_within, mean_with_bounds  # noqa: E402
 
-SPECIAL = [
-    0.0,
-    -0.0,
-    1.0,
-    -1.0,
-    0.5,
-    math.inf,
-    -math.inf,
-    math.nan,
-    1e-310,
-    1e300,
-    -1e300,
-    710.0,
-    -746.0,
-    20.0,
-]
+FLOAT32 = PRECISIONS["float32"]
 
-
-def eager(f, parameters, X, Y=None):
-    """Mean loss and gradient by backward()."""
-    for p in parameters:
-        p.grad = 0.0
-    losses = []
-    for row in range(len(X)):
-        arguments = [data[row] for data in (X, Y) if data is not None]
-        values = [[Value(a) for a in x] if hasattr(x, "__len__") else Value(x) for x in arguments]
-        loss = f(*values)
-        loss.backward(1.0 / len(X))
-        losses.append(loss.data)
-    return ops.total(losses) / len(X), [p.grad for p in parameters]
-
-
-def assert_same(f, parameters, X, Y=None, atol=0.0):
-    loss, gradient = compile(f, parameters).loss_and_grad(X, Y)
-    expected_loss, expected = eager(f, parameters, X, Y)
-    np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, atol=atol)
-    np.testing.assert_allclose(gradient, expected, rtol=1e-12, atol=atol)
-
-
-def apply(op, values):
-    return op(*values)
+SPECIAL = {  # among them subnormal and large numbers, and numbers whose exponential is hardly a number
+    "float64": [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        math.inf,
+        -math.inf,
+        math.nan,
+        1e-310,
+        1e300,
+        -1e300,
+        710.0,
+        -746.0,
+        20.0,
+    ],
+    "float32": [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        math.inf,
+        -math.inf,
+        math.nan,
+        1e-40,
+        1e37,
+        -1e37,
+        88.0,
+        -104.0,
+        20.0,
+    ],
+}
 
 
 def domain(op):
@@ -76,55 +79,51 @@ def domain(op):
 
 
 @pytest.mark.parametrize("op", ops.TABLE.values(), ids=lambda op: op.name)
-def test_every_operation_on_its_domain(op):
+def test_every_operation_on_its_domain(compile, op):
     rng = random.Random(op.name)
     spans = [(max(low, -3.0), min(high, 3.0)) for low, high in domain(op)]
     rows = [[rng.uniform(*span) for span in spans] for _ in range(21)]
     shifts = [Value(0.0) for _ in spans]
     # Every operand is varying and leads to a parameter, so every local derivative is seen.
-    assert_same(lambda x: op(*[x_k + p for x_k, p in zip(x, shifts)]), shifts, rows, atol=1e-15)
+    assert_same(compile(lambda x: op(*[x_k + p for x_k, p in zip(x, shifts)]), shifts), rows, atol=1e-15)
 
 
 @pytest.mark.parametrize("op", ops.TABLE.values(), ids=lambda op: op.name)
-def test_every_operation_on_parameters_alone(op):
+def test_every_operation_on_parameters_alone(compile, op):
     rng = random.Random(op.name)
     parameters = [Value(rng.uniform(max(low, -3.0), min(high, 3.0))) for low, high in domain(op)]
-    loss, gradient = compile(lambda: op(*parameters), parameters).loss_and_grad()
-    expected = op(*parameters)
-    for p in parameters:
-        p.grad = 0.0
-    expected.backward()
-    assert loss == pytest.approx(expected.data, rel=1e-12)
-    assert gradient == pytest.approx([p.grad for p in parameters], rel=1e-12)
+    assert_same(compile(lambda: op(*parameters), parameters))
 
 
 @pytest.mark.parametrize("op", ops.TABLE.values(), ids=lambda op: op.name)
-def test_every_operation_on_special_values(op):
+def test_every_operation_on_special_values(compile, dtype, op):
     """One row at a time: in a mean of all, one nan would hide the rest."""
     n = op.arity or 2
-    rows = list(itertools.product(SPECIAL, repeat=n))
+    rows = list(itertools.product(SPECIAL[dtype], repeat=n))
     rows = random.Random(op.name).sample(rows, min(len(rows), 200))
     scales = [Value(1.0) for _ in range(n)]
     program = compile(lambda x: op(*[x_k * s for x_k, s in zip(x, scales)]), scales)
+    n_certain = 0
     for row in rows:
-        f = program.f
-        with np.errstate(all="ignore"):
-            loss, gradient = program.loss_and_grad([row])
-        expected_loss, expected = eager(f, scales, [row])
-        np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, err_msg=f"{op.name}{row}")
-        np.testing.assert_allclose(gradient, expected, rtol=1e-12, err_msg=f"gradient of {op.name}{row}")
+        loss, gradient = program.loss_and_grad([row])
+        if dtype == "float64":
+            expected_loss, expected = eager(program.f, scales, [row])
+            np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, err_msg=f"{op.name}{row}")
+            np.testing.assert_allclose(gradient, expected, rtol=1e-12, err_msg=f"gradient of {op.name}{row}")
+            continue
+        found = [loss, *gradient.tolist()]
+        expected, bounds = mean_with_bounds(program.f, scales, [row], None, FLOAT32)
+        assert all(map(is_within, found, expected, bounds)), f"{op.name}{row}: {found}, {expected}, {bounds}"
+        n_certain += sum([bound < math.inf for bound in bounds])
+    assert dtype == "float64" or n_certain >= 0.25 * len(rows) * (n + 1)
 
 
 @pytest.mark.parametrize("activation", ["linear", "sigmoid", "tanh", "relu", "leaky_relu", "softplus"])
-def test_networks_of_every_activation(activation):
+def test_networks_of_every_activation(compile, activation):
     model = MLP(3, [5, 4, 2], activation=activation, output_activation=activation, seed=1)
     rng = np.random.default_rng(0)
-    assert_same(
-        lambda x, y: squared_error(model(x), y),
-        model.parameters(),
-        rng.normal(size=(70, 3)),
-        rng.normal(size=(70, 2)),
-    )
+    program = compile(lambda x, y: squared_error(model(x), y), model.parameters())
+    assert_same(program, rng.normal(size=(70, 3)), rng.normal(size=(70, 2)))
 
 
 LOSSES = {
@@ -138,39 +137,39 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_with_a_penalty(name):
+def test_every_loss_with_a_penalty(compile, name):
     loss, n_outputs, targets = LOSSES[name]
     model = MLP(2, [4, n_outputs], activation="tanh", seed=2)
     parameters = model.parameters()
     X = np.random.default_rng(1).normal(size=(30, 2)).tolist()
-    assert_same(lambda x, y: loss(model(x), y) + 1e-3 * l2(parameters), parameters, X, targets * 10)
+    program = compile(lambda x, y: loss(model(x), y) + 1e-3 * l2(parameters), parameters)
+    assert_same(program, X, targets * 10)
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Momentum, RMSProp, Adam])
-def test_every_optimizer_step_by_step(optimizer):
+def test_every_optimizer_step_by_step(compile, approx, optimizer):
     X = np.random.default_rng(2).normal(size=(12, 2))
     Y = np.sign(X[:, 0])
     models = [MLP(2, [3, 1], activation="tanh", seed=3) for _ in range(2)]
     optimizers = [optimizer(model.parameters(), lr=0.05) for model in models]
-    losses = compile(lambda x, y: hinge(models[0](x), y), models[0].parameters()).train(
-        optimizers[0], X, Y, steps=5
-    )
+    program = compile(lambda x, y: hinge(models[0](x), y), models[0].parameters())
+    losses = program.train(optimizers[0], X, Y, steps=5)
     for loss in losses:
         optimizers[1].zero_grad()
         expected = mean([hinge(models[1](x.tolist()), float(y)) for x, y in zip(X, Y)])
         expected.backward()
         optimizers[1].step()
-        assert loss == pytest.approx(expected.data, rel=1e-12)
+        assert loss == approx(expected.data, rel=1e-12)
     for p, q in zip(models[0].parameters(), models[1].parameters()):
-        assert p.data == pytest.approx(q.data, rel=1e-10)
+        assert p.data == approx(q.data, rel=1e-10, size=1.0)
     state, expected_state = optimizers[0].state_dict(), optimizers[1].state_dict()
     assert state["t"] == expected_state["t"] == 5
     for key, numbers in expected_state["state"].items():
-        assert state["state"][key] == pytest.approx(numbers, rel=1e-9, abs=1e-15)
+        assert state["state"][key] == approx(numbers, rel=1e-9, abs=1e-15, size=1.0)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_irregular_graphs(seed):
+def test_irregular_graphs(compile, seed):
     """Random graphs over inputs, parameters and constants, which reach back to any earlier node."""
     rng = random.Random(seed)
     parameters = [Value(rng.uniform(-1.0, 1.0)) for _ in range(5)]
@@ -199,10 +198,10 @@ def test_irregular_graphs(seed):
 
     X = [[rng.gauss(0.0, 1.0) for _ in range(4)] for _ in range(9)]
     Y = [rng.gauss(0.0, 1.0) for _ in range(9)]
-    assert_same(f, parameters, X, Y, atol=1e-13)
+    assert_same(compile(f, parameters), X, Y, atol=1e-13)
 
 
-def test_a_neuron_in_any_notation_is_a_layer():
+def test_a_neuron_in_any_notation_is_a_layer(compile):
     """The same four neurons, written in four ways."""
     w = [[Value(0.1 * (3 * j + k + 1)) for k in range(3)] for j in range(4)]
     b = [Value(-0.1 * j) for j in range(4)]
@@ -219,9 +218,8 @@ def test_a_neuron_in_any_notation_is_a_layer():
         def f(x, neuron=neuron):
             return ops.total([ops.tanh(neuron(j, x)) for j in range(4)])
 
-        assert_same(f, parameters, X)
         program = compile(f, parameters)
-        program(X)
+        assert_same(program, X)
         assert "W1: 4 × 3" in str(program)
 
 
@@ -231,7 +229,7 @@ def weighted(results):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 8, 11])
-def test_a_softmax_is_found(n):
+def test_a_softmax_is_found(compile, n):
     """Alone, of inputs and of parameters, several of one size side by side, and in front of a layer."""
     rng = random.Random(n)
     p = [Value(rng.uniform(-2.0, 2.0)) for _ in range(n)]
@@ -244,40 +242,60 @@ def test_a_softmax_is_found(n):
         logits = [[p_k * (j + 1.0) for p_k in p] for j in range(3)]
         return ops.total([weighted(ops.softmax(z)) ** 2 for z in logits])
 
-    assert_same(f, p, X, atol=1e-15)
-    assert_same(lambda x: of_parameters() * x, p, [1.0, 2.0], atol=1e-15)
     program, alone = compile(f, p), compile(of_parameters, p)
-    program(X)
+    assert_same(program, X, atol=1e-15)
+    assert_same(compile(lambda x: of_parameters() * x, p), [1.0, 2.0], atol=1e-15)
     assert f"softmax     2 of {n} numbers" in str(program)
     assert f"softmax     3 of {n} numbers" in str(alone)
 
 
-def test_a_softmax_of_special_values():
-    """Each case is computed for an input (a row of lanes) and for a parameter (one lane)."""
+def exact_softmax(z):
+    """Σₖ (k + ½) sₖ and its derivatives for each zₖ, with 50 digits; nan for z that are not finite."""
+    if not all(map(math.isfinite, z)):
+        return [math.nan] * (1 + len(z))
+    with decimal.localcontext() as context:
+        context.prec = 50
+        z = [decimal.Decimal(z_k) for z_k in z]
+        exponentials = [(z_k - max(z)).exp() for z_k in z]
+        s = [e / sum(exponentials) for e in exponentials]
+        g = [decimal.Decimal(k) + decimal.Decimal("0.5") for k in range(len(z))]
+        loss = sum([g_k * s_k for g_k, s_k in zip(g, s)])
+        return [float(loss), *[float(s_k * (g_k - loss)) for g_k, s_k in zip(g, s)]]
+
+
+def test_a_softmax_of_special_values(compile, dtype):
+    """Each case is computed for an input (a row of lanes) and for a parameter (one lane).
+
+    Compiled it is exact to a few roundings. Eager execution subtracts log Σ exp(zⱼ), which is rounded: beside
+    1e300 nothing is left of log 2. So they are compared where an input is not finite.
+    """
     p = [Value(0.0) for _ in range(3)]
-    rows = [[a, b, 1.0] for a in SPECIAL for b in SPECIAL]
+    rows = [[a, b, 1.0] for a in SPECIAL[dtype] for b in SPECIAL[dtype]]
     program = compile(lambda x: weighted(ops.softmax([x_k + p_k for x_k, p_k in zip(x, p)])), p)
     alone = compile(lambda: weighted(ops.softmax([p_k * 1.5 for p_k in p])), p)
+
+    def compare(found, z, slope, eager_result):
+        found, exact = [found[0], *found[1].tolist()], exact_softmax(z)
+        expected = [exact[0], *[slope * number for number in exact[1:]]]
+        if not all(map(math.isfinite, z)):
+            expected = [eager_result[0], *eager_result[1]]
+        rtol, atol = {"float64": (1e-12, 1e-15), "float32": (1e-6, 1e-6)}[dtype]
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol, err_msg=f"{z}")
+
     for row in rows:
         for p_k in p:
             p_k.data = 0.0
-        loss, gradient = program.loss_and_grad([row])
-        expected_loss, expected = eager(program.f, p, [row])
-        np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, err_msg=f"{row}")
-        np.testing.assert_allclose(gradient, expected, rtol=1e-12, atol=1e-15, err_msg=f"{row}")
+        in_precision = [float(number) for number in np.array(row, dtype=dtype)]
+        compare(program.loss_and_grad([row]), in_precision, 1.0, eager(program.f, p, [row]))
         for p_k, number in zip(p, row):
             p_k.data = number
-        loss, gradient = alone.loss_and_grad()
-        expected_loss, expected = eager(lambda _: alone.f(), p, [0.0])
-        np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, err_msg=f"{row}")
-        np.testing.assert_allclose(gradient, expected, rtol=1e-12, atol=1e-15, err_msg=f"{row}")
+        scaled = [1.5 * number for number in in_precision]
+        compare(alone.loss_and_grad(), scaled, 1.5, eager(alone.f, p))
 
 
 NO_SOFTMAX = {
-    "a result is not used": lambda z: weighted(ops.softmax(z)[1:]),
     "the normalizer is used": lambda z: weighted(ops.softmax(z)) + ops.logsumexp(z),
     "a log-probability is used": lambda z: weighted(ops.softmax(z)) + (z[0] - ops.logsumexp(z)),
-    "a logit stands there twice": lambda z: weighted(ops.softmax([*z, z[0]])),
     "another number is shifted": lambda z: weighted(
         [ops.exp(z_k - ops.logsumexp(z)) for z_k in (z[0], z[1], -z[2])]
     ),
@@ -286,24 +304,35 @@ NO_SOFTMAX = {
 
 
 @pytest.mark.parametrize("f", NO_SOFTMAX.values(), ids=NO_SOFTMAX.keys())
-def test_what_only_looks_like_a_softmax(f):
+def test_what_only_looks_like_a_softmax(compile, f):
     p = [Value(0.3), Value(-1.2), Value(0.8)]
-    assert_same(lambda x: f([x_k * p_k for x_k, p_k in zip(x, p)]), p, [[1.0, 2.0, -0.5], [0.1, -2.0, 1.0]])
+    X = [[1.0, 2.0, -0.5], [0.1, -2.0, 1.0]]
+    assert_same(compile(lambda x: f([x_k * p_k for x_k, p_k in zip(x, p)]), p), X)
     program = compile(lambda: f([p_k * 2.0 for p_k in p]), p)
     assert "softmax" not in str(program)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 7, 12])
-def test_the_deviation_of_constant_rows(n):
+def test_the_deviation_of_constant_rows(compile, dtype, n):
     """Products are rounded before they are added: a fused instruction gives nan where eager gives 0."""
     w = Value(1.0)
+    number = np.dtype(dtype).type
+    smallest = {"float64": 1e-300, "float32": 1e-40}[dtype]
 
     def deviation(x):
         mu = ops.total(x) / n
-        return w * ops.sqrt(ops.dot(x, x) / n - mu * mu + 1e-300)
+        return w * ops.sqrt(ops.dot(x, x) / n - mu * mu + smallest)
+
+    def rounded_one_by_one(x):
+        x = [number(x_k) for x_k in x]
+        mu, squares = sum(x[1:], x[0]) / number(n), [x_k * x_k for x_k in x]
+        return np.sqrt(sum(squares[1:], squares[0]) / number(n) - mu * mu + number(smallest))
 
     X = [[0.1 * k] * n for k in range(1, 40)]
-    expected = [deviation([Value(x_k) for x_k in x]).data for x in X]
+    with np.errstate(invalid="ignore"):
+        expected = [rounded_one_by_one(x) for x in X]
+    if dtype == "float64":
+        np.testing.assert_array_equal(expected, [deviation([Value(x_k) for x_k in x]).data for x in X])
     assert any(number == number for number in expected)
     np.testing.assert_array_equal(compile(deviation, [w]).predict(X), expected)
     v = [Value(0.0) for _ in range(n)]
@@ -314,7 +343,7 @@ def test_the_deviation_of_constant_rows(n):
         np.testing.assert_array_equal(alone.predict(), [number])
 
 
-def test_tied_and_frozen_weights():
+def test_tied_and_frozen_weights(compile):
     """A weight used twice, a Value that is no parameter, and a layer over a layer's own weights."""
     w, frozen = [Value(0.3), Value(-0.2)], Value(0.7)
 
@@ -323,21 +352,21 @@ def test_tied_and_frozen_weights():
         return squared_error(ops.dot(w, h) + frozen * w[0], y)
 
     X, Y = [[1.0, 2.0], [0.5, -1.0], [0.0, 3.0]], [1.0, 0.0, -1.0]
-    assert_same(f, w, X, Y)
     program = compile(f, w)
+    assert_same(program, X, Y)
     before = program(X, Y)
     frozen.data = 0.1
     assert program(X, Y) != before
-    assert program(X, Y) == pytest.approx(eager(f, w, X, Y)[0], rel=1e-12)
+    assert_same(program, X, Y)
 
 
-def test_many_blocks_and_a_remainder():
+def test_many_blocks_and_a_remainder(compile):
     w = Value(0.5)
     X = np.linspace(-2.0, 2.0, 333)
-    assert_same(lambda x: ops.tanh(w * x) * x, [w], X)
+    assert_same(compile(lambda x: ops.tanh(w * x) * x, [w]), X)
 
 
-def test_the_bits_do_not_depend_on_how_often_it_is_called():
+def test_the_bits_do_not_depend_on_how_often_it_is_called(compile):
     model = MLP(4, [8, 1], seed=0)
     program = compile(lambda x, y: squared_error(model(x), y), model.parameters())
     rng = np.random.default_rng(0)
@@ -348,20 +377,18 @@ def test_the_bits_do_not_depend_on_how_often_it_is_called():
     assert first[1].tolist() == again[1].tolist()
 
 
-def test_two_cores_give_the_answer_of_one(monkeypatch):
-    from micrograd_mlp.compiled import machine
-
+def test_two_cores_give_the_answer_of_one(compile, approx, monkeypatch):
     model = MLP(4, [8, 1], seed=0)
     parameters = model.parameters()
     f = lambda x, y: squared_error(model(x), y) + 1e-2 * l2(parameters)
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(150, 4)), rng.normal(size=150)
     expected = compile(f, parameters).loss_and_grad(X, Y)
-    monkeypatch.setattr(machine.Machine, "cores", lambda self, n_rows: 2)
+    monkeypatch.setattr(Machine, "cores", lambda self, n_rows: 2)
     program = compile(f, parameters)
     loss, gradient = program.loss_and_grad(X, Y)
-    assert loss == pytest.approx(expected[0], rel=1e-13)
-    assert gradient == pytest.approx(expected[1], rel=1e-12, abs=1e-15)
+    assert loss == approx(expected[0], rel=1e-13)
+    assert gradient == approx(expected[1], rel=1e-12, abs=1e-15, size=1.0)
     optimizer = Adam(parameters, lr=0.01)
     losses = program.train(optimizer, X, Y, steps=20)
     assert optimizer.t == 20
@@ -371,70 +398,69 @@ def test_two_cores_give_the_answer_of_one(monkeypatch):
 class TestSeveralCores:
     """Also where a step has fewer blocks than there are cores, as the last one of an epoch here."""
 
-    def train(self, monkeypatch, n_cores, lr=0.01, **options):
-        from micrograd_mlp.compiled import machine
+    @pytest.fixture
+    def train(self, compile, monkeypatch):
+        def train(n_cores, lr=0.01, **options):
+            monkeypatch.setattr(Machine, "cores", lambda self, n_examples: n_cores)
+            model = MLP(4, [8, 1], seed=0)
+            rng = np.random.default_rng(0)
+            X, Y = rng.normal(size=(450, 4)), rng.normal(size=450)
+            parameters = model.parameters()
+            program = compile(lambda x, y: squared_error(model(x), y) + 1e-2 * l2(parameters), parameters)
+            optimizer = Adam(parameters, lr=lr)
+            losses = program.train(optimizer, X, Y, epochs=7, batch_size=220, seed=1, **options)
+            return losses, [p.data for p in parameters], optimizer.t
 
-        monkeypatch.setattr(machine.Machine, "cores", lambda self, n_rows: n_cores)
-        model = MLP(4, [8, 1], seed=0)
-        rng = np.random.default_rng(0)
-        X, Y = rng.normal(size=(450, 4)), rng.normal(size=450)
-        parameters = model.parameters()
-        program = compile(lambda x, y: squared_error(model(x), y) + 1e-2 * l2(parameters), parameters)
-        optimizer = Adam(parameters, lr=lr)
-        losses = program.train(optimizer, X, Y, epochs=7, batch_size=220, seed=1, **options)
-        return losses, [p.data for p in parameters], optimizer.t
+        return train
 
     @pytest.mark.parametrize("n_cores", [2, 3, 5])
-    def test_training_gives_the_answer_of_one(self, monkeypatch, n_cores):
-        losses, numbers, t = self.train(monkeypatch, n_cores)
-        expected_losses, expected, expected_t = self.train(monkeypatch, 1)
-        assert losses == pytest.approx(expected_losses, rel=1e-12)
-        assert numbers == pytest.approx(expected, rel=1e-10)
+    def test_training_gives_the_answer_of_one(self, train, approx, n_cores):
+        losses, numbers, t = train(n_cores)
+        expected_losses, expected, expected_t = train(1)
+        assert losses == approx(expected_losses, rel=1e-12)
+        assert numbers == approx(expected, rel=1e-10, size=1.0)
         assert t == expected_t == 21
 
-    def test_the_same_run_gives_the_same_bits(self, monkeypatch):
-        assert self.train(monkeypatch, 3) == self.train(monkeypatch, 3)
+    def test_the_same_run_gives_the_same_bits(self, train):
+        assert train(3) == train(3)
 
-    @pytest.mark.parametrize("n_cores", [1, 2, 3])
-    def test_each_shard_of_a_step_is_computed_once(self, monkeypatch, n_cores):
+    @pytest.mark.parametrize("n_cores", [2, 3])
+    def test_each_shard_of_a_step_is_computed_once(self, train, monkeypatch, n_cores):
         """Each core asks for a free shard until there is none: one question for each, and one in vain."""
-        from micrograd_mlp.compiled import machine
-        from micrograd_mlp.compiled.kernels import n_shards
+        enter, questions = Machine._enter, []
 
-        execute, questions = machine.execute, []
+        def watched(self, memory, code):
+            enter(self, memory, code)
+            if memory.get("number") == 0 and memory.get("mode") == TRAIN:
+                size = memory.get("size")
+                progress = (ctypes.c_int64 * (size + 1)).from_address(memory.get("progress"))
+                questions.append(progress[size] - size)
 
-        def watched(code, memory, team, examples, steps):
-            execute(code, memory, team, examples, steps)
-            if team.number == 0 and steps.mode == machine.TRAIN:
-                questions.append(int(team.progress[team.size]) - team.size)
-
-        monkeypatch.setattr(machine, "execute", watched)
-        self.train(monkeypatch, n_cores)
+        monkeypatch.setattr(Machine, "_enter", watched)
+        train(n_cores)
         in_last_step = 1  # block of examples, of 10 rows
         assert set(questions) == {n_shards(in_last_step, n_cores)}
 
-    def test_an_overflow_stops_all(self, monkeypatch):
+    def test_an_overflow_stops_all(self, train):
         with pytest.raises(FloatingPointError, match="learning rate"):
-            self.train(monkeypatch, 3, lr=1e200)
+            train(3, lr=1e200)
 
-    def test_an_error_in_the_callback_stops_all(self, monkeypatch):
+    def test_an_error_in_the_callback_stops_all(self, train):
         def callback(epoch, loss):
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            self.train(monkeypatch, 2, callback=callback)
-        assert len(self.train(monkeypatch, 2)[0]) == 7
+            train(2, callback=callback)
+        assert len(train(2)[0]) == 7
 
-    def test_an_error_on_another_core_is_raised_here(self, monkeypatch):
-        from micrograd_mlp.compiled import machine
+    def test_an_error_on_another_core_is_raised_here(self, train, monkeypatch):
+        enter = Machine._enter
 
-        execute = machine.execute
-
-        def fails_on_the_second(code, memory, team, *arguments):
-            if team.number == 1:
+        def fails_on_the_second(self, memory, code):
+            if memory.get("number") == 1:
                 raise MemoryError("none left")
-            execute(code, memory, team, *arguments)
+            enter(self, memory, code)
 
-        monkeypatch.setattr(machine, "execute", fails_on_the_second)
+        monkeypatch.setattr(Machine, "_enter", fails_on_the_second)
         with pytest.raises(MemoryError, match="none left"):
-            self.train(monkeypatch, 2)
+            train(2)

@@ -1,0 +1,247 @@
+"""A tape as machine code reads it: for each run the addresses of its two kernels, and the run itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from micrograd_mlp.compiled import kernels
+from micrograd_mlp.compiled.affine import affine, weights_by
+from micrograd_mlp.compiled.code import Target
+from micrograd_mlp.compiled.kernels import FEW, UNROLLED, WORDS, Writer, written
+from micrograd_mlp.compiled.native import Integers, MachineCode, compiled
+from micrograd_mlp.compiled.operations import PythonOperation
+from micrograd_mlp.compiled.plan import (
+    AFFINE,
+    COPY,
+    FIRST_OPERATION,
+    LOGSUMEXP,
+    LONG,
+    RUN,
+    SOFTMAX,
+    SUM,
+    Tape,
+)
+from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.table import TABLE
+
+N_WORDS = len(WORDS)
+LONG_SUM = -1  # the kind of a run of long sums
+
+
+class _Kept(NamedTuple):
+    """The addresses of the kernels of a kind of run, and what holds them."""
+
+    holds: MachineCode | PythonOperation
+    forward: int
+    backward: int
+
+    @classmethod
+    def of(cls, code: MachineCode) -> _Kept:
+        """The two kernels in some machine code; one for what has no adjoints."""
+        return cls(code, code.address("forward"), code.address("backward") if "backward" in code else 0)
+
+
+class Runs:
+    """The runs of a tape, for blocks of examples or for a single example.
+
+    Args:
+        tape: the tape.
+        operations: the graph's numbered operations; those that cannot become machine code are computed by
+            `in_python`, which is filled in here.
+        target: the precision.
+        single: for one example at a time.
+        n_x: how many numbers x has; they come first on the varying tape.
+        seeded: adjoints that are given something from outside of the tape.
+
+    Attributes:
+        words: see `kernels.WORDS`.
+        first, last: the addresses of the first and the last run.
+        cleared: the adjoints that have to be 0 before the backward pass: where a range begins, and how many.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        operations: list[tuple[Op, int]],
+        in_python: dict[tuple[Op, int], PythonOperation],
+        target: Target,
+        single: bool,
+        n_x: int,
+        seeded: Any,
+    ) -> None:
+        self._n_x = n_x
+        self._n_shares = np.bincount(tape.operand_adjoints, minlength=tape.n_adjoints)
+        self._n_shares[seeded] += 2
+        self._is_overwritten = np.zeros(tape.n_adjoints, dtype=bool)
+        self._tape, self._operations, self._in_python = tape, operations, in_python
+        self._target, self._single = target, single
+        self._kept: dict[Any, _Kept] = {}  # what holds the addresses of the kernels of a kind
+        runs = tape.runs.reshape(-1, len(RUN))
+        # In front of the runs and behind them stands one that ends the tape.
+        self._stop = _stop(target)
+        n_words = (tape.n_runs + 2) * N_WORDS
+        numbers = np.zeros(n_words + 8, dtype=np.int64)
+        first = -(numbers.ctypes.data // 8) % 8  # where a cache line begins
+        self.words: Integers = numbers[first : first + n_words].reshape(-1, N_WORDS)
+        self.words[:, :2] = self._stop.address("stop")
+        inside = self.words[1:-1]
+        for name, column in zip(RUN._fields, RUN):
+            if name in WORDS:
+                inside[:, WORDS.index(name)] = runs[:, column]
+        starts = 8 * runs[:, RUN.start]
+        inside[:, WORDS.index("operands")] = tape.operands.ctypes.data + starts
+        inside[:, WORDS.index("operand_adjoints")] = tape.operand_adjoints.ctypes.data + starts
+        if len(tape.operands):
+            for j in range(2):
+                place = np.minimum(runs[:, RUN.start] + j, len(tape.operands) - 1)
+                inside[:, WORDS.index(f"operand_{j}")] = tape.operands[place]
+                inside[:, WORDS.index(f"adjoint_{j}")] = tape.operand_adjoints[place]
+        for k, run in enumerate(runs.tolist()):
+            kept = self._kernels(run)
+            inside[k, 0] = kept.forward
+            if k >= tape.first_active:
+                inside[k, 1] = kept.backward
+            if isinstance(kept.holds, PythonOperation):
+                inside[k, -2:] = kept.holds.forward_address, kept.holds.backward_address
+        self.first = self.words.ctypes.data + 8 * N_WORDS
+        self.last = self.words.ctypes.data + 8 * N_WORDS * tape.n_runs
+        self.cleared = _ranges(~self._is_overwritten)
+
+    def _kernels(self, run: list[int]) -> _Kept:
+        key = self._kind(run)
+        if key not in self._kept:
+            self._kept[key] = self._compiled(key)
+        return self._kept[key]
+
+    def _kind(self, run: list[int]) -> tuple[Any, ...]:
+        """What the kernels of a run depend on."""
+        code, n, n_pairs = run[RUN.code], run[RUN.arity], run[RUN.n_pairs]
+        is_row = bool(run[RUN.are_adjacent])
+        if code == SUM and self._single and n >= LONG and (rows := self._rows_of_sums(run)):
+            return LONG_SUM, rows == "squares"
+        if code == SUM:
+            is_short = self._single and n <= UNROLLED
+            return SUM, (n_pairs if is_short else None), (n - 2 * n_pairs if is_short else None)
+        if code == AFFINE:
+            given, operands = self._adjoints(run, 1, n)[0], self._tape.operands
+            adjoints = "none" if not run[RUN.are_active] else "others"
+            if is_row and given.all():
+                adjoints = "own row" if self._is_own(given) else "row"
+            is_x = is_row and bool(operands[run[RUN.start]] == 0) and n == self._n_x
+            return AFFINE, is_row, adjoints, weights_by(run[RUN.n_results], n, is_x, self._target)
+        if code == LOGSUMEXP:
+            return LOGSUMEXP, run[RUN.slopes] >= 0
+        if code < FIRST_OPERATION:
+            return (code,)
+        adjoints = self._adjoints(run, run[RUN.n_results], n)
+        active = (adjoints > 0).any(axis=0)
+        is_row = is_row and bool((active == (adjoints > 0).all(axis=0)).all())
+        is_native = self._why_in_python(code) is None
+        is_own = is_native and is_row and not self._single and self._is_own(adjoints[:, active])
+        count = run[RUN.n_results]
+        shape = "row" if is_row else "few" if count <= FEW else "many"
+        shape = "one" if count == 1 and self._single else shape
+        return code, shape, is_own and shape == "row", tuple(active.tolist()), run[RUN.slopes] >= 0
+
+    def _is_own(self, adjoints: Any) -> bool:
+        """Whether nothing else is added to these adjoints: then they are overwritten."""
+        is_own = bool((self._n_shares[adjoints] == 1).all())
+        self._is_overwritten[adjoints] |= is_own
+        return is_own
+
+    def _rows_of_sums(self, run: list[int]) -> str:
+        """Whether the operands of long sums have consecutive offsets, "rows", and are "squares"; or ""."""
+        start, n, count, pairs = (run[f] for f in (RUN.start, RUN.arity, RUN.n_results, RUN.n_pairs))
+        operands = self._tape.operands[start : start + count * n].reshape(count, n)
+        adjoints = self._adjoints(run, count, n)
+        for table in (operands, adjoints):
+            left, right, terms = table[:, : 2 * pairs : 2], table[:, 1 : 2 * pairs : 2], table[:, 2 * pairs :]
+            if any((np.diff(columns, axis=1) != 1).any() for columns in (left, right, terms)):
+                return ""
+        are_squares = (operands[:, : 2 * pairs : 2] == operands[:, 1 : 2 * pairs : 2]).all()
+        return "squares" if are_squares else "rows"
+
+    def _adjoints(self, run: list[int], count: int, n: int) -> Any:
+        start = run[RUN.start]
+        return self._tape.operand_adjoints[start : start + count * n].reshape(count, n)
+
+    def _compiled(self, key: tuple[Any, ...]) -> _Kept:
+        if key[0] < FIRST_OPERATION:
+            return _Kept.of(_compiled_of_table(key, None, 0, self._target, self._single))
+        op, n = self._operations[key[0] - FIRST_OPERATION]
+        reason = self._why_in_python(key[0])
+        if reason:
+            number = len(self._in_python) + 1
+            new = PythonOperation(op, n, number, reason, self._target)
+            calls = _Kept.of(_python_calls(self._target))
+            return calls._replace(holds=self._in_python.setdefault((op, n), new))
+        function = _compiled_of_table if TABLE.get(op.name) is op else _compiled_operation
+        return _Kept.of(function((FIRST_OPERATION, *key[1:]), op, n, self._target, self._single))
+
+    def _why_in_python(self, code: int) -> str | None:
+        return kernels.why_in_python(*self._operations[code - FIRST_OPERATION], self._target)
+
+
+@functools.cache
+def _stop(target: Target) -> MachineCode:
+    return compiled(kernels.stop(target))
+
+
+@functools.cache
+def _python_calls(target: Target) -> MachineCode:
+    return compiled(kernels.python_call(target, "forward"), kernels.python_call(target, "backward"))
+
+
+_WRITERS: dict[int, tuple[Writer, Writer]] = {
+    COPY: (kernels.copy_forward, kernels.copy_backward),
+    LOGSUMEXP: (kernels.logsumexp_forward, kernels.logsumexp_backward),
+    SOFTMAX: (kernels.softmax_forward, kernels.softmax_backward),
+}
+
+
+def _compiled_operation(
+    key: tuple[Any, ...], op: Op | None, n: int, target: Target, single: bool
+) -> MachineCode:
+    code, *details = key
+    if code == AFFINE:
+        return compiled(*affine(target, single, *details))
+    if code == LONG_SUM:
+        return _both(
+            kernels.long_sums_forward, lambda k: kernels.long_sums_backward(k, *details), target, single
+        )
+    if code == SUM:
+        return _both(
+            lambda k: kernels.sums_forward(k, *details),
+            lambda k: kernels.sums_backward(k, *details),
+            target,
+            single,
+        )
+    if code == LOGSUMEXP and details[0]:
+        return _both(kernels.kept_logsumexp_forward, kernels.kept_logsumexp_backward, target, single)
+    if code in _WRITERS:
+        return _both(*_WRITERS[code], target, single)
+    assert op is not None
+    shape, is_own, active, keeps_slope = details
+    operation = kernels.Operation(op, n, active, keeps_slope, is_own)
+    return compiled(*kernels.elementwise(operation, shape, target, single))
+
+
+_compiled_of_table: Callable[..., MachineCode] = functools.cache(_compiled_operation)
+"""The same for what the package ships, which is written once in a process."""
+
+
+def _ranges(chosen: Any) -> Integers:
+    """Where each range of chosen numbers begins, and how many there are."""
+    changes = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
+    starts, stops = changes[::2], changes[1::2]
+    return np.stack([starts, stops - starts], axis=1).astype(np.int64)
+
+
+def _both(forward: Writer, backward: Writer, target: Target, single: bool) -> MachineCode:
+    return compiled(
+        written("forward", target, single, forward), written("backward", target, single, backward)
+    )
