@@ -79,9 +79,9 @@ class EagerEngine:
 
 
 class CompiledEngine:
-    """The same steps as machine code, to the same numbers except for rounding."""
+    """The same steps as machine code, to the same numbers except for rounding, in the precision `dtype`."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, dtype: str = "float64") -> None:
         from micrograd_mlp.compiled import compile  # here, since it needs the extra "compile"
 
         model, loss, penalty, parameters = run.model, run.loss, run.penalty, run.optimizer.params
@@ -93,8 +93,8 @@ class CompiledEngine:
             return example_loss(x, y) + penalty()  # type: ignore[misc]  # it is not None where this is used
 
         self.run = run
-        self.program = compile(example_loss if penalty is None else penalised_loss, parameters)
-        self.measured = self.program if penalty is None else compile(example_loss, parameters)
+        self.program = compile(example_loss if penalty is None else penalised_loss, parameters, dtype)
+        self.measured = self.program if penalty is None else compile(example_loss, parameters, dtype)
 
     def train(self, epochs: int, end_of_epoch: EndOfEpoch) -> None:
         """See `Engine`."""

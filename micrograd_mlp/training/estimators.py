@@ -2,7 +2,7 @@
 
 They work in a `Pipeline`, `GridSearchCV` or `cross_val_score` as scikit-learn's own networks do, and take
 arguments of the same names. After fitting, `model_` is an `MLP`, which can be drawn, explained and exported.
-Training runs as machine code if Numba is installed. Needs `pip install "micrograd_mlp[sklearn]"`.
+Training runs as machine code if llvmlite is installed. Needs `pip install "micrograd_mlp[sklearn]"`.
 """
 
 from __future__ import annotations
@@ -239,8 +239,8 @@ def _weights(sample_weight: Any, X: Any) -> Any:
 
 
 def compiled(f: Callable[..., Any], model: MLP) -> Program | None:
-    """A function of a network's parameters, such as the network, as machine code; None without Numba."""
-    if importlib.util.find_spec("numba") is None:
+    """A function of a network's parameters, such as the network, as machine code; None without llvmlite."""
+    if importlib.util.find_spec("llvmlite") is None:
         return None
     from micrograd_mlp.compiled import compile
 

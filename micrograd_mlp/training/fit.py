@@ -33,6 +33,7 @@ def fit(
     *,
     batch_size: int | None = None,
     compiled: bool = False,
+    dtype: str | None = None,
     progress: bool = False,
     callback: Callable[[int, float], object] | None = None,
     seed: int | random.Random | None = None,
@@ -54,6 +55,7 @@ def fit(
         batch_size: the number of examples in a step, which are drawn anew in every epoch; None takes all
             examples in every step.
         compiled: run the steps as machine code (needs `pip install "micrograd_mlp[compile]"`).
+        dtype: the precision of machine code, "float64" or "float32", as in `compile`; None is "float64".
         progress: show epoch and loss on standard error, with tqdm if it is installed.
         callback: called as `callback(epoch, loss)` after every epoch, from 1; returning True ends the run.
             If it has a method `finish`, as `LivePlot` has, that is called when the run ends, however it ends.
@@ -73,7 +75,8 @@ def fit(
             back to the last weights whose loss was finite.
         TypeError: an argument has the wrong type; and what `compile` cannot run, if `compiled` is True.
         ValueError: X and Y do not fit together or hold something that is not a finite number, the optimizer
-            adjusts other parameters than the model's, or the checkpoint belongs to another run.
+            adjusts other parameters than the model's, or the checkpoint belongs to another run; or `dtype`
+            is no such precision, or is given without `compiled`.
         FileExistsError: the checkpoint exists, and `resume` is False.
         OSError: the checkpoint can't be written. This is found out before the first step.
         ImportError: `compiled` is True, and the extra "compile" is missing.
@@ -89,6 +92,8 @@ def fit(
     (True, 1.0)
     """
     _require_parts(model, loss, optimizer, penalty)
+    if dtype is not None and not compiled:
+        raise ValueError(f"dtype={dtype!r} is for machine code: add compiled=True; Python has float64 alone")
     features, targets = require_examples(X, Y)
     run = Run(
         model,
@@ -109,7 +114,7 @@ def fit(
     if compiled and sys.platform == "emscripten":
         warnings.warn("there is no compiled execution in the browser: fit runs eagerly", stacklevel=2)
         compiled = False
-    engine: Engine = CompiledEngine(run) if compiled else EagerEngine(run)
+    engine: Engine = CompiledEngine(run, dtype or "float64") if compiled else EagerEngine(run)
     history = run.history
 
     with progress_bar(progress, len(history.losses), epochs) as show:

@@ -35,7 +35,7 @@ def target_of(estimator):
 
 @pytest.fixture(params=["compiled", "eager"])
 def execution(request, monkeypatch):
-    """Runs a test with machine code, and as on a machine without Numba."""
+    """Runs a test with machine code, and as on a machine without llvmlite."""
     if request.param == "eager":
         monkeypatch.setattr(estimators, "compiled", lambda f, model: None)
     return request.param

@@ -405,7 +405,7 @@ def test_a_data_frame_is_told_to_be_given_as_numbers():
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_targets_in_lists_of_one_are_told_to_be_taken_out(needs_numba, compiled):
+def test_targets_in_lists_of_one_are_told_to_be_taken_out(needs_llvmlite, compiled):
     Y = [[0], [1], [0], [1], [1]]
     hint = r": give the number in it, as in Y = \[y\[0\] for y in Y\]"
     refused(
@@ -417,7 +417,7 @@ def test_targets_in_lists_of_one_are_told_to_be_taken_out(needs_numba, compiled)
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_class_labels_that_begin_at_1_are_told_to_begin_at_0(needs_numba, compiled):
+def test_class_labels_that_begin_at_1_are_told_to_begin_at_0(needs_llvmlite, compiled):
     model = MLP(2, [3], seed=0)
     optimizer = SGD(model.parameters(), 0.1)
     before = model.state_dict()
@@ -457,8 +457,8 @@ def test_no_epochs_are_no_training():
 
 
 @pytest.fixture
-def needs_numba():
-    pytest.importorskip("numba")
+def needs_llvmlite():
+    pytest.importorskip("llvmlite")
 
 
 def both_ways(**options):
@@ -473,7 +473,7 @@ def both_ways(**options):
     return results
 
 
-@pytest.mark.usefixtures("needs_numba")
+@pytest.mark.usefixtures("needs_llvmlite")
 @pytest.mark.parametrize(
     "options",
     [
@@ -491,14 +491,54 @@ def test_compiled_training_takes_the_same_steps(options):
     assert fast_optimizer.t == eager_optimizer.t
 
 
-@pytest.mark.usefixtures("needs_numba")
-def test_compiled_training_keeps_every_promise_of_the_eager_one(tmp_path):
+@pytest.mark.usefixtures("needs_llvmlite")
+def test_compiled_training_in_float32_takes_the_same_steps_to_its_precision():
+    results = []
+    for dtype in ("float64", "float32"):
+        model = small_model()
+        optimizer = Adam(model.parameters(), 0.05)
+        history = fit(
+            model, squared_error, X, Y, optimizer, 6, compiled=True, dtype=dtype, batch_size=2, seed=4,
+            validation=(X, Y), penalty=lambda: 0.01 * l2(model.parameters()),  # noqa: B023
+        )  # fmt: skip
+        results.append((history.losses, history.validation_losses, list(model.state_dict().values())))
+    for double, single in zip(*results):
+        assert single == pytest.approx(double, rel=1e-5, abs=1e-6)
+        assert single != pytest.approx(double, rel=1e-12, abs=1e-12), "these are the numbers of float64"
+    assert all(type(number) is float for numbers in results[1] for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "float32"}, "dtype='float32' is for machine code: add compiled=True"),
+        ({"dtype": "float16", "compiled": True}, 'dtype must be "float64" or "float32", got \'float16\''),
+    ],
+)
+@pytest.mark.usefixtures("needs_llvmlite")
+def test_a_precision_that_there_is_not_is_refused(options, message):
+    refused(message, ValueError, **options)
+
+
+@pytest.mark.usefixtures("needs_llvmlite")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_compiled_training_keeps_every_promise_of_the_eager_one(tmp_path, dtype):
     path = tmp_path / "run.json"
     heard = []
 
     def run(epochs, model, optimizer, **options):
         return fit(
-            model, squared_error, X, Y, optimizer, epochs, batch_size=2, seed=4, compiled=True, **options
+            model,
+            squared_error,
+            X,
+            Y,
+            optimizer,
+            epochs,
+            batch_size=2,
+            seed=4,
+            compiled=True,
+            dtype=dtype,
+            **options,
         )
 
     whole = small_model()
@@ -523,7 +563,7 @@ def test_compiled_training_keeps_every_promise_of_the_eager_one(tmp_path):
     assert again.state_dict() == whole.state_dict()
 
 
-@pytest.mark.usefixtures("needs_numba")
+@pytest.mark.usefixtures("needs_llvmlite")
 @pytest.mark.parametrize(
     ("loss", "error", "message"),
     [
@@ -537,7 +577,7 @@ def test_what_compile_refuses_is_refused_and_nothing_is_changed(loss, error, mes
     refused(message, error, loss=loss, compiled=True)
 
 
-@pytest.mark.usefixtures("needs_numba")
+@pytest.mark.usefixtures("needs_llvmlite")
 def test_a_validation_target_that_the_loss_refuses_is_refused_in_compiled_training_too():
     model = MLP(2, [3], seed=0)
     validation = X, [0, 1, 2, 3, 0]
@@ -554,7 +594,7 @@ def test_a_validation_target_that_the_loss_refuses_is_refused_in_compiled_traini
         )
 
 
-@pytest.mark.usefixtures("needs_numba")
+@pytest.mark.usefixtures("needs_llvmlite")
 def test_compiled_training_stops_at_an_infinite_loss_with_finite_weights():
     model = small_model()
     optimizer = Momentum(model.parameters(), lr=1e200)
@@ -566,9 +606,9 @@ def test_compiled_training_stops_at_an_infinite_loss_with_finite_weights():
     assert math.isfinite(loss)
 
 
-@pytest.mark.usefixtures("needs_numba")
-def test_compiled_training_without_numba_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "numba", None)
+@pytest.mark.usefixtures("needs_llvmlite")
+def test_compiled_training_without_llvmlite_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
     for name in [name for name in sys.modules if name.startswith("micrograd_mlp.compiled")]:
         monkeypatch.delitem(sys.modules, name)
     model = small_model()
