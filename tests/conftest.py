@@ -22,7 +22,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 PACKAGE = Path(__file__).parents[1] / "micrograd_mlp"
 DOCTESTS_NEED = {  # a file or folder of the package -> what its examples need beyond the extra `test`
-    "compiled": ["numba"],
+    "compiled": ["llvmlite", "numpy"],
     "export": ["onnx", "torch"],
     "render/widget.py": ["anywidget"],
     "training/estimators.py": ["sklearn"],

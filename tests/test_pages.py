@@ -12,8 +12,8 @@ PAGES = sorted([*NOTEBOOKS.glob("*.md"), *NOTEBOOKS.glob("how_to/*.md")])
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_print_what_the_page_says(page, tmp_path, monkeypatch):
-    if page.stem == "run_compiled" and importlib.util.find_spec("numba") is None:
-        pytest.skip("its examples need numba")
+    if page.stem == "run_compiled" and importlib.util.find_spec("llvmlite") is None:
+        pytest.skip("its examples need llvmlite")
     monkeypatch.chdir(tmp_path)
     result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
     assert result.failed == 0

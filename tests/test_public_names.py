@@ -78,7 +78,7 @@ NEED_AN_EXTRA_AT_IMPORT = {"compile", "Program"}
 @pytest.mark.parametrize("name", CONTRACT)
 def test_is_there(name):
     if name in NEED_AN_EXTRA_AT_IMPORT:
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     assert hasattr(micrograd_mlp, name)
     assert name in dir(micrograd_mlp)
 

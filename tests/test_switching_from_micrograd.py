@@ -82,7 +82,7 @@ def test_the_moons_demo_takes_the_steps_that_micrograd_takes():
 
 def test_the_moons_demo_reaches_its_published_accuracy():
     # The same loss for one example; compiled, since 100 steps in Python take a while.
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     X, y = moons()
     model = MLP(2, [16, 16, 1], seed=1337)
     parameters = model.parameters()
@@ -198,7 +198,7 @@ class TestNodesWithGivenDerivatives:
         assert y.data == 18.0
 
     def test_cannot_be_compiled(self):
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
         w = Value(3.0)
         with pytest.raises((TypeError, RuntimeError), match=r"Value\(data, children, local_grads\)"):
             micrograd_mlp.compile(lambda x: Value(9.0, (w,), (6.0,)) * x, [w]).loss_and_grad([1.0, 2.0])

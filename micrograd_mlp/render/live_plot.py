@@ -180,7 +180,7 @@ def _compiled_predict(model: Any) -> Any:
     """`predict` of the model, or of its program where one can be made; else None."""
     if hasattr(model, "predict"):
         return model.predict
-    if not hasattr(model, "parameters") or importlib.util.find_spec("numba") is None:
+    if not hasattr(model, "parameters") or importlib.util.find_spec("llvmlite") is None:
         return None
     from micrograd_mlp.compiled import compile
 

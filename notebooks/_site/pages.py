@@ -12,7 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from micrograd_mlp.engine.table import TABLE
 
-# What a browser does not have: Numba, Matplotlib, PyTorch and ONNX.
+# What a browser does not have: llvmlite, Matplotlib, PyTorch and ONNX.
 NOT_IN_THE_BROWSER = (
     '<details class="needs-python"><summary class="try-chapter">Why is there no “Try it”?</summary>'
     "This needs machine code or a package that the browser does not have. Install Python on your own "

@@ -246,13 +246,11 @@ def peak_flops(dtype: str = "float64") -> float:
 
 
 def use_threads(n: int) -> None:
-    """For compiled programs, if Numba is there to compile any."""
+    """For compiled programs, if llvmlite is there to compile any."""
     with contextlib.suppress(ImportError):
-        import numba
+        from micrograd_mlp.compiled import set_num_threads
 
-        from micrograd_mlp.compiled import machine
-
-        getattr(machine, "set_num_threads", numba.set_num_threads)(n)
+        set_num_threads(n)
 
 
 def single_threaded_torch():

@@ -139,7 +139,7 @@ class Entry(NamedTuple):
 
 TRAINING = {
     "dozen": Entry(regression(2, 3, 1, batch=4, optimizer="SGD", lr=0.05), 2000),
-    "one-example": Entry(regression(3, 5, 2, batch=1, optimizer="Momentum", lr=1e-3), 2000),
+    "one-example": Entry(regression(3, 5, 2, batch=1, optimizer="Momentum", lr=1e-3, alpha=1e-3), 2000),
     "tiny-classes": Entry(classes(4, 8, 3, batch=5, optimizer="RMSProp", lr=1e-3, alpha=1e-3), 2000),
     "tiny-deep": Entry(
         regression(3, 8, 8, 8, 1, batch=8, optimizer="Adam", lr=1e-3, activation="sigmoid", alpha=1e-3), 1000

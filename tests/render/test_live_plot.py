@@ -56,7 +56,7 @@ def run(model, live, epochs=3, **options):
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_every_epoch_of_fit_is_reported_and_shown(tmp_path, compiled):
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     model = right_of_zero()
     live = LivePlot(model, X, Y, interval=0.0, path=tmp_path / "live.png")
     history = run(model, live, compiled=compiled)
@@ -65,7 +65,7 @@ def test_every_epoch_of_fit_is_reported_and_shown(tmp_path, compiled):
 
 
 def test_every_step_of_a_program_is_reported(tmp_path):
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     from micrograd_mlp import compile
 
     model = right_of_zero()
@@ -94,8 +94,8 @@ def test_the_threshold_is_that_of_the_output_activation(output_activation):
     assert darker(left, right)
 
 
-def test_without_numba_python_computes_the_same_picture(monkeypatch):
-    pytest.importorskip("numba")
+def test_without_llvmlite_python_computes_the_same_picture(monkeypatch):
+    pytest.importorskip("llvmlite")
     X, Y = datasets.spirals(30, n_classes=3, seed=0)
     model = MLP(2, [4, 3], activation="tanh", seed=0)
     fast = LivePlot(model, X, Y, path="unused.png", resolution=20).png()
@@ -104,7 +104,7 @@ def test_without_numba_python_computes_the_same_picture(monkeypatch):
 
 
 def test_a_model_that_compile_refuses_is_computed_by_python():
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     model = right_of_zero()
 
     class Branching:

@@ -224,7 +224,7 @@ class TestPlotDecisionBoundary:
 
     @pytest.mark.parametrize("n_outputs", [1, 3])
     def test_a_compiled_program_gives_the_same_picture(self, n_outputs):
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
         model = MLP(2, [4, n_outputs], activation="tanh", seed=0)
         program = micrograd_mlp.compile(model, model.parameters())
         by_model, by_program = (

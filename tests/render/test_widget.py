@@ -135,7 +135,7 @@ def test_forward_and_every_step_of_an_optimizer_move_the_page(open_page):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_fit_moves_the_page_in_every_epoch(open_page, compiled):
     if compiled:
-        pytest.importorskip("numba", reason='needs Numba: pip install "micrograd_mlp[compile]"')
+        pytest.importorskip("llvmlite", reason='needs llvmlite: pip install "micrograd_mlp[compile]"')
     model = MLP(1, [1], seed=0)
     page = open_page(squared_error(model([Value(1.0, "x")]), 3.0))
     optimizer = SGD(model.parameters(), lr=0.1)
