@@ -392,11 +392,11 @@ class Code:
 
     def scaled(self, x: Number, k: Number) -> Number | None:
         """x 2ᵏ by one instruction, if the machine has it for vectors like these."""
-        whole = self.target.width
+        whole = 64 // BYTES[x.element]
         if not self.target.is_avx512 or x.width % whole:
             return None
-        kind, mask = self.target.vector, f"i{whole}"
-        name = f"llvm.x86.avx512.mask.scalef.{'pd' if self.target.real == 'double' else 'ps'}.512"
+        kind, mask = f"<{whole} x {x.element}>", f"i{whole}"
+        name = f"llvm.x86.avx512.mask.scalef.{'pd' if x.element == 'double' else 'ps'}.512"
         self.declare(f"declare {kind} @{name}({kind}, {kind}, {kind}, {mask}, i32)")
         parts = []
         for first in range(0, x.width, whole):

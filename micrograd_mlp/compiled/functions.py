@@ -1,22 +1,29 @@
 """exp, log, tanh and others as machine code, of one number or of a vector of them, in either precision (§8).
 
 The C library's functions take one number a call. These are straight lines of arithmetic without a branch: the
-argument is reduced to a small interval, a polynomial is evaluated there, and the power of two goes back
+argument is reduced to a small interval, a polynomial is evaluated there, and a power of two goes back
 through the bits of the exponent. They agree with the table's forward functions to a few units in the last
 place, and exactly on 0, ±inf, nan, overflow and underflow. What is not written here comes from the C
-library, in double precision and number by number.
+library, number by number.
 
-The reductions of log and log1p follow fdlibm's; the polynomials of exp and expm1 are Taylor's.
+In single precision, exp, log and their relatives have shorter polynomials. The others are computed in double
+precision and rounded.
+
+The reductions and the polynomials of log, log1p, sin and cos are fdlibm's.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from micrograd_mlp.compiled.code import Number, Operand
+from micrograd_mlp.compiled.code import Code, Number, Operand
+from micrograd_mlp.engine.table import TABLE
 
 INF, NAN = math.inf, math.nan
 LOG2_E = 1.4426950408889634
@@ -32,7 +39,7 @@ class _Precision:
         ln2: ln 2 as a sum; the first part ends in so many zero bits that whole multiples of it are exact.
         exponents: below the first eˣ is 0, above the second it is inf.
         flat: from there on tanh is 1.
-        n_terms: how many terms of the exponential series are needed up to ½ ln 2.
+        exp: the coefficients of (eʳ - 1 - r) / r² in r, which interpolate at Chebyshev's points.
         log: the coefficients of log((1 + s) / (1 - s)) - 2s in s².
     """
 
@@ -41,7 +48,7 @@ class _Precision:
     ln2: tuple[float, float]
     exponents: tuple[float, float]
     flat: float
-    n_terms: int
+    exp: tuple[float, ...]
     log: tuple[float, ...]
 
     @property
@@ -68,7 +75,11 @@ _DOUBLE = _Precision(
     ln2=(6.93147180369123816490e-01, 1.90821492927058770002e-10),
     exponents=(-746.0, 710.0),
     flat=22.0,
-    n_terms=14,
+    exp=(
+        *(0.5000000000000001, 0.16666666666666669, 0.041666666666623824, 0.008333333333330039),
+        *(0.0013888888917367081, 0.00019841269863171557, 2.4801521057868204e-05, 2.7557268276905696e-06),
+        *(2.7620201591031547e-07, 2.5100472505694996e-08),
+    ),
     log=(
         *(6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01),
         *(2.222219843214978396e-01, 1.818357216161805012e-01, 1.531383769920937332e-01),
@@ -81,7 +92,7 @@ _FLOAT = _Precision(
     ln2=(6.9313812256e-01, 9.0580006145e-06),
     exponents=(-105.0, 89.0),
     flat=10.0,
-    n_terms=7,
+    exp=(0.5, 0.16666576266288757, 0.04166655242443085, 0.00836323294788599, 0.0013926250394433737),
     log=(0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
 )
 
@@ -101,6 +112,20 @@ def _polynomial(x: Number, coefficients: Sequence[float]) -> Number:
     return terms[0]
 
 
+def _fma(a: Number, b: Operand, c: Operand) -> Number:
+    """a b + c, rounded once."""
+    code = a.code
+    return code.intrinsic("fma", a, code.number(b, a.type), code.number(c, a.type))
+
+
+@contextmanager
+def _unfused(code: Code) -> Iterator[None]:
+    """Each operation rounds, so that what one has rounded off can be computed."""
+    before, code.fused = code.fused, False
+    yield
+    code.fused = before
+
+
 # Exponentials. `minimum` and `maximum` have the variable on their right, where nan stays nan.
 
 
@@ -113,14 +138,18 @@ def _reduced(x: Number) -> tuple[Number, Number]:
 
 def _expm1_small(r: Number) -> Number:
     """eʳ - 1 for |r| ≤ ½ ln 2."""
-    terms = [1.0 / math.factorial(n) for n in range(2, _precision(r).n_terms + 1)]
-    return r + (r * r) * _polynomial(r, terms)
+    return r + (r * r) * _polynomial(r, _precision(r).exp)
 
 
 def _power_of_two(k: Number) -> Number:
     """2ᵏ for a whole k, where that is neither 0, subnormal nor infinite."""
+    return _shifted_power_of_two(k + _precision(k).shift)
+
+
+def _shifted_power_of_two(k: Number) -> Number:
+    """The same for a k to which `shift` is added already."""
     p = _precision(k)
-    return (((k + p.shift).bits() << p.digits) + (p.bias << p.digits)).from_bits()
+    return ((k.bits() << p.digits) + (p.bias << p.digits)).from_bits()
 
 
 def _times_power_of_two(x: Number, k: Number) -> Number:
@@ -128,9 +157,9 @@ def _times_power_of_two(x: Number, k: Number) -> Number:
     scaled = x.code.scaled(x, k)
     if scaled is not None:
         return scaled
-    p = _precision(k)
-    half = (k * 0.5 + p.shift) - p.shift
-    return x * _power_of_two(half) * _power_of_two(k - half)
+    shift = _precision(k).shift
+    half = k * 0.5 + shift
+    return x * _shifted_power_of_two(half) * _power_of_two(k - (half - shift))
 
 
 def exp(x: Number) -> Number:
@@ -160,16 +189,7 @@ def expm1(x: Number) -> Number:
     return x.code.select(abs(x) < p.least_normal * 4.0, x, result)  # -0.0 too
 
 
-def exp2(x: Number) -> Number:
-    """2ˣ."""
-    p = _precision(x)
-    x = x.code.minimum(p.bias + 1.0, x.code.maximum(-p.bias - p.digits - 1.0, x))
-    k = (x + p.shift) - p.shift
-    return _times_power_of_two(1.0 + _expm1_small((x - k) * math.log(2.0)), k)
-
-
-# sigmoid, tanh and their slopes share an exponential and a division, which LLVM computes once where both
-# are wanted.
+# sigmoid, tanh and their slopes share an exponential and a division, which LLVM computes once for both.
 
 
 def _exponential_and_quotient(size: Number) -> tuple[Number, Number]:
@@ -205,32 +225,11 @@ def silu(z: Number) -> Number:
     return z * sigmoid(z)
 
 
-def sinh(x: Number) -> Number:
-    """½ (t + t / (t + 1)) with t = eˣ - 1, for |x|; ½ eˣ where e⁻ˣ is below the last place."""
-    p = _precision(x)
-    size = abs(x)
-    k, r = _reduced(x.code.minimum(p.exponents[1] + 1.0, size))
-    small = _expm1_small(r)
-    far = _times_power_of_two(1.0 + small, k - 1.0)
-    power = _power_of_two(x.code.minimum(4.0 * p.flat, k))
-    t = power * small + (power - 1.0)
-    result = x.code.select(size > p.flat, far, 0.5 * (t + t / (t + 1.0)))
-    return copysign(x.code.select(size < p.least_normal * 4.0, size, result), x)
-
-
-def cosh(x: Number) -> Number:
-    """½ (eˣ + e⁻ˣ)."""
-    p = _precision(x)
-    k, r = _reduced(x.code.minimum(p.exponents[1] + 1.0, abs(x)))
-    half = _times_power_of_two(1.0 + _expm1_small(r), k - 1.0)
-    return half + 0.25 / half
-
-
 def gaussian(x: Number) -> Number:
     """exp(-x²). The exponential magnifies what x² rounds off, so that is taken into account."""
     x = x.code.minimum(64.0, abs(x))
     square = x * x
-    rest = x.code.intrinsic("fma", x, x, -square)
+    rest = _fma(x, x, -square)
     e = _exp_of_minus(square)
     return e - e * rest
 
@@ -302,86 +301,162 @@ def softplus(z: Number) -> Number:
     return code.maximum(0.0, z) + _log1p_small(f, k)
 
 
-# Powers and roots.
+# The error function.
+
+ERF = (
+    *(0.1283791670955126, -0.3761263890318375, 0.11283791670954775, -0.02686617064503848),
+    *(0.005223977624171083, -0.0008548326920588401, 0.00012055327697362146, -1.4925471268019038e-05),
+    *(1.6458051806890862e-06, -1.63046150641907e-07, 1.4215069808219508e-08, -8.905151131672966e-10),
+)  # interpolates at Chebyshev's points, in x²
+ERFC = (
+    *(1.0521419579135713, 0.6350570275535073, 0.34334463887981326, 0.16523510711556946),
+    *(0.07006800164716886, 0.025755905936248002, 0.007981303406030885, 0.001975738331880317),
+    *(0.0003410645924671077, 1.8912664799203766e-05, -1.0246006449177897e-05, -3.367894752805117e-06),
+    *(-1.9285967869974127e-07, 1.4892551263509196e-07, 3.6549535436915834e-08, -3.6774456465522945e-09),
+    *(-2.7327828652513785e-09, -5.4480063449885195e-11, 1.3804289894324416e-10, 1.151443673009478e-11),
+)  # interpolates erfc(x) exp(x²) (x + 4) at Chebyshev's points, for 0.84 ≤ x ≤ 27.5
 
 
-def pow(x: Number, y: Number) -> Number:
-    """xʸ, as C has it."""
-    return x.code.library("pow", x, y)
+def _erf_small(x: Number) -> Number:
+    """erf(x) / x - 1 for |x| ≤ 0.84."""
+    return _polynomial(x * x, ERF)
 
 
-def whole_power(x: Number, n: int) -> Number:
-    """xⁿ by multiplications, for a small n."""
-    if n < 0:
-        return whole_power(1.0 / x, -n)
-    if n == 0:
-        return x.code.number(1.0, x.type)
-    half = whole_power(x, n // 2) if n > 1 else None
-    square = half * half if half is not None else None
-    return x if square is None else square * x if n % 2 else square
+def _erfc_large(x: Number) -> Number:
+    """erfc(x) for x ≥ 0.84: a polynomial in a fraction that goes from 1 to -1, and exp(-x²)."""
+    x = x.code.minimum(30.0, x)
+    inverse = 1.0 / (x + 4.0)
+    series = _polynomial((5.984996249062266 - 1.3630907726931734 * x) * inverse, ERFC)
+    return gaussian(x) * (series * inverse)
 
 
-# sin and cos: x = k π/2 + r with |r| ≤ π/4, and fdlibm's polynomials in r. Beyond `FAR` the C library
-# reduces x.
+def erf(x: Number) -> Number:
+    """The error function."""
+    if x.element == "float":
+        return erf(x.converted("double")).converted("float")
+    far = copysign(1.0 - _erfc_large(abs(x)), x)
+    return x.code.select(abs(x) < 0.84, x + x * _erf_small(x), far)
 
-FAR = 1e5
+
+def erfc(x: Number) -> Number:
+    """1 - erf(x)."""
+    if x.element == "float":
+        return erfc(x.converted("double")).converted("float")
+    code, rest, far = x.code, x * _erf_small(x), _erfc_large(abs(x))
+    near = code.select(x < 0.25, 1.0 - (x + rest), 0.5 - ((x - 0.5) + rest))
+    return code.select(abs(x) < 0.84, near, code.select(x < 0.0, 2.0 - far, far))
+
+
+def gelu(z: Number) -> Number:
+    """½ z erfc(-√½ z), with the argument in double precision: erfc magnifies what it rounds off."""
+    inside = z.converted("double") * -0.7071067811865476
+    return 0.5 * z * erfc(inside).converted(z.element)
+
+
+# Angles: x = k ½π + r with |r| ≤ ¼π, and fdlibm's polynomials in r.
+
+FAR = 1e6  # beyond, the C library reduces x
 HALF_PI = (
-    1.57079632673412561417e00,
-    6.07710050630396597660e-11,
-    2.02226624871116645580e-21,
+    *(1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624871116645580e-21),
     8.47842766036889956997e-32,
+)  # ½π is their sum; all but the last have so few digits that k times them is exact
+SINE = (
+    *(-1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04),
+    *(2.75573137070700676789e-06, -2.50507602534068634195e-08, 1.58969099521155010221e-10),
 )
-SIN = (
-    -1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04,
-    2.75573137070700676789e-06, -2.50507602534068634195e-08, 1.58969099521155010221e-10,
-)  # fmt: skip
-COS = (
-    4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05,
-    -2.75573143513906633035e-07, 2.08757232129817482790e-09, -1.13596475577881948265e-11,
-)  # fmt: skip
+COSINE = (
+    *(4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05),
+    *(-2.75573143513906633035e-07, 2.08757232129817482790e-09, -1.13596475577881948265e-11),
+)
 
 
-def sin(x: Number) -> Number:
-    """sin x."""
-    return _sine(x, 0.0, "sin")
-
-
-def cos(x: Number) -> Number:
-    """cos x = sin(x + π/2)."""
-    return _sine(x, 1.0, "cos")
-
-
-def _sine(x: Number, quarters: float, name: str) -> Number:
-    """sin(x + quarters · π/2), computed with a double's digits."""
-    code, wide = x.code, x.converted("double")
-    shift = _DOUBLE.shift
-    k = (wide * (2.0 / math.pi) + shift) - shift
-    r = wide
+def _of_angle(name: str, x: Number) -> Number:
+    """sin, cos or tan, computed with a double's digits."""
+    code, wide, shift = x.code, x.converted("double"), _DOUBLE.shift
+    shifted = wide * (2.0 / math.pi) + shift
+    k, r = shifted - shift, wide
     for part in HALF_PI:
         r = r - k * part
-    quadrant = ((k + quarters) + shift).bits()
     z = r * r
-    sine = r + (r * z) * _polynomial(z, SIN)
-    cosine = 1.0 + z * (z * _polynomial(z, COS) - 0.5)
-    is_odd, is_low = (quadrant & 1).equals(1), (quadrant & 2).equals(2)
-    value = code.select(is_odd, cosine, sine)
-    value = code.select(is_low, -value, value)
-    result = code.variable(code.select(wide.equals(0.0), wide if name == "sin" else 1.0, value))
+    sine = code.select(z.equals(0.0), r, r + (r * z) * _polynomial(z, SINE))  # -0.0 too
+    cosine = 1.0 + z * (z * _polynomial(z, COSINE) - 0.5)
+    is_odd = (shifted.bits() & 1).equals(1)
+    near_sine, near_cosine = code.select(is_odd, cosine, sine), code.select(is_odd, -sine, cosine)
+    sign_bit = (shifted.bits() & 2) << 62  # in the second half of a turn both are negative
+    if name == "tan":
+        value = near_sine / near_cosine
+    else:
+        value = ((near_sine if name == "sin" else near_cosine).bits() + sign_bit).from_bits()
+    result = code.variable(value)
     is_far = ~(abs(wide) < FAR)
     with code.if_(is_far.any()):
         result.set(code.select(is_far, code.library(name, wide), result.now))
     return result.now.converted(x.element)
 
 
-def sqrt(x: Number) -> Number:
-    """The square root; nan below zero."""
-    return x.code.intrinsic("sqrt", x)
+# Powers and roots.
+
+
+def pow(x: Number, y: Number) -> Number:
+    """xʸ as C has it: exp(y log |x|) with a sign, and what is special about 0, 1, inf and nan."""
+    if x.element == "float":
+        return pow(x.converted("double"), y.converted("double")).converted("float")
+    code, size = x.code, abs(x)
+    with _unfused(code):
+        high, low = _log_in_two_parts(size)
+        high = code.select(size.equals(0.0), code.number(-INF, x.type), code.select(size < INF, high, size))
+        product = y * high
+        rest = code.select(abs(product) < 1e3, _fma(y, high, -product) + y * low, 0.0)
+        product = code.minimum(1e3, code.maximum(-1e3, product))
+        k = (product * LOG2_E + _DOUBLE.shift) - _DOUBLE.shift
+        r = _fma(k, -_DOUBLE.ln2[0], product) + (rest - k * _DOUBLE.ln2[1])
+    result = _times_power_of_two(1.0 + _expm1_small(r), k)
+    is_whole, half = code.intrinsic("floor", y).equals(y), 0.5 * y
+    is_odd = is_whole & code.intrinsic("floor", half).differs(half)
+    result = code.select(is_odd, copysign(result, x), result)
+    result = code.select((x < 0.0) & ~is_whole & (x > -INF), NAN, result)
+    is_one = y.equals(0.0) | x.equals(1.0) | (x.equals(-1.0) & abs(y).equals(INF))
+    return code.select(is_one, 1.0, result)
+
+
+def _log_in_two_parts(x: Number) -> tuple[Number, Number]:
+    """log x for 0 < x < inf with some ten digits more, as a sum; nothing may be fused."""
+    k, f = _log_parts(x, may_be_subnormal=True)
+    # s = f / (2 + f), and its square z
+    u = 2.0 + f
+    inverse = 1.0 / u
+    s = f * inverse
+    s_low = _fma(-s, f - (u - 2.0), _fma(-s, u, f)) * inverse
+    z = s * s
+    z_low = _fma(s, s, -z) + 2.0 * s * s_low
+    # log(1 + f) = 2s (1 + z a) with a = 1/3 + z/5 + z²/7 + ...; the first term needs two parts.
+    following = z * _polynomial(z, [1.0 / n for n in range(5, 26, 2)])
+    a = following + 1.0 / 3.0
+    a_low = ((1.0 / 3.0 - a) + following) + 1.850371707708594e-17  # 1/3 is this larger than the float
+    w = z * a
+    w_low = _fma(z, a, -w) + (z * a_low + z_low * a)
+    v = s * w
+    v_low = _fma(s, w, -v) + (s * w_low + s_low * w)
+    log1p, whole = s + v, k * _DOUBLE.ln2[0]
+    log1p_low = ((s - log1p) + v) + (s_low + v_low)
+    log = whole + 2.0 * log1p
+    return log, ((whole - log) + 2.0 * log1p) + (2.0 * log1p_low + k * _DOUBLE.ln2[1])
+
+
+def whole_power(x: Number, n: int) -> Number:
+    """xⁿ by multiplications, for a small n."""
+    if n < 0:
+        return whole_power(1.0 / x, -n)
+    if n < 2:
+        return x if n else x.code.number(1.0, x.type)
+    half = whole_power(x, n // 2)
+    return half * half * x if n % 2 else half * half
 
 
 def power_of_half(x: Number) -> Number:
     """x to the power ½, which is 0 for -0 and inf for -inf."""
     code = x.code
-    return code.select(x.equals(-INF), code.number(INF, x.type), sqrt(x + 0.0))
+    return code.select(x.equals(-INF), code.number(INF, x.type), code.intrinsic("sqrt", x + 0.0))
 
 
 def hypot(*numbers: Number) -> Number:
@@ -392,28 +467,12 @@ def hypot(*numbers: Number) -> Number:
     return result
 
 
-def div(x: Number, y: Number) -> Number:
-    """x / y."""
-    return x / y
-
-
-def gelu(z: Number) -> Number:
-    """½ z erfc(-√½ z), with the argument in double precision: erfc magnifies what it rounds off."""
-    inside = z.converted("double") * -0.7071067811865476
-    return 0.5 * z * z.code.library("erfc", inside).converted(z.element)
-
-
 # Signs, rounding and remainders.
 
 
 def copysign(x: Number, y: Number) -> Number:
     """|x| with the sign of y."""
     return x.code.intrinsic("copysign", x, y)
-
-
-def is_infinite(x: Number) -> Number:
-    """Whether it is inf or -inf."""
-    return abs(x).equals(INF)
 
 
 def is_finite(x: Number) -> Number:
@@ -423,9 +482,9 @@ def is_finite(x: Number) -> Number:
 
 def mod(x: Number, y: Number) -> Number:
     """Python's x % y, which has the sign of y."""
-    code = x.code
-    rest = code.library("fmod", x, y)
-    return code.select(rest.equals(0.0), copysign(rest, y), code.select(_differ(rest, y), rest + y, rest))
+    rest = x.code.library("fmod", x, y)
+    signed = copysign(rest, y)
+    return x.code.select(signed.equals(rest), signed, rest + y)
 
 
 def floordiv(x: Number, y: Number) -> Number:
@@ -433,15 +492,10 @@ def floordiv(x: Number, y: Number) -> Number:
     code = x.code
     rest = code.library("fmod", x, y)
     quotient = (x - rest) / y
-    quotient = code.select(rest.differs(0.0) & _differ(rest, y), quotient - 1.0, quotient)
+    quotient = code.select(copysign(rest, y).equals(rest), quotient, quotient - 1.0)
     whole = code.intrinsic("floor", quotient)
     whole = code.select(quotient - whole > 0.5, whole + 1.0, whole)
     return code.select(quotient.equals(0.0), copysign(code.number(0.0, x.type), x / y), whole)
-
-
-def _differ(x: Number, y: Number) -> Number:
-    """Whether one of them is negative and the other is not."""
-    return ((x < 0.0) & (y >= 0.0)) | ((x >= 0.0) & (y < 0.0))
 
 
 # Of several numbers.
@@ -453,16 +507,23 @@ def logsumexp(*z: Number) -> Number:
     for z_k in z[1:]:
         largest = code.select((z_k > largest) | z_k.is_nan(), z_k, largest)
     reference = code.select(is_finite(largest), largest, 0.0)
-    rest: Operand = 0.0  # of all but one of the largest, whose term is 1
-    is_left_out: Number | None = None
+    rest = code.number(0.0, largest.type)  # the terms of all but one of the largest, whose term is 1
+    is_found = code.number(False, largest.like("i1"))
     for z_k in z:
-        leave_out = z_k.equals(reference)
-        if is_left_out is not None:
-            leave_out = leave_out & ~is_left_out
-        is_left_out = leave_out if is_left_out is None else is_left_out | leave_out
-        rest = code.select(leave_out, 0.0, exp(z_k - reference)) + rest
-    assert isinstance(rest, Number)
+        is_left_out = z_k.equals(reference) & ~is_found
+        is_found = is_found | is_left_out
+        rest = rest + code.select(is_left_out, 0.0, exp(z_k - reference))
     return code.select(is_finite(largest), reference + log1p(rest), largest)
+
+
+def products_of_others(_product: Number, *factors: Number) -> list[Number]:
+    """For each factor the product of the others: of those in front of it and of those behind it."""
+    one = factors[0].code.number(1.0, factors[0].type)
+    in_front, behind = [one], [one]
+    for x, y in zip(factors[:-1], factors[:0:-1]):
+        in_front.append(in_front[-1] * x)
+        behind.append(behind[-1] * y)
+    return [a * b for a, b in zip(in_front, reversed(behind))]
 
 
 def _of_intrinsic(name: str) -> Callable[..., Number]:
@@ -474,25 +535,26 @@ def _of_library(name: str) -> Callable[..., Number]:
 
 
 FUNCTIONS: dict[str, Callable[..., Number]] = {
-    "exp": exp, "expm1": expm1, "exp2": exp2, "log": log, "log1p": log1p, "log2": log2,
-    "sin": sin, "cos": cos, "tanh": tanh, "sinh": sinh, "cosh": cosh, "sqrt": sqrt, "pow": pow, "hypot":
-    hypot, "copysign": copysign, "isinf": is_infinite, "isfinite": is_finite, "isnan": Number.is_nan, "mod":
-    mod, "floordiv": floordiv, "gamma": _of_library("tgamma"), "degrees": lambda x: x * (180.0 / math.pi),
-    "radians": lambda x: x * (math.pi / 180.0), **{name: _of_intrinsic(name) for name in ("fabs", "floor",
-    "ceil", "trunc")}, "round": _of_intrinsic("rint"), **{name: _of_library(name) for name in (
-        "tan", "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh", "erf", "erfc",
-        "log10", "cbrt", "lgamma", "fmod", "remainder",
+    "exp": exp, "expm1": expm1, "log": log, "log1p": log1p, "log2": log2, "erf": erf, "erfc": erfc,
+    "tanh": tanh, "pow": pow, "hypot": hypot, "mod": mod, "floordiv": floordiv, "copysign": copysign,
+    "isinf": lambda x: abs(x).equals(INF), "isfinite": is_finite, "isnan": Number.is_nan,
+    "degrees": lambda x: x * (180.0 / math.pi), "radians": lambda x: x * (math.pi / 180.0),
+    "round": _of_intrinsic("rint"), "gamma": _of_library("tgamma"),
+    **{name: _of_intrinsic(name) for name in ("ceil", "fabs", "floor", "sqrt", "trunc")},
+    **{name: functools.partial(_of_angle, name) for name in ("sin", "cos", "tan")},
+    **{name: _of_library(name) for name in (
+        "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cosh", "exp2", "fmod", "lgamma",
+        "log10", "remainder", "sinh",
     )},
 }  # fmt: skip
-"""The functions of Python's `math` by name, and Python's own operators % and //."""
+"""The functions of Python's `math` by name, and its operators % and //."""
 
 OPERATIONS: dict[str, Callable[..., Number]] = {
-    "sigmoid": sigmoid, "sigmoid_slope": sigmoid_slope, "silu": silu, "softplus": softplus, "gaussian":
-    gaussian, "gelu": gelu, "div": div, "logsumexp": logsumexp, "abs": abs, **{name: FUNCTIONS[name] for name
-    in (
-        "exp", "expm1", "log", "log1p", "log2", "log10", "tanh", "sinh", "cosh", "sqrt", "cbrt", "pow",
-        "hypot", "floor", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh",
-        "erf", "erfc",
-    )},
+    **{name: function for name, function in FUNCTIONS.items() if name in TABLE},
+    "abs": abs, "div": operator.truediv, "gaussian": gaussian, "gelu": gelu, "logsumexp": logsumexp,
+    "sigmoid": sigmoid, "sigmoid_slope": sigmoid_slope, "silu": silu, "softplus": softplus,
 }  # fmt: skip
 """By an operation's name, what runs instead of the table's `forward`, which is written for reading."""
+
+SLOPES: dict[str, Callable[..., list[Number]]] = {"prod": products_of_others}
+"""By an operation's name, what runs instead of the table's `partials`, from the output and the inputs."""

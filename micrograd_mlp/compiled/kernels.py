@@ -263,25 +263,6 @@ def _rows(k: Kernel, offsets: Number, start: Number, pairs: Number) -> list[Numb
 # log Σ exp(zₖ)
 
 
-def logsumexp_forward(k: Kernel) -> None:
-    """m + log(1 + Σ exp(zₖ - m)) with m = max zₖ and the sum over all others; m if that is inf or nan."""
-    operands, first, arity = k.pointer("operands"), k.word("first"), k.word("arity")
-    with k.loop(k.word("n_results")) as i:
-        start = i * arity
-        with k.each_lane() as lane:
-            largest = _largest(k, operands, start, arity, lane)
-            rest = k.variable(0.0, k.kind)
-            is_missing = k.variable(1.0, k.kind)  # until the largest one was met, whose exponential is 1
-            with k.loop(arity) as j:
-                distance = _operand(k, operands, start + j, lane) - largest
-                is_largest = k.select(distance.equals(0.0), is_missing.now, 0.0)
-                rest.set(rest.now + (functions.exp(distance) - is_largest))
-                is_missing.set(is_missing.now - is_largest)
-            result = largest + functions.log1p(rest.now)
-            result = k.select(abs(largest) < math.inf, result, largest)
-            k.store(result, k.values, k.lane_of(first + i) + lane)
-
-
 def _operand(k: Kernel, operands: Number, j: Number, lane: Number) -> Number:
     return k.value(k.lane_of(k.load(operands, j, "i64")), lane)
 
@@ -295,28 +276,11 @@ def _largest(k: Kernel, operands: Number, start: Number, arity: Number, lane: Nu
     return largest.now
 
 
-def logsumexp_backward(k: Kernel) -> None:
-    """∂ℓ/∂zₖ += exp(zₖ - L) g."""
-    operands, adjoints, arity = k.pointer("operands"), k.pointer("operand_adjoints"), k.word("arity")
-    first, first_adjoint = k.word("first"), k.word("first_adjoint")
-    with k.loop(k.word("n_results")) as i:
-        start = i * arity
-        with k.each_lane() as lane:
-            output, adjoint = (
-                k.value(k.lane_of(first + i), lane),
-                k.adjoint(k.lane_of(first_adjoint + i), lane),
-            )
-            with k.loop(arity) as j:
-                share = functions.exp(_operand(k, operands, start + j, lane) - output) * adjoint
-                k.add_to(k.adjoints, k.lane_of(k.load(adjoints, start + j, "i64")) + lane, share)
+def logsumexp_forward(k: Kernel) -> None:
+    """m + log(1 + Σ exp(zₖ - m)) with m = max zₖ and the sum over all others; m if that is inf or nan.
 
-
-# Its slopes are a softmax, whose exponentials the forward pass has computed: it keeps them, if they are
-# needed.
-
-
-def kept_logsumexp_forward(k: Kernel) -> None:
-    """The same, with exp(zₖ - L) kept."""
+    The slopes exp(zₖ - L) take the same exponentials: they are kept.
+    """
     first, slopes, n = k.word("first"), k.word("slopes"), k.word("arity")
     with k.loop(k.word("n_results")) as i, k.each_lane() as lane:
         k.store(_distances(k, i * n, slopes + i * n, lane), k.values, k.lane_of(first + i) + lane)
@@ -339,8 +303,8 @@ def kept_logsumexp_forward(k: Kernel) -> None:
             k.store(k.value(slope, lane) * scale, k.values, slope + lane)
 
 
-def kept_logsumexp_backward(k: Kernel) -> None:
-    """∂ℓ/∂zₖ += exp(zₖ - L) g, with what was kept."""
+def logsumexp_backward(k: Kernel) -> None:
+    """∂ℓ/∂zₖ += exp(zₖ - L) g."""
     adjoints, first, slopes, n = (
         k.pointer("operand_adjoints"), k.word("first_adjoint"), k.word("slopes"), k.word("arity")
     )  # fmt: skip

@@ -133,8 +133,6 @@ class Runs:
                 adjoints = "own row" if self._is_own(given) else "row"
             is_x = is_row and bool(operands[run[RUN.start]] == 0) and n == self._n_x
             return AFFINE, is_row, adjoints, weights_by(run[RUN.n_results], n, is_x, self._target)
-        if code == LOGSUMEXP:
-            return LOGSUMEXP, run[RUN.slopes] >= 0
         if code < FIRST_OPERATION:
             return (code,)
         adjoints = self._adjoints(run, run[RUN.n_results], n)
@@ -220,8 +218,6 @@ def _compiled_operation(
             target,
             single,
         )
-    if code == LOGSUMEXP and details[0]:
-        return _both(kernels.kept_logsumexp_forward, kernels.kept_logsumexp_backward, target, single)
     if code in _WRITERS:
         return _both(*_WRITERS[code], target, single)
     assert op is not None

@@ -512,11 +512,10 @@ def _tape(
     n_numbers = offsets.size + len(offsets.copied)
     first_active = int(np.searchsorted(runs[:, RUN.first], offsets.n_inactive))
     kept = {FIRST_OPERATION + k for k, operation in enumerate(kinds.operations) if keeps_slope(*operation)}
-    kept.add(LOGSUMEXP)
     size = n_numbers
     runs[:, RUN.slopes] = -1
-    for run in runs[first_active:]:
-        if run[RUN.code] in kept:
+    for k, run in enumerate(runs):
+        if run[RUN.code] == LOGSUMEXP or (run[RUN.code] in kept and k >= first_active):
             run[RUN.slopes] = size
             size += run[RUN.n_results] * (run[RUN.arity] if run[RUN.code] == LOGSUMEXP else 1)
     return Tape(

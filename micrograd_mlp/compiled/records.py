@@ -15,11 +15,18 @@ import operator
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from micrograd_mlp.compiled.code import Code, Number, Operand
-from micrograd_mlp.compiled.functions import FUNCTIONS, OPERATIONS, is_finite, power_of_half, whole_power
+from micrograd_mlp.compiled.functions import (
+    FUNCTIONS,
+    OPERATIONS,
+    SLOPES,
+    is_finite,
+    power_of_half,
+    whole_power,
+)
 from micrograd_mlp.engine.language import BOOLEAN, NUMBER, Expression, Kind, Language
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
@@ -30,8 +37,11 @@ LARGEST_WHOLE_POWER = 8
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-    "==": lambda x, y: _equal(x, y), "!=": lambda x, y: _differ(x, y),
+    "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
+OF_REGISTERS = {**SIGNS, "==": Number.equals, "!=": Number.differs}
+MOST_STEPS = 10_000
+"""A function of more steps, such as one that goes over pairs of many inputs, would take long to compile."""
 LIMITS = {5e-324: 2.0**-149, 2.0**-1022: 2.0**-126, sys.float_info.max: 2.0**128 - 2.0**104}
 """The smallest, the smallest normal and the largest double, and what they are in single precision."""
 TWO_ARGUMENTS = {"atan2", "copysign", "floordiv", "fmod", "mod", "pow", "remainder"}
@@ -57,18 +67,20 @@ def forward(op: Op, code: Code, inputs: Sequence[Number]) -> Number:
         translation = _Translation(code)
         arguments = [translation.language.expression(x) for x in inputs]
         value = translation.operation(op, arguments) or translation.expanded(op.forward, arguments)
-        return translation.language.numbers([value], inputs)[0]
+        return translation.language.results([value], inputs)[0]
 
 
 def partials(op: Op, code: Code, output: Number, inputs: Sequence[Number]) -> list[Number]:
     """The operation's local derivatives, one for each input; see `forward`."""
     with _blamed_on(f"op {op.name!r}: its partials"):
         translation = _Translation(code)
+        if translation.is_of_table(op) and op.name in SLOPES:
+            return SLOPES[op.name](*translation.language.registers([output, *inputs]))
         arguments = [translation.language.expression(x) for x in (output, *inputs)]
         items = translation.expanded(op.partials, arguments).items
         if items is None or len(items) != len(inputs):
             raise ValueError(f"what it returns, which is not one derivative for each of {len(inputs)} inputs")
-        return translation.language.numbers(items, inputs)
+        return translation.language.results(items, inputs)
 
 
 def rule(function: Callable[..., Any], code: Code, arguments: Sequence[Number]) -> list[Number]:
@@ -88,7 +100,7 @@ def rule(function: Callable[..., Any], code: Code, arguments: Sequence[Number]) 
         items = translation.expanded(function, [translation.language.expression(x) for x in arguments]).items
         if items is None:
             raise ValueError("what it returns, which is not (theta, *state)")
-        return translation.language.numbers(items, arguments[:1])
+        return translation.language.results(items, arguments[:1])
 
 
 @contextmanager
@@ -125,6 +137,8 @@ class _Registers(Language):
         """A name for a register or a literal."""
         if isinstance(operand, Number) and (literal := _literal(operand)) is not None:
             return self.number(literal)
+        if len(self.operands) >= MOST_STEPS:
+            raise ValueError(f"its end: it takes more than {MOST_STEPS} steps")
         name = f"v{len(self.operands)}"
         self.operands[name] = operand
         return Expression(name, kind)
@@ -145,50 +159,29 @@ class _Registers(Language):
         found = self.operands.get(expression.text)
         return float(expression.text) if found is None else found
 
-    def register(self, expression: Expression) -> Number:
-        """What has this name, with a literal in a register."""
-        operand = self.operand(expression)
-        if isinstance(operand, Number):
-            return operand
-        return self.code.number(operand, "i1" if expression.kind is BOOLEAN else self.code.target.real)
+    def registers(self, operands: Sequence[Operand], like: Sequence[Number] = ()) -> list[Number]:
+        """Registers of one type: vectors if one of them or of `like` is, and the lower of two precisions."""
+        numbers = [x for x in (*operands, *like) if isinstance(x, Number)]
+        kind = max([x.type for x in numbers], key=lambda t: t[0] == "<", default=self.code.target.real)
+        if any(x.element == "float" for x in numbers):
+            kind = kind.replace("double", "float")
+        return [self.code.number(x, kind) for x in operands]
 
-    def registers(self, expressions: Sequence[Expression]) -> list[Number]:
-        """Registers of one type: vectors if one of them is."""
-        registers = self._in_one_precision(*[self.register(x) for x in expressions])
-        return self._like(registers, [x for x in registers if isinstance(x, Number)])
-
-    def numbers(self, results: Sequence[Expression], like: Sequence[Number]) -> list[Number]:
-        """A function's results in registers, in vectors if one of `like` is."""
-        if any(x.items is not None for x in results):
+    def results(self, expressions: Sequence[Expression], like: Sequence[Number]) -> list[Number]:
+        """What a function returns, in registers like those."""
+        if any(x.items is not None for x in expressions):
             raise ValueError("what it returns, where a number is expected and not a sequence")
-        results = [self.from_boolean(x) if x.kind is BOOLEAN else x for x in results]
-        return self._like([self.operand(x) for x in results], like)
-
-    def _like(self, operands: Sequence[Operand], others: Sequence[Number]) -> list[Number]:
-        """Registers of the type that the others have."""
-        kind = max([x.type for x in others], key=lambda t: t[0] == "<")
-        return [
-            self.code.number(x, kind) for x in self._in_one_precision(*operands, *others)[: len(operands)]
-        ]
+        numbers = [self.from_boolean(x) if x.kind is BOOLEAN else x for x in expressions]
+        return self.registers([self.operand(x) for x in numbers], like)
 
     # Operators. Those of literals are computed now, if Python can.
 
     def _apply(self, sign: str, left: Expression, right: Expression, kind: Kind) -> Expression:
-        a, b = self.operand(left), self.operand(right)
-        if not isinstance(a, Number) and not isinstance(b, Number):
-            try:
-                return self.number(SIGNS[sign](a, b))
-            except ArithmeticError:
-                a = self.code.real(a)
-        return self.expression(SIGNS[sign](*self._in_one_precision(a, b)), kind)
-
-    def _in_one_precision(self, *operands: Operand) -> list[Operand]:
-        """Where single and double precision meet, single precision goes on."""
-        if not any(isinstance(x, Number) and x.element == "float" for x in operands):
-            return list(operands)
-        return [
-            x.converted("float") if isinstance(x, Number) and x.element == "double" else x for x in operands
-        ]
+        operands = [self.operand(left), self.operand(right)]
+        if not any(isinstance(x, Number) for x in operands):
+            with suppress(ArithmeticError):
+                return self.number(SIGNS[sign](*operands))
+        return self.expression(OF_REGISTERS[sign](*self.registers(operands)), kind)
 
     def arithmetic(self, sign: str, left: Expression, right: Expression) -> Expression:
         return self._apply(sign, left, right, NUMBER)
@@ -220,19 +213,12 @@ class _Registers(Language):
         chosen = self.operand(condition)
         if not isinstance(chosen, Number):
             return yes if chosen else no
-        both = [self.register(x) if yes.kind is BOOLEAN else self.operand(x) for x in (yes, no)]
-        return self.expression(self.code.select(chosen, *self._in_one_precision(*both)), yes.kind)
-
-
-def _equal(x: Operand, y: Operand) -> Number | bool:
-    if isinstance(x, Number):
-        return x.equals(y)
-    return y.equals(x) if isinstance(y, Number) else x == y
-
-
-def _differ(x: Operand, y: Operand) -> Number | bool:
-    equal = _equal(x, y)
-    return ~equal if isinstance(equal, Number) else not equal
+        if yes.kind is BOOLEAN:
+            unless = self.logical("and", [self.negation(condition), no])
+            return self.logical("or", [self.logical("and", [condition, yes]), unless])
+        return self.expression(
+            self.code.select(chosen, *self.registers([self.operand(yes), self.operand(no)]))
+        )
 
 
 def _literal(number: Number) -> float | None:
@@ -259,35 +245,37 @@ class _Translation(Translation):
         numbers = [self.language.from_boolean(x) if x.kind is BOOLEAN else x for x in leaves]
         if op.name == "pow":
             return self._power(*numbers)
-        return self.language.expression(OPERATIONS[op.name](*self.language.registers(numbers)))
+        return self._emitted(OPERATIONS[op.name], numbers)
 
     def word(self, name: str, arguments: Sequence[Expression], node: Any, kind: Kind = NUMBER) -> Expression:
         if name in ("power", "pow"):
             return self._power(*arguments)
-        function = _WORDS.get(name) or FUNCTIONS.get(name)
-        n_expected = 2 if name in TWO_ARGUMENTS else 1
         if name == "prod" and not arguments:
             return self.language.number(1.0)
+        function = _WORDS.get(name) or FUNCTIONS.get(name)
+        n_expected = 2 if name in TWO_ARGUMENTS else 1
         if function is None or (name not in SEVERAL_ARGUMENTS and len(arguments) != n_expected):
             raise UntranslatableError(node, f"{self.language.name} has no {name} of {len(arguments)} numbers")
-        return self.language.expression(function(*self.language.registers(arguments)), kind)
+        return self._emitted(function, arguments, kind)
+
+    def _emitted(
+        self, function: Callable[..., Number], arguments: Sequence[Expression], kind: Kind = NUMBER
+    ) -> Expression:
+        registers = self.language.registers([self.language.operand(x) for x in arguments])
+        return self.language.expression(function(*registers), kind)
 
     def _power(self, x: Expression, y: Expression) -> Expression:
         """xʸ, by multiplications or as a root where y is known."""
         base, exponent = self.language.operand(x), self.language.operand(y)
-        if not isinstance(base, Number) and not isinstance(exponent, Number):
+        if isinstance(exponent, Number):
+            return self._emitted(FUNCTIONS["pow"], [x, y])
+        if not isinstance(base, Number):
             return self.language.number(TABLE["pow"].forward(base, exponent))
         if exponent == 0.5:
-            power = power_of_half(self.language.register(x))
-        elif (
-            not isinstance(exponent, Number)
-            and exponent.is_integer()
-            and abs(exponent) <= LARGEST_WHOLE_POWER
-        ):
-            power = whole_power(self.language.register(x), int(exponent))
-        else:
-            power = FUNCTIONS["pow"](*self.language.registers([x, y]))
-        return self.language.expression(power)
+            return self.language.expression(power_of_half(base))
+        if exponent.is_integer() and abs(exponent) <= LARGEST_WHOLE_POWER:
+            return self.language.expression(whole_power(base, int(exponent)))
+        return self._emitted(FUNCTIONS["pow"], [x, y])
 
 
 # What Python has for several numbers, and what `translate` asks about a result inside of try.

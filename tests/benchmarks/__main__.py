@@ -147,7 +147,7 @@ def _print_machine(quick: bool) -> None:
         f"{harness.peak_flops('float32') / 1e9:.1f} in float32."
     )
     versions = []
-    for package in ("numpy", "numba", "micrograd", "torch", "jax", "casadi", "xad", "scikit-learn"):
+    for package in ("numpy", "llvmlite", "micrograd", "torch", "jax", "casadi", "xad", "scikit-learn"):
         try:
             versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:

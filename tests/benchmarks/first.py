@@ -223,7 +223,9 @@ def new_installation(folder: Path) -> dict[str, str]:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("NUMBA_CACHE", "JAX_COMPILATION_CACHE", "TORCHINDUCTOR", "PYTHONDONTWRITE"))
+        if not name.startswith(
+            ("MICROGRAD_MLP_CACHE", "JAX_COMPILATION_CACHE", "TORCHINDUCTOR", "PYTHONDONTWRITE")
+        )
     }
     for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR"):
         environment[name] = str(folder / name)

@@ -185,7 +185,7 @@ def test_the_mixed_recipe_has_every_kind():
 
 
 def test_the_first_results_are_the_same_in_all_packages():
-    pytest.importorskip("numba", reason='needs pip install "micrograd_mlp[compile]"')
+    pytest.importorskip("llvmlite", reason='needs pip install "micrograd_mlp[compile]"')
     torch = pytest.importorskip("torch", reason='needs pip install "micrograd_mlp[torch]"')
     assert first.valley_ours() == pytest.approx(first.valley_torch(), rel=1e-12)
     torch.manual_seed(0)

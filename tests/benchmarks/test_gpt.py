@@ -49,7 +49,7 @@ def test_scalars_give_the_numbers_that_dot_and_softmax_give(parameter):
 
 
 def test_one_compiled_program_serves_every_name_of_its_length():
-    pytest.importorskip("numba", reason='needs pip install "micrograd_mlp[compile]"')
+    pytest.importorskip("llvmlite", reason='needs pip install "micrograd_mlp[compile]"')
     from micrograd_mlp import compile
 
     model = small()

@@ -17,22 +17,22 @@ mp.prec = 1200  # 1 + x and 1 - x keep all digits of the smallest x
 EXACT = {
     "exp": mp.exp,
     "expm1": mp.expm1,
-    "exp2": lambda x: mp.power(2, x),
     "sigmoid": lambda z: 1 / (1 + mp.exp(-z)),
     "silu": lambda z: z / (1 + mp.exp(-z)),
     "softplus": lambda z: mp.log1p(mp.exp(z)),
     "sigmoid_slope": lambda z: mp.exp(-abs(z)) / (1 + mp.exp(-abs(z))) ** 2,
     "tanh": mp.tanh,
-    "sin": mp.sin,
-    "cos": mp.cos,
-    "sinh": mp.sinh,
-    "cosh": mp.cosh,
     "gaussian": lambda x: mp.exp(-x * x),
     "log": mp.log,
     "log2": lambda x: mp.log(x, 2),
     "log1p": mp.log1p,
+    "erf": mp.erf,
+    "erfc": mp.erfc,
+    "sin": mp.sin,
+    "cos": mp.cos,
+    "tan": mp.tan,
 }
-ULPS = {"silu": 3.0, "sigmoid_slope": 4.0, "tanh": 2.5}
+ULPS = {"silu": 3.5, "sigmoid_slope": 4.0, "erfc": 5.0, "tan": 3.0}
 REALS = ("double", "float")
 SPECIAL = [
     *(0.0, -0.0, math.inf, -math.inf, math.nan, 1.0, -1.0),
@@ -66,6 +66,18 @@ def sample(name, real):
     return np.concatenate([*x, sizes, -sizes])
 
 
+def angles(real):
+    """Angles of all sizes, and those nearest to multiples of ¼π, where a sine or a cosine vanishes."""
+    rng = np.random.default_rng(0)
+    k = np.concatenate([np.arange(300), rng.integers(0, 2**28, 200)])
+    sizes = 10.0 ** rng.uniform(
+        -300.0 if real == "double" else -37.0, 300.0 if real == "double" else 37.0, 300
+    )
+    return np.concatenate(
+        [k * (0.25 * np.pi), -sizes, rng.uniform(-10.0, 10.0, 300), rng.uniform(0.9e6, 1.1e6, 100)]
+    )
+
+
 def ulps(result, exact, dtype):
     """How far a result is off, in units of the exact number's last place."""
     limits = np.finfo(dtype)
@@ -79,12 +91,23 @@ def ulps(result, exact, dtype):
 @pytest.mark.parametrize("name", EXACT)
 def test_last_digits(name, real):
     dtype = DTYPES[real]
-    x = sample(name, real).astype(dtype)
+    x = (angles(real) if name in ("sin", "cos", "tan") else sample(name, real)).astype(dtype)
     errors = [
         ulps(y, EXACT[name](mp.mpf(float(x_k))), dtype) for x_k, y in zip(x, at(name, x, real=real).tolist())
     ]
     worst = int(np.argmax(errors))
-    assert errors[worst] <= ULPS.get(name, 2.0), (x[worst], errors[worst])
+    assert errors[worst] <= ULPS.get(name, 2.5), (x[worst], errors[worst])
+
+
+@pytest.mark.parametrize("real", REALS)
+def test_last_digits_of_powers(real):
+    dtype, rng = DTYPES[real], np.random.default_rng(0)
+    x = np.concatenate([np.exp(rng.uniform(-80.0, 80.0, 500)), rng.uniform(0.7, 1.42, 500)]).astype(dtype)
+    exponents = rng.uniform(-1.0, 1.0, 1000) * (740.0 if real == "double" else 103.0)
+    y = np.where(rng.random(1000) < 0.5, rng.normal(0.0, 2.0, 1000), exponents / np.log(x)).astype(dtype)
+    results = at("pow", x, y, real=real).tolist()
+    for x_k, y_k, result in zip(x.tolist(), y.tolist(), results, strict=True):
+        assert ulps(result, mp.power(mp.mpf(x_k), mp.mpf(y_k)), dtype) <= 1.5, (x_k, y_k)
 
 
 @pytest.mark.parametrize("real", REALS)
@@ -105,12 +128,6 @@ def test_special_values_are_those_of_the_table(name, real):
     [
         *[("double", "exp", 709.782712893384, -745.1332191019411), ("float", "exp", 88.72283, -103.972076)],
         *[("double", "expm1", 709.782712893384, None), ("float", "expm1", 88.72283, None)],
-        *[("double", "sinh", 710.4758600739439, None), ("float", "sinh", 89.415985, None)],
-        *[("double", "cosh", 710.4758600739439, None), ("float", "cosh", 89.415985, None)],
-        *[
-            ("double", "exp2", 1023.9999999999999, -1074.9999999999998),
-            ("float", "exp2", 127.99999, -149.99998),
-        ],
     ],
 )
 def test_overflow_and_underflow_begin_where_they_have_to(name, real, last, smallest):
@@ -134,9 +151,12 @@ def test_powers_of_two_have_exact_logarithms():
 @pytest.mark.parametrize("real", REALS)
 def test_the_logarithm_of_a_sum_keeps_its_small_terms(real):
     small = -30.0 if real == "double" else -12.0
-    result = at("logsumexp", [small, 0.0, -math.inf], [0.0, small, -math.inf], real=real)
-    expected = math.log1p(math.exp(small))
-    np.testing.assert_allclose(result, [expected, expected, -math.inf], rtol=4.0 * np.finfo(DTYPES[real]).eps)
+    z = [small, 0.0, 1.0, -math.inf], [0.0, small, 1.0, -math.inf]
+    tiny = math.log1p(math.exp(small))
+    expected = [tiny, tiny, 1.0 + math.log(2.0), -math.inf]
+    np.testing.assert_allclose(
+        at("logsumexp", *z, real=real), expected, rtol=4.0 * np.finfo(DTYPES[real]).eps
+    )
 
 
 PAIRS = [

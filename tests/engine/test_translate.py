@@ -199,9 +199,13 @@ def distance(*z):
     return math.hypot(*z) + math.hypot(1.0, *z[:2])
 
 
+def of_numpy(x, y):
+    return float(np.tanh(x)) + np.arctan2(x, y)
+
+
 USERS = [
     clipped, collatz_like, safe_ratio, safe_exp, safe_log, told_apart, any_error, integer_parts, rounded,
-    bits, powers, polynomial, spread_out, found, ordered, distance,
+    bits, powers, polynomial, spread_out, found, ordered, distance, of_numpy,
 ]  # fmt: skip
 
 
@@ -309,6 +313,7 @@ class TestWhatCannotBeTurned:
         [
             (lambda x: input(x), "input"),
             (lambda x: x.real, "real"),
+            (lambda x: sorted([x, 1.0], reverse=True)[0], "the order of the numbers themselves"),
             (lambda x: np.interp(x, [0.0], [1.0]), "interp"),
             (lambda x: "a" if x else 1.0, "'a'"),
             (lambda x: {1: x}[1], "1: x"),
