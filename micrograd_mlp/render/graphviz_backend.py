@@ -103,7 +103,7 @@ def _graphviz_in_the_browser() -> Any:
 
     url = f"{pyodide_js._api.config.packageBaseUrl}graphviz.js"
     graphviz = code.run_js(_LOAD_GRAPHVIZ)(url)
-    if not isinstance(graphviz, ffi.JsPromise):
+    if hasattr(graphviz, "dot"):  # the module, and no promise of it
         return graphviz
     if not ffi.can_run_sync():
         raise ImportError(
