@@ -26,6 +26,8 @@ from sklearn.neural_network import MLPRegressor as SklearnMLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from micrograd_mlp.compiled import set_num_threads
+
 DATA = {
     "diabetes": load_diabetes,
     "breast cancer": load_breast_cancer,
@@ -63,6 +65,7 @@ def main() -> int:
     )
     names = parser.parse_args().names or list(DATA)
     warnings.simplefilter("ignore", ConvergenceWarning)
+    set_num_threads(1)
     MLPClassifier((2,), max_iter=1).fit([[0.0], [1.0]] * 5, [0, 1] * 5)  # the first use compiles
     print(f"| | {' | '.join(contenders('wine'))} |")
     print("|" + " --- |" * 4)
