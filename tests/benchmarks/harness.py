@@ -139,8 +139,11 @@ def measure(contenders: list[Contender], effort: Effort) -> Times:
     return Times(_measure_in_turns(running, effort), flops, absent)
 
 
-def race(contenders: list[Contender], effort: Effort) -> list[Line]:
-    """Time all contenders in turns: a line for each. Ratios are to the first one, which is ours."""
+def race(contenders: list[Contender], effort: Effort, dtype: str = "float64") -> list[Line]:
+    """Time all contenders in turns: a line for each. Ratios are to the first one, which is ours.
+
+    `dtype` is the precision whose peak the shares are of.
+    """
     contenders = [contenders[0], *[c for c in contenders[1:] if effort.only in c.name.lower()]]
     times = measure(contenders, effort)
     lines = []
@@ -152,7 +155,7 @@ def race(contenders: list[Contender], effort: Effort) -> list[Line]:
             continue
         seconds = times.seconds[name]
         figure = f"{duration(float(np.median(seconds)))} ±{spread(seconds):.0%}"
-        share = share_of_peak(times.flops[name], seconds)
+        share = share_of_peak(times.flops[name], seconds, dtype)
         if name == first or first in times.absent:
             lines.append(Line(name, figure, required=need, share_of_peak=share))
             continue

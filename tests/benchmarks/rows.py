@@ -36,7 +36,7 @@ def _few_steps_in(dtype: str, effort: Effort) -> list[Line]:
         Contender(f"PyTorch, {dtype}", lambda: networks.pytorch(task), 1),
         Contender(f"JAX, jit of 5 steps, {dtype}", lambda: networks.jax_jit(task, 5)),
     ]
-    return race(contenders, effort)
+    return race(contenders, effort, dtype)
 
 
 def cores(effort: Effort) -> list[Line]:
