@@ -18,12 +18,12 @@ check        compares the recorded graph with f
 machine      a plan with its memory, on one core or several
 loop         training: chunks of steps, Ctrl-C, numbers that are no longer finite
 layout       a plan as machine code reads it: for each run the addresses of its kernels
-steps        the machine code that Python calls: steps, shards of a batch, blocks of examples, an optimizer's
-rule unrolled     the same for a small graph, whose operations are written one after another kernels      the
-machine code of each kind of run; affine: that of layers records      operations and rules as machine code,
-from their own Python; functions: exp, tanh and others operations   what cannot become machine code, and is
-called in Python code         writes LLVM's language; native: makes machine code of it, and keeps that on
-disk
+steps        the machine code that Python calls: steps, shards of a batch, blocks of examples
+unrolled     the same for a small graph, whose operations are written one after another
+kernels      the machine code of each kind of run; affine: that of layers
+records      operations and rules as machine code, from their own Python; functions: exp, tanh and others
+operations   what cannot become machine code, and is called in Python
+code         writes LLVM's language; native: makes machine code of it, and keeps that on disk
 """
 
 from __future__ import annotations
