@@ -1,4 +1,7 @@
-"""The README's pictures, drawn by the package: `python -m tests.pictures` writes notebooks/pictures/."""
+"""The README's pictures, drawn by the package: `python -m tests.pictures` writes notebooks/pictures/.
+
+Networks are drawn from top to bottom: from left to right they are wider than a page, and their letters too small.
+"""
 
 from pathlib import Path
 
@@ -18,13 +21,13 @@ def neuron() -> Drawing:
 def two_layer_network() -> Drawing:
     """§6's network with the local derivative at every edge."""
     model = MLP(2, [2, 1], activation="sigmoid", seed=3)
-    return draw(_loss(model, [1.0, -2.0]), local=True)
+    return draw(_loss(model, [1.0, -2.0]), local=True, rankdir="TB")
 
 
 def collapsed() -> Drawing:
     """A network with one box for each neuron."""
     model = MLP(2, [3, 3, 1], activation="tanh", seed=1)
-    return draw(_loss(model, [0.5, -1.0]), collapse="neuron")
+    return draw(_loss(model, [0.5, -1.0]), collapse="neuron", rankdir="TB")
 
 
 def _loss(model: MLP, x: list[float]) -> Value:
