@@ -207,11 +207,11 @@ def run_all_cells(driver):
     # The stored outputs go first, so that what is read afterwards was computed here.
     driver.execute_script("jupyterapp.commands.execute('editmenu:clear-all')")
     driver.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
+    # Asked of the notebook and not of the page, where a folded cell has no number.
     wait_for(
         driver,
-        "const cells = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];"
-        "const prompts = cells.map(cell => cell.textContent);"
-        "return prompts.length && prompts.every(text => /\\d/.test(text))",
+        "const cells = jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type === 'code');"
+        "return cells.length && cells.every(c => c.model.executionCount > 0);",
         "running all cells",
     )
     return driver.execute_script(
