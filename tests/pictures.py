@@ -1,6 +1,7 @@
 """The README's pictures, drawn by the package: `python -m tests.pictures` writes notebooks/pictures/.
 
-Networks are drawn from top to bottom: from left to right they are wider than a page, and their letters too small.
+Networks are drawn from top to bottom: from left to right they are wider than a page, and their letters
+too small.
 """
 
 from pathlib import Path
