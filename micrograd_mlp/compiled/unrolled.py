@@ -118,7 +118,9 @@ class _Writer:
             self.values[i] = self._computed(i)
         is_example = e.lanes_below(stop - first, self.lanes)
         # Lanes without an example repeat the last one, and give nothing.
-        self.adjoints = {output: e.select(is_example, scale, 0.0)}
+        self.adjoints: dict[int, Number] = {}
+        if self.facts.active[output]:  # which may be the same for all examples
+            self._add(output, e.select(is_example, scale, 0.0))
         for i in reversed(self.varying):
             if self.facts.active[i] and i in self.adjoints:
                 self._give(i, self.adjoints.pop(i))

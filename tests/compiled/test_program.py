@@ -494,3 +494,10 @@ def test_without_llvmlite_the_error_names_the_extra():
 def test_a_zero_that_is_added_gives_the_zero_of_ieee(compile, f, x):
     w = Value(1.0)  # in a quotient, where the sign shows; a mean loses it
     assert compile(lambda x: 1.0 / f(w * x), [w])([x]) == (1.0 / f(Value(x))).data
+
+
+def test_a_long_training_of_a_loss_that_does_not_depend_on_the_examples(compile):
+    """So many steps of so small a graph are one piece of machine code."""
+    w = Value(2.0)
+    compile(lambda x: w * w, [w]).train(SGD([w], lr=1e-4), [1.0] * 16, steps=2000)
+    assert w.data == pytest.approx(2.0 * (1.0 - 2e-4) ** 2000, rel=1e-3)
