@@ -1,4 +1,4 @@
-"""The boxes of a drawing in DOT, the language of Graphviz: shapes, colours, labels and tooltips.
+"""A drawing in DOT, the language of Graphviz: shapes, colours, labels and tooltips.
 
 Every text that a user may have written goes through `_text` where it stands in a label, and through
 `_tooltip` where it stands in a tooltip, and nowhere else: that is why a label can't break out.
@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import html
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from graphviz import Digraph
 
 from micrograd_mlp.engine.value import Constant, Value
-from micrograd_mlp.render.scene import (
-    PALETTE,
-    Box,
-    Edge,
-    FoldedGraph,
-    Group,
-    Scene,
-    kind,
-    nodes_of,
-    symbol,
-)
-from micrograd_mlp.render.text import number, printable
+from micrograd_mlp.render.picture import Box, Edge, Picture, nodes_of
+from micrograd_mlp.render.scene import PALETTE, Group, kind, symbol
+from micrograd_mlp.render.text import printable
 
 _TEXT, _MUTED, _LINE, _HIGHLIGHT = "#1f2430", "#5b6270", "#808080", "#e8590c"
 _CHIP, _FRAME = "#f3f4f6", "#f6f3fc"
@@ -51,74 +41,46 @@ _MANY = 500  # boxes; for more the layout would take long
 _VECTOR_LENGTH = 4  # numbers of a folded layer's z and a; the rest are cut
 
 
-def write_dot(
-    scene: Scene,
-    graph: FoldedGraph,
-    shown: Mapping[Box, None],
-    hidden: int,
-    frames: Iterable[Group],
-    on_path: set[Value],
-    rankdir: str,
-    local: bool,
-    digits: int,
-) -> str:
+def write_dot(picture: Picture, frames: Iterable[Group], local: bool) -> str:
     """DOT text for a drawing.
 
     Args:
-        scene: names and kinds of the nodes.
-        graph: the graph after folding.
-        shown: the boxes to draw.
-        hidden: how many nodes are in none of them.
+        picture: the boxes to draw.
         frames: groups to draw a frame around.
-        on_path: the nodes to highlight.
-        rankdir: "LR" or "TB".
         local: whether edges carry their local derivatives.
-        digits: significant digits.
     """
-    return _Writer(scene, graph, shown, on_path, local, digits).write(hidden, frames, rankdir)
+    return _Writer(picture, local).write(frames)
 
 
 class _Writer:
-    """The options that all parts of a drawing depend on, and a method for each part."""
+    """A method for each part of a drawing."""
 
-    def __init__(
-        self,
-        scene: Scene,
-        graph: FoldedGraph,
-        shown: Mapping[Box, None],
-        on_path: set[Value],
-        local: bool,
-        digits: int,
-    ) -> None:
-        self.scene = scene
-        self.on_path = on_path
+    def __init__(self, picture: Picture, local: bool) -> None:
+        self.picture, self.scene, self.ids = picture, picture.scene, picture.ids
         self.local = local
-        self.digits = digits
-        self.graph = graph
-        self.ids = {box: f"n{i}" for i, box in enumerate(shown)}
 
-    def number(self, x: float) -> str:
-        return number(x, self.digits)
-
-    def write(self, hidden: int, frames: Iterable[Group], rankdir: str) -> str:
-        edges = {box: self.sources(box) for box in self.ids}
-        dot = self.new_graph(rankdir, most_edges=max(map(len, edges.values())))
+    def write(self, frames: Iterable[Group]) -> str:
+        dot = self.new_graph()
         framed = self.write_frames(dot, frames)
         for box in self.ids:
             if box not in framed:
                 self.write_box(dot, box)
-        if hidden:
+        if hidden := self.picture.hidden:
             text = f"{hidden:,} more node{'s' if hidden > 1 else ''}"
             style = {"style": "dashed,filled,rounded", "fillcolor": _CHIP, "color": _LINE}
             dot.node("more", text, shape="box", margin="0.15,0.1", tooltip=text, **style)
-        for box, sources in edges.items():
-            self.write_edges(dot, box, sources)
+        for box, name in self.ids.items():
+            for source, edges in self.picture.arrows(box):
+                self.write_arrow(dot, source, box, edges)
+            if self.picture.has_hidden_sources(box):
+                dot.edge("more", name, style="dashed")
         return str(dot.source)
 
-    def new_graph(self, rankdir: str, most_edges: int) -> Digraph:
+    def new_graph(self) -> Digraph:
+        most_edges = max(map(len, self.picture.sources.values()))
         dot = Digraph(
             graph_attr={
-                "rankdir": rankdir, "bgcolor": "transparent", "pad": "0.2", "nodesep": "0.18",
+                "rankdir": self.picture.rankdir, "bgcolor": "transparent", "pad": "0.2", "nodesep": "0.18",
                 # Many edges into one node need room to spread.
                 "ranksep": f"{min(max(0.45, 0.1 * most_edges), 1.6):.2f}",
                 "fontname": _FONT, "fontsize": "11", "fontcolor": _TEXT, "tooltip": " ",
@@ -136,7 +98,7 @@ class _Writer:
         """Write each frame with the boxes in it, and return these boxes."""
         framed: set[Box] = set()
         for i, frame in enumerate(frames):
-            held = {self.graph.box(node) for node in frame.nodes} - framed
+            held = {self.picture.box(node) for node in frame.nodes} - framed
             inside = [box for box in self.ids if box in held]
             if inside:
                 framed.update(inside)
@@ -145,18 +107,11 @@ class _Writer:
                         self.write_box(cluster, box)
         return framed
 
-    def sources(self, box: Box) -> dict[Box, list[Edge]]:
-        """The boxes with an edge into this one."""
-        found: dict[Box, list[Edge]] = defaultdict(list)
-        for source, edge in self.graph.edges_into(box):
-            found[source].append(edge)
-        return found
-
     def write_box(self, dot: Digraph, box: Box) -> None:
         shape, style, colours = _SHAPES[box.level if isinstance(box, Group) else kind(box)]
         fill, border, _ = PALETTE[colours]
         attributes = {"shape": shape, "style": style, "fillcolor": fill, "color": border}
-        if not self.on_path.isdisjoint(nodes_of(box)):
+        if not self.picture.highlighted.isdisjoint(nodes_of(box)):
             attributes |= {"color": _HIGHLIGHT, "penwidth": "2.5"}
         if isinstance(box, Constant):
             attributes |= {"width": "0.35", "height": "0.3"}
@@ -168,12 +123,12 @@ class _Writer:
 
     def node_label(self, node: Value, border: str) -> str:
         """The name, data and gradient; an operation's symbol stands beside them."""
-        name, data = _text(self.scene.name(node)), self.number(node.data)
+        name, data = _text(self.scene.name(node)), self.picture.number(node.data)
         if isinstance(node, Constant):
             return f"<{name} = {data}>" if node.label else f"<{data}>"
         numbers = [("data", data)]
         if self.scene.shows_gradient(node):
-            numbers.append(("grad", self.number(node.grad)))
+            numbers.append(("grad", self.picture.number(node.grad)))
         rows = _title(name) + _rows(numbers)
         if (op := node.op) is not None:
             sign = f'<FONT POINT-SIZE="16">{_text(symbol(op))}</FONT>'
@@ -191,7 +146,7 @@ class _Writer:
         if not group.neurons:
             rows.append(("numbers", f"{len(parameters):,}"))
         if parameters and self.scene.has_gradients:
-            rows.append(("‖grad‖", self.number(math.hypot(*[node.grad for node in parameters]))))
+            rows.append(("‖grad‖", self.picture.number(math.hypot(*[node.grad for node in parameters]))))
         return _table(_title(group.title) + _rows(rows))
 
     def in_full(self, node: Value) -> list[str]:
@@ -202,32 +157,21 @@ class _Writer:
         return [*lines, f"grad {node.grad!r}"] if self.scene.shows_gradient(node) else lines
 
     def vector(self, numbers: Sequence[float]) -> str:
-        shown = [self.number(x) for x in numbers[:_VECTOR_LENGTH]]
+        shown = [self.picture.number(x) for x in numbers[:_VECTOR_LENGTH]]
         if len(numbers) > _VECTOR_LENGTH:
             shown.append(f"… ({len(numbers)})")
         return ", ".join(shown)
 
-    def write_edges(self, dot: Digraph, box: Box, sources: Mapping[Box, list[Edge]]) -> None:
-        for source, uses in sources.items():
-            if source not in self.ids:
-                continue
-            # One edge for each use of a parent; one for all of them where something is folded.
-            together = isinstance(source, Group) or isinstance(box, Group)
-            for edges in [uses] if together else [[use] for use in uses]:
-                self.write_edge(dot, source, box, edges)
-        if not sources.keys() <= self.ids.keys():
-            dot.edge("more", self.ids[box], style="dashed")
-
-    def write_edge(self, dot: Digraph, source: Box, box: Box, uses: Sequence[Edge]) -> None:
+    def write_arrow(self, dot: Digraph, source: Box, box: Box, edges: Sequence[Edge]) -> None:
         name = self.scene.name
-        tooltip = _tooltip(f"∂{name(child)}/∂{name(parent)} = {local!r}" for parent, child, local in uses)
+        tooltip = _tooltip(f"∂{name(child)}/∂{name(parent)} = {local!r}" for parent, child, local in edges)
         attributes = {"tooltip": tooltip}
-        parent, _, local_grad = uses[0]
-        if self.local and len(uses) == 1 and not isinstance(parent, Constant):
-            text = f'<FONT COLOR="{_TEXT}">∂ {self.number(local_grad)}</FONT>'
+        parent, _, local_grad = edges[0]
+        if self.local and len(edges) == 1 and not isinstance(parent, Constant):
+            text = f'<FONT COLOR="{_TEXT}">∂ {self.picture.number(local_grad)}</FONT>'
             chip = f'<TR><TD BGCOLOR="{_CHIP}">{text}</TD></TR>'
             attributes |= {"label": _table(chip), "labeltooltip": tooltip}
-        if any(parent in self.on_path for parent, _, _ in uses):
+        if any(parent in self.picture.highlighted for parent, _, _ in edges):
             attributes |= {"color": _HIGHLIGHT, "penwidth": "2.5"}
         dot.edge(self.ids[source], self.ids[box], **attributes)
 

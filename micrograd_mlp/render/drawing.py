@@ -1,7 +1,7 @@
 """`draw`: a computation graph as a picture, with every number that backpropagation computes (§6, §7).
 
-A drawing is made in three steps: which boxes of the scene are shown (here), what they look like in DOT, the
-language of Graphviz (`dot`), and the picture from that (`graphviz_backend`).
+A drawing is made in three steps: which boxes of the scene are shown (`picture`), what they look like in DOT,
+the language of Graphviz (`dot`), and the image from that (`graphviz_backend`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render import graphviz_backend
 from micrograd_mlp.render.dot import DARK_STYLE, write_dot
 from micrograd_mlp.render.mermaid import MOST_EDGES, write_mermaid
-from micrograd_mlp.render.scene import Box, FoldedGraph, Level, Scene, nodes_of, require_current
+from micrograd_mlp.render.picture import Picture
+from micrograd_mlp.render.scene import Level, Scene, require_current
 from micrograd_mlp.render.text import printable
 from micrograd_mlp.render.tikz import write_tikz
 
@@ -176,22 +177,20 @@ def draw(
     digits = require_count("digits", digits, least=1)
     require_current(value)
     scene = Scene(value)
-    on_path = set() if highlight is None else _paths_from(highlight, scene)
-    graph = FoldedGraph(scene.groups(collapse))
-    shown = _nearest(graph, value, on_path, max_nodes, depth)
-    hidden = len(scene.order) - sum(len(nodes_of(box)) for box in shown)
+    on_paths = set() if highlight is None else _paths_from(highlight, scene)
+
+    def picture(level: Level | None) -> Picture:
+        groups = scene.groups(level)
+        return Picture(
+            scene, groups, on_paths, max_boxes=max_nodes, depth=depth, rankdir=rankdir, digits=digits
+        )
+
+    as_asked = picture(collapse)
     frames = [] if collapse in ("layer", group_by) else scene.groups(group_by)
-    source = write_dot(scene, graph, shown, hidden, frames, on_path, rankdir, local, digits)
-    tex = write_tikz(scene, graph, shown, hidden, rankdir, digits)
-    flowchart = None
-    for level in dict.fromkeys((collapse, "neuron", "layer")):
-        if flowchart is None:
-            graph = FoldedGraph(scene.groups(level))
-            shown = _nearest(graph, value, on_path, max_nodes, depth)
-            hidden = len(scene.order) - sum(len(nodes_of(box)) for box in shown)
-            text, n_edges = write_mermaid(scene, graph, shown, hidden, rankdir, digits)
-            flowchart = text if n_edges <= MOST_EDGES else None
-    return Drawing(source, flowchart, tex)
+    source, tex = write_dot(as_asked, frames, local), write_tikz(as_asked)
+    # Mermaid takes few edges, so that a large graph is folded for it.
+    flowcharts = (write_mermaid(picture(level)) for level in dict.fromkeys((collapse, "neuron", "layer")))
+    return Drawing(source, next(filter(None, flowcharts), None), tex)
 
 
 def _paths_from(start: Value, scene: Scene) -> set[Value]:
@@ -208,33 +207,3 @@ def _paths_from(start: Value, scene: Scene) -> set[Value]:
         name = printable(start.label or repr(start), 40)
         raise ValueError(f"highlight: {name} is not in this graph, so no path leads from it to the output")
     return on_path
-
-
-def _nearest(
-    graph: FoldedGraph, output: Value, first: set[Value], max_boxes: int, depth: int | None
-) -> dict[Box, None]:
-    """At most `max_boxes` boxes by their distance from the output, in that order.
-
-    Args:
-        graph: the graph after folding.
-        output: where the walk begins.
-        first: nodes whose boxes come before all others.
-        max_boxes: how many boxes are taken.
-        depth: the largest distance, or None.
-    """
-    taken: dict[Box, None] = {}  # a set that keeps the order
-    for allowed in (first, None) if first else (None,):
-        frontier = [graph.box(output)]
-        reached = set(frontier)
-        distance = 0
-        while frontier and len(taken) < max_boxes and (depth is None or distance <= depth):
-            taken.update(dict.fromkeys(frontier[: max_boxes - len(taken)]))
-            following: list[Box] = []
-            for box in frontier:
-                for source, (parent, _, _) in graph.edges_into(box):
-                    if source not in reached and (allowed is None or parent in allowed):
-                        reached.add(source)
-                        following.append(source)
-            frontier = following
-            distance += 1
-    return taken

@@ -1,62 +1,39 @@
-"""The boxes of a drawing as a Mermaid flowchart, which GitHub, JupyterLab and Obsidian draw from text."""
+"""A drawing as a Mermaid flowchart, which GitHub, JupyterLab and Obsidian draw from text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from micrograd_mlp.render.scene import PALETTE, Box, FoldedGraph, Group, Scene, kind, symbol
-from micrograd_mlp.render.text import number, printable
+from micrograd_mlp.render.picture import Picture
+from micrograd_mlp.render.scene import PALETTE, kind
 
 MOST_EDGES = 500
 """Mermaid refuses to draw more."""
-_SHAPES = {"input": ("([", "])"), "op": ("(", ")"), "parameter": ("[", "]"), "constant": ("[", "]")}
+_SHAPES = {
+    "input": ("([", "])"),
+    "op": ("(", ")"),
+    "parameter": ("[", "]"),
+    "constant": ("[", "]"),
+    "group": ("[[", "]]"),
+}
 
 
-def write_mermaid(
-    scene: Scene, graph: FoldedGraph, shown: Mapping[Box, None], hidden: int, rankdir: str, digits: int
-) -> tuple[str, int]:
-    """The text of a flowchart, and how many edges it has.
-
-    Args:
-        scene: names and kinds of the nodes.
-        graph: the graph after folding.
-        shown: the boxes to draw.
-        hidden: how many nodes are in none of them.
-        rankdir: "LR" or "TB".
-        digits: significant digits.
-    """
-    ids = {box: f"n{i}" for i, box in enumerate(shown)}
-    lines = [f"flowchart {rankdir}"]
+def write_mermaid(picture: Picture) -> str | None:
+    """The text of a flowchart; None if it has more edges than Mermaid draws."""
+    lines = [f"flowchart {picture.rankdir}"]
     edges: list[str] = []
-    for box, name in ids.items():
-        what = "group" if isinstance(box, Group) else kind(box)
-        left, right = _SHAPES.get(what, ("[[", "]]"))
-        lines.append(f'  {name}{left}"{_label(scene, box, digits)}"{right}:::{what}')
-        together = []
-        for source, _ in graph.edges_into(box):
-            edge = f"  {ids.get(source, 'more')} --> {name}"
-            if isinstance(box, Group) or isinstance(source, Group) or source not in ids:
-                together.append(edge)
-            else:
-                edges.append(edge)
-        edges += dict.fromkeys(together)
-    if hidden:
-        lines.append(f'  more["{hidden} more nodes"]')
+    for box, name in picture.ids.items():
+        left, right = _SHAPES[kind(box)]
+        label = "<br>".join(map(escaped, picture.lines(box)))
+        lines.append(f'  {name}{left}"{label}"{right}:::{kind(box)}')
+        edges += [f"  {picture.ids[source]} --> {name}" for source, _ in picture.arrows(box)]
+        if picture.has_hidden_sources(box):
+            edges.append(f"  more --> {name}")
+    if len(edges) > MOST_EDGES:
+        return None
+    if picture.hidden:
+        lines.append(f'  more["{picture.hidden} more nodes"]')
     for what, colours in PALETTE.items():
         lines.append(f"  classDef {what} fill:{colours.fill},stroke:{colours.border},color:#1f2430")
-    return "\n".join([*lines, *edges, ""]), len(edges)
-
-
-def _label(scene: Scene, box: Box, digits: int) -> str:
-    """A node's symbol, name and numbers, or a folded group's title."""
-    if isinstance(box, Group):
-        return escaped(box.title)
-    op = box.op
-    parts = [symbol(op)] if op else []
-    parts += [scene.name(box), f"data {number(box.data, digits)}"]
-    if scene.shows_gradient(box):
-        parts.append(f"grad {number(box.grad, digits)}")
-    return "<br>".join(escaped(printable(part, 32)) for part in parts)
+    return "\n".join([*lines, *edges, ""])
 
 
 def escaped(text: str) -> str:

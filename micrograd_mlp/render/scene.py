@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Literal, NamedTuple
 
 from micrograd_mlp.engine.op import Op
@@ -51,17 +52,19 @@ def symbol(op: Op) -> str:
     return _SYMBOLS.get(op.symbol) or printable(op.symbol) or "op"
 
 
-def kind(node: Value) -> str:
-    """What a node is: "op", "parameter", "constant", or a plain leaf, "input".
+def kind(box: Value | Group) -> str:
+    """What a box is: "op", "parameter", "constant", a plain leaf, "input", or a folded "group".
 
     >>> kind(Value(1.0)), kind(Value(1.0) * 2)
     ('input', 'op')
     """
-    if node.parents:
+    if isinstance(box, Group):
+        return "group"
+    if box.parents:
         return "op"
-    if isinstance(node, Parameter):
+    if isinstance(box, Parameter):
         return "parameter"
-    return "constant" if isinstance(node, Constant) else "input"
+    return "constant" if isinstance(box, Constant) else "input"
 
 
 class Name(NamedTuple):
@@ -130,12 +133,11 @@ class Scene:
         return self.has_gradients and not isinstance(node, Constant)
 
     def groups(self, level: Level | None) -> list[Group]:
-        """The neurons or the layers of the graph, and the parameters that several of them share.
-
-        Args:
-            level: what makes a group; None finds none.
-        """
-        return find_groups(self.order, level)
+        """The neurons or the layers of the graph, and the parameters that several of them share."""
+        groups = _find_groups(self.order, level) if level else []
+        while cycle := _find_cycle(self.order, groups):
+            groups = [group for group in groups if group not in cycle]
+        return groups
 
 
 def _name_nodes(order: Sequence[Value]) -> dict[Value, Name]:
@@ -223,15 +225,7 @@ class Group:
         return f"{z} = {weighted_sum}, {a} = {sigma}({z})"
 
 
-def find_groups(order: Sequence[Value], level: Level | None) -> list[Group]:
-    """The neurons or the layers of a graph, and the parameters that several of them share.
-
-    Args:
-        order: the graph in topological order.
-        level: what makes a group; None finds none.
-    """
-    if level is None:
-        return []
+def _find_groups(order: Sequence[Value], level: Level) -> list[Group]:
     layers = find_layers(order)
     several = any(layer.example > 1 for layer in layers)
     groups = []
@@ -263,29 +257,18 @@ def _shared_parameters(groups: Iterable[Group]) -> list[Group]:
     ]
 
 
-Box = Value | Group
-Edge = tuple[Value, Value, float]  # parent, child, ∂child/∂parent
+def _find_cycle(order: Sequence[Value], groups: Iterable[Group]) -> list[Group]:
+    """The groups on a cycle, if there is one when each group is folded into one box.
 
-
-class FoldedGraph:
-    """A graph whose nodes are boxes: single nodes, and groups that are folded into one."""
-
-    def __init__(self, folded: Iterable[Group]) -> None:
-        self._group_of = {node: group for group in folded for node in group.nodes}
-
-    def box(self, node: Value) -> Box:
-        """The box that the node is in."""
-        return self._group_of.get(node, node)
-
-    def edges_into(self, box: Box) -> Iterator[tuple[Box, Edge]]:
-        """Every edge from another box, with that box."""
-        for node in nodes_of(box):
-            for parent, local_grad in zip(node.parents, node.local_grads):
-                source = self.box(parent)
-                if source is not box:
-                    yield source, (parent, node, local_grad)
-
-
-def nodes_of(box: Box) -> list[Value]:
-    """The nodes in a box."""
-    return box.nodes if isinstance(box, Group) else [box]
+    That happens where a user's own node is computed from a neuron and used in it again.
+    """
+    group_of: dict[Value, Group] = {node: group for group in groups for node in group.nodes}
+    sources: dict[Value | Group, set[Value | Group]] = defaultdict(set)
+    for node in order if group_of else ():
+        box = group_of.get(node, node)
+        sources[box].update(source for p in node.parents if (source := group_of.get(p, p)) is not box)
+    try:
+        TopologicalSorter(sources).prepare()
+    except CycleError as error:
+        return [box for box in error.args[1] if isinstance(box, Group)]
+    return []

@@ -1,4 +1,4 @@
-r"""The boxes of a drawing as TikZ, the pictures of LaTeX: a file that compiles alone and inside a paper.
+r"""A drawing as TikZ, the pictures of LaTeX: a file that compiles alone and inside a paper.
 
 `\input{graph.tex}` puts the picture into a paper that loads the package tikz. Alone, the file is its own
 document.
@@ -7,10 +7,11 @@ document.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from graphlib import TopologicalSorter
+from statistics import fmean
 
-from micrograd_mlp.render.scene import PALETTE, Box, FoldedGraph, Group, Scene, kind, symbol
-from micrograd_mlp.render.text import number, printable
+from micrograd_mlp.render.picture import Box, Picture
+from micrograd_mlp.render.scene import PALETTE, kind
 
 _BEFORE = r"""\makeatletter
 \ifx\documentclass\@twoclasseserror  % inside of a paper
@@ -41,88 +42,50 @@ _SHAPES = {
 }
 
 
-def write_tikz(
-    scene: Scene, graph: FoldedGraph, shown: Mapping[Box, None], hidden: int, rankdir: str, digits: int
-) -> str:
-    """The text of a TeX file.
-
-    Args:
-        scene: names and kinds of the nodes.
-        graph: the graph after folding.
-        shown: the boxes to draw.
-        hidden: how many nodes are in none of them.
-        rankdir: "LR" or "TB".
-        digits: significant digits.
-    """
-    ids = {box: f"n{i}" for i, box in enumerate(shown)}
-    sources = {box: list(dict.fromkeys(source for source, _ in graph.edges_into(box))) for box in ids}
+def write_tikz(picture: Picture) -> str:
+    """The text of a TeX file."""
     lines = [
         _BEFORE + r"\begin{tikzpicture}[every node/.style={align=center, font=\scriptsize, inner sep=2pt}]"
     ]
     for what, colours in PALETTE.items():
         for part, colour in (("fill", colours.fill), ("line", colours.border)):
             lines.append(rf"  \definecolor{{{what}{part}}}{{HTML}}{{{colour.lstrip('#').upper()}}}")
-    for box, (rank, place) in _places(ids, sources).items():
-        what = "group" if isinstance(box, Group) else kind(box)
-        x, y = (2.6 * rank, -1.1 * place) if rankdir == "LR" else (2.2 * place, -1.5 * rank)
+    for box, (x, y) in _positions(picture).items():
+        what = kind(box)
         style = f"draw={what}line, fill={what}fill, {_SHAPES.get(what, 'rectangle')}"
-        lines.append(
-            rf"  \node[{style}] ({ids[box]}) at ({x:.2f}, {y:.2f}) {{{_label(scene, box, digits)}}};"
-        )
-    if hidden:
-        lines.append(
-            rf"  \node[below, font=\scriptsize] at (current bounding box.south) {{{hidden} more nodes}};"
-        )
-    for box, its_sources in sources.items():
-        lines += [
-            rf"  \draw[->, gray] ({ids[source]}) -- ({ids[box]});" for source in its_sources if source in ids
-        ]
+        label = r" \\ ".join(map(escaped, picture.lines(box)))
+        lines.append(rf"  \node[{style}] ({picture.ids[box]}) at ({x:.2f}, {y:.2f}) {{{label}}};")
+    if picture.hidden:
+        style = r"below, font=\scriptsize"
+        lines.append(rf"  \node[{style}] at (current bounding box.south) {{{picture.hidden} more nodes}};")
+    for box, name in picture.ids.items():
+        sources = [picture.ids[source] for source in picture.sources[box] if source in picture.ids]
+        lines += [rf"  \draw[->, gray] ({source}) -- ({name});" for source in sources]
     return "\n".join([*lines, r"\end{tikzpicture}", r"\enddrawing", ""])
 
 
-def _places(ids: Mapping[Box, str], sources: Mapping[Box, list[Box]]) -> dict[Box, tuple[int, float]]:
-    """For each box its rank, which is above those of its sources, and its place in the rank."""
-    rank: dict[Box, int] = {}
-    for start in ids:
-        stack = [start]
-        while stack:
-            box = stack[-1]
-            waiting = [s for s in sources[box] if s in ids and s not in rank]
-            if waiting and box not in rank:
-                stack += waiting
-                continue
-            rank.setdefault(box, 1 + max([rank[s] for s in sources[box] if s in ids], default=-1))
-            stack.pop()
-    for box in sorted(ids, key=lambda b: -rank[b]):  # leaves stand right before what uses them
-        # `is`, since == compares the numbers of two Values
-        users = [rank[user] for user, its in sources.items() if any(source is box for source in its)]
-        if not sources[box] and users:
-            rank[box] = min(users) - 1
-    places: dict[Box, tuple[int, float]] = {}
-    rows: dict[int, list[Box]] = defaultdict(list)
-    for box in ids:
-        rows[rank[box]].append(box)
-    for level, row in sorted(rows.items()):
-        wishes = []
-        for k, box in enumerate(row):
-            seen = [places[source][1] for source in sources[box] if source in places]
-            wishes.append((sum(seen) / len(seen) if seen else k - len(row) / 2.0, k))
-        for place, (_, k) in enumerate(sorted(wishes)):
-            places[row[k]] = level, place - (len(row) - 1) / 2.0
-    return places
-
-
-def _label(scene: Scene, box: Box, digits: int) -> str:
-    """A node's symbol, name and numbers, or a folded group's title."""
-    if isinstance(box, Group):
-        return escaped(box.title)
-    op = box.op
-    lines = [escaped((symbol(op) + "  " if op else "") + printable(scene.name(box), 32))]
-    if kind(box) != "constant" or box.label:
-        lines.append(escaped(number(box.data, digits)))
-    if scene.shows_gradient(box):
-        lines.append("grad " + escaped(number(box.grad, digits)))
-    return r" \\ ".join(lines)
+def _positions(picture: Picture) -> dict[Box, tuple[float, float]]:
+    """For each box x and y: one rank before the first box that uses it, near the middle of its sources."""
+    sources = {box: [s for s in its if s in picture.ids] for box, its in picture.sources.items()}
+    to_output = dict.fromkeys(sources, 0)  # the number of edges on the longest way to the output
+    in_order = list(TopologicalSorter(sources).static_order())
+    for box in reversed(in_order):
+        for source in sources[box]:
+            to_output[source] = max(to_output[source], to_output[box] + 1)
+    ranks: dict[int, list[Box]] = defaultdict(list)
+    for box in picture.ids:
+        ranks[-to_output[box]].append(box)
+    across: dict[Box, float] = {}  # the position within the rank, 0 being the middle
+    for _, rank in sorted(ranks.items()):
+        middle = (len(rank) - 1) / 2.0
+        wishes = {
+            box: fmean([across[source] for source in sources[box]] or [k - middle])
+            for k, box in enumerate(rank)
+        }
+        across |= {box: k - middle for k, box in enumerate(sorted(rank, key=wishes.__getitem__))}
+    if picture.rankdir == "LR":
+        return {box: (-2.6 * to_output[box], -1.1 * across[box]) for box in picture.ids}
+    return {box: (2.2 * across[box], 1.5 * to_output[box]) for box in picture.ids}
 
 
 def escaped(text: str) -> str:

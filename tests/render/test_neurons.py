@@ -2,9 +2,10 @@
 
 import pytest
 
-from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, maximum, total
+from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, draw, maximum, total
 from micrograd_mlp.nn.losses import l2, mean, squared_error
 from micrograd_mlp.render.neurons import find_layers
+from micrograd_mlp.render.scene import Scene
 
 
 def layers_of(output):
@@ -121,3 +122,15 @@ def test_the_name_alone_makes_no_neuron():
     z = Constant(1.0, "W1[1,1]") * Value(2.0)
     z.label = "z1[1]"
     assert layers_of(z) == []
+
+
+def test_a_neuron_that_a_node_of_the_user_s_leaves_and_enters_again_is_no_box():
+    """Folded into one box it would be computed from itself."""
+    w, b, x = Parameter(0.5, "W1[1,1]"), Parameter(0.1, "b1[1]"), Value(2.0, "x")
+    product = w * x
+    twice = product * 2.0
+    twice.label = "twice"
+    z = product + twice + b
+    z.label = "z1[1]"
+    assert Scene(z).groups("neuron") == Scene(z).groups("layer") == []
+    assert draw(z, collapse="neuron").source == draw(z).source
