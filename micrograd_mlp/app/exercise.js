@@ -147,7 +147,7 @@ const youGet = (what, when) => `You get ${what} when ${[...new Set(when)].join("
 class ExercisePage {
   constructor(host, sheets, style) {
     this.sheets = sheets;
-    this.firstPicture = host.querySelector("img, pre");
+    this.pictures = [...host.querySelectorAll("img, pre")]; // one for each exercise
     this.root = host.attachShadow({ mode: "open" });
     this.card = element("section", { class: "card" });
     this.root.append(element("style", {}, style), this.card);
@@ -171,16 +171,11 @@ class ExercisePage {
     this.position = k;
     this.exercise = new Exercise(this.sheets[k]);
     this.hintsGiven = 0;
-    const { task, picture, asked } = this.exercise;
+    const { task, asked } = this.exercise;
     this.summary = element("p", { class: "summary", role: "status" });
     this.help = element("ol", { class: "hints" });
     this.solution = element("pre", { hidden: true });
     this.rows = asked.map((row) => this.row(row));
-    const image = !picture
-      ? this.firstPicture
-      : picture.source
-        ? element("img", { src: picture.source, alt: picture.alt })
-        : element("pre", {}, picture.text);
     const table = element("table", {},
       element("thead", {}, element("tr", {}, ...["node", "is", "value", "gradient", ""].map(
         (title) => element("th", { scope: "col" }, title)))),
@@ -197,7 +192,7 @@ class ExercisePage {
           this.rows[0].field.focus();
         }));
     this.solution.textContent = this.exercise.solution;
-    this.card.replaceChildren(element("p", { class: "task" }, task), element("div", { class: "picture" }, image),
+    this.card.replaceChildren(element("p", { class: "task" }, task), element("div", { class: "picture" }, this.pictures[k]),
       table, bar, this.summary, this.help, this.solution);
   }
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from micrograd_mlp._require import is_sequence
 from micrograd_mlp.app.answers import WIDEST, Written, read
 from micrograd_mlp.app.exercise import OPEN, Exercise, Verdict, you_get
-from micrograd_mlp.app.exercise_page import fragment, page, picture_of
+from micrograd_mlp.app.exercise_page import exercise_element
 from micrograd_mlp.checks.mistakes import BackwardPass, Mistake, differ, known_mistakes
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.explanation import partials_as_graph
-from micrograd_mlp.render.html import save_page
+from micrograd_mlp.render.explore import page_shell, picture_or_tree
+from micrograd_mlp.render.html import Page
 from micrograd_mlp.render.notation import ATOM, Term, Text
 from micrograd_mlp.render.scene import Scene, require_current
 from micrograd_mlp.render.text import number
@@ -31,7 +31,7 @@ MOST_NAMED = 12  # right gradients in a verdict
 FURTHER = 11  # exercises that a saved page holds besides this one
 
 
-class GradientExercise(Exercise):
+class GradientExercise(Exercise, Page):
     """The gradients of some nodes of a graph are to be filled in.
 
     Attributes:
@@ -307,7 +307,7 @@ class GradientExercise(Exercise):
         return found
 
     def sheet(self) -> dict[str, Any]:
-        """The exercise as data for the script of a page."""
+        """The exercise as data for the script of a page, without its picture."""
         asked = zip(self._asked, self.formulas())
         return {
             "task": self.task,
@@ -322,8 +322,11 @@ class GradientExercise(Exercise):
             ],
             "hints": self.hints,
             "solution": self.solution(),
-            "picture": picture_of(self._order[-1], self.task),
         }
+
+    def picture(self) -> str:
+        """The graph as HTML."""
+        return picture_or_tree(self._order[-1], f"The graph. {self.task}")
 
     def another(self) -> GradientExercise:
         """The exercise of the next seed.
@@ -336,20 +339,15 @@ class GradientExercise(Exercise):
         return self._another()
 
     def html(self) -> str:
-        """The page as one HTML document, with further exercises of the next seeds, if this one has a seed."""
+        """A page that checks answers by itself, as one HTML document, which loads nothing from anywhere.
+
+        If this exercise has a seed, those of the next seeds follow it.
+        """
         exercises = [self]
         while self._another is not None and len(exercises) <= FURTHER:
             exercises.append(exercises[-1].another())
-        return page([exercise.sheet() for exercise in exercises])
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a page that checks answers by itself, as one file that loads nothing from anywhere.
-
-        Raises:
-            ValueError: the name ends neither in .html nor in .htm.
-            OSError: the file can't be written.
-        """
-        save_page(path, self.html(), "the exercise")
+        sheets, pictures = [e.sheet() for e in exercises], [e.picture() for e in exercises]
+        return page_shell("Fill in the gradients", exercise_element(sheets, pictures))
 
     def __repr__(self) -> str:
         rows = [("node", "is", "value", "gradient")]
@@ -360,7 +358,7 @@ class GradientExercise(Exercise):
         return "\n".join([self.task, *table])
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
-        return {"text/plain": repr(self), "text/html": fragment([self.sheet()])}
+        return {"text/plain": repr(self), "text/html": exercise_element([self.sheet()], [self.picture()])}
 
 
 _TEXT = Text()

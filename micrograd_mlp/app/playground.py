@@ -7,10 +7,7 @@ so that the page takes the steps that `fit` takes.
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +25,7 @@ from micrograd_mlp.nn.modules import MLP
 from micrograd_mlp.optim import SGD, Adam, Momentum, Optimizer, RMSProp
 from micrograd_mlp.render.description import describe
 from micrograd_mlp.render.explore import page_program, page_shell
-from micrograd_mlp.render.html import json_for_script, save_page
+from micrograd_mlp.render.html import Page, json_for_script, svg_as_image, with_script
 from micrograd_mlp.render.scene import Scene
 from micrograd_mlp.training import datasets
 
@@ -128,7 +125,7 @@ def playground(
     return Playground(model, given | shipped, settings)
 
 
-class Playground:
+class Playground(Page):
     """The page that `playground` makes.
 
     Attributes:
@@ -140,7 +137,7 @@ class Playground:
         self._points, self._settings = points, settings
 
     def html(self) -> str:
-        """The page as one HTML document, which loads nothing from anywhere."""
+        """The page as one HTML document."""
         data = {
             "datasets": {name: points._asdict() for name, points in self._points.items()},
             "settings": self._settings,
@@ -160,15 +157,6 @@ class Playground:
         page = _read("playground.html").replace("/* style */", _read("playground.css"))
         return page.replace("/* script */", script)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page as one file; an existing file is replaced whole or, on an error, not at all.
-
-        Raises:
-            ValueError: the name ends neither in .html nor in .htm.
-            OSError: the file can't be written.
-        """
-        save_page(path, self.html(), "a playground")
-
     def __repr__(self) -> str:
         sizes = "-".join(map(str, [2, *(len(layer.neurons) for layer in self.model.layers)]))
         n_points = len(self._points[self._settings["dataset"]].X)
@@ -177,28 +165,18 @@ class Playground:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
         """In a notebook the page stands in a frame. One that is not trusted shows a picture of the points."""
         points = self._points[self._settings["dataset"]]
-        fragment = (
-            _FRAME.replace("IDENTITY", f"playground-{uuid.uuid4().hex}")
-            .replace("IMAGE", base64.b64encode(_picture(points).encode()).decode())
-            .replace("PAGE", json_for_script(self.html()))
-        )
-        return {"text/plain": repr(self), "text/html": fragment}
+        still = svg_as_image(_picture(points), "Run this cell to train a network on these points.")
+        shown = with_script(still, _SHOW_IN_A_FRAME, json_for_script(self.html()))
+        return {"text/plain": repr(self), "text/html": shown}
 
 
-_FRAME = """\
-<div id="IDENTITY">
-<img alt="Run this cell to train a network on these points." src="data:image/svg+xml;base64,IMAGE">
-</div>
-<script>
-(() => {
+_SHOW_IN_A_FRAME = """(host, page) => {
   const frame = document.createElement("iframe");
   frame.title = "Playground";
   frame.style = "width: 100%; height: 860px; border: 0";
-  frame.srcdoc = PAGE;
-  document.getElementById("IDENTITY").replaceChildren(frame);
-})();
-</script>
-"""
+  frame.srcdoc = page;
+  host.replaceChildren(frame);
+}"""
 
 
 def _read(name: str) -> str:

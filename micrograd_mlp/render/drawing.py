@@ -6,8 +6,6 @@ the language of Graphviz (`dot`), and the image from that (`graphviz_backend`).
 
 from __future__ import annotations
 
-import base64
-import html
 import os
 import re
 from pathlib import Path
@@ -18,6 +16,7 @@ from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render import graphviz_backend
 from micrograd_mlp.render.dot import DARK_STYLE, write_dot
+from micrograd_mlp.render.html import svg_as_image
 from micrograd_mlp.render.mermaid import MOST_EDGES, write_mermaid
 from micrograd_mlp.render.picture import Picture
 from micrograd_mlp.render.scene import Level, Scene, require_current
@@ -114,13 +113,9 @@ class Drawing:
             ImportError: as for `svg`.
         """
         svg = self.svg()
-        width = re.search(r'<svg width="(\d+)', svg)
-        least = round(0.7 * int(width[1]) * 4 / 3) if width else 0  # points to pixels
-        source = base64.b64encode(svg.encode()).decode()
-        image = (
-            f'<img alt="{html.escape(repr(self))}" style="max-width: 100%; min-width: {least}px" '
-            f'src="data:image/svg+xml;base64,{source}">'
-        )
+        size = re.search(r'<svg width="(\d+)', svg)
+        least = round(0.7 * int(size[1]) * 4 / 3) if size else 0  # points to pixels
+        image = svg_as_image(svg, repr(self), f"max-width: 100%; min-width: {least}px")
         return f'<div style="overflow-x: auto">{image}</div>'
 
 

@@ -6,11 +6,8 @@ it. They become one file that loads nothing from anywhere.
 
 from __future__ import annotations
 
-import base64
 import html
 import json
-import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +15,7 @@ from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.value import Value, changed_leaves
 from micrograd_mlp.render.description import describe
 from micrograd_mlp.render.drawing import draw
-from micrograd_mlp.render.html import json_for_script, save_page
+from micrograd_mlp.render.html import Page, json_for_script, svg_as_image, with_script
 from micrograd_mlp.render.scene import Level, Scene, require_current
 from micrograd_mlp.render.text_tree import tree
 
@@ -99,7 +96,7 @@ def _page(mode: str, output: Value, max_nodes: int) -> Explorer:
     return Explorer(scene, mode)
 
 
-class Explorer:
+class Explorer(Page):
     """The page that `explore` and `step_through` make. It shows the graph as it was then.
 
     Attributes:
@@ -114,19 +111,9 @@ class Explorer:
         self.data["mode"] = mode
 
     def html(self) -> str:
-        """The page as one HTML document, which loads nothing from anywhere."""
-        return page_shell(f"Backpropagation of {self.data['title']}").replace(
-            "<!-- explorer -->", self._fragment("", whole_page=True)
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page as one file; an existing file is replaced whole or, on an error, not at all.
-
-        Raises:
-            ValueError: the name ends neither in .html nor in .htm.
-            OSError: the file can't be written.
-        """
-        save_page(path, self.html(), "the page")
+        """The page as one HTML document."""
+        element = self._element("", whole_page=True)
+        return page_shell(f"Backpropagation of {self.data['title']}", element)
 
     def widget(self) -> ExplorerWidget:
         """The page for a notebook, tied to the kernel: what changes on one side changes on the other.
@@ -153,16 +140,14 @@ class Explorer:
         return f'<Explorer: {len(self.scene.order)} nodes{how}; .save("{name}") .html()>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
-        fragment = self._fragment(self.still_picture(), whole_page=False)
-        return {"text/plain": repr(self), "text/html": fragment}
+        element = self._element(self.still_picture(), whole_page=False)
+        return {"text/plain": repr(self), "text/html": element}
 
-    def _fragment(self, still: str, whole_page: bool) -> str:
-        """What stands where no script runs, and the script that replaces it, under a new id."""
-        identity = f"explorer-{uuid.uuid4().hex}"
+    def _element(self, still: str, whole_page: bool) -> str:
+        """The page as one HTML element, in which `still` stays where no script runs."""
         data = json_for_script(self.data | {"wholePage": whole_page})
         program, style = page_program()
-        arguments = f'document.getElementById("{identity}"), {data}, {self.functions}, {json.dumps(style)}'
-        return f'<div id="{identity}">{still}</div>\n<script>({program})({arguments});</script>'
+        return with_script(still, program, data, self.functions, json.dumps(style))
 
     def still_picture(self) -> str:
         """A picture for a notebook that is not trusted, which drops scripts and keeps images."""
@@ -170,20 +155,23 @@ class Explorer:
         if changed_leaves(self.scene.output):  # a picture would show other numbers than the page
             return "<p>Run this cell to see the graph and change its numbers.</p>"
         level: Level | None = None if size <= 60 else "neuron" if size <= 1500 else "layer"
-        try:
-            drawing = draw(self.scene.output, collapse=level, max_nodes=300).svg()
-        except (ImportError, RuntimeError):  # no Graphviz, or a graph that it can't draw
-            picture = f"<pre>{html.escape(tree(self.scene.output, depth=6, width=100))}</pre>"
-        else:
-            source = base64.b64encode(drawing.encode()).decode()
-            alt = html.escape(f"Graph of {self.data['title']}, {size} nodes")
-            picture = f'<img alt="{alt}" style="max-width: 100%" src="data:image/svg+xml;base64,{source}">'
+        alt = f"Graph of {self.data['title']}, {size} nodes"
+        picture = picture_or_tree(self.scene.output, alt, level, depth=6)
         return f"{picture}<p>This is a still picture. Run this cell to change its numbers.</p>"
 
 
-def page_shell(title: str) -> str:
-    """The HTML document of a saved page; the program stands where it says `<!-- explorer -->`."""
-    return page_file("page.html").replace("<!-- title -->", html.escape(title))
+def picture_or_tree(output: Value, alt: str, collapse: Level | None = None, depth: int | None = None) -> str:
+    """The graph as an HTML image; where it can't be drawn, as text of at most `depth` levels."""
+    try:
+        return svg_as_image(draw(output, collapse=collapse, max_nodes=300).svg(), alt)
+    except (ImportError, RuntimeError):  # no Graphviz, or a graph that it can't draw
+        return f"<pre>{html.escape(tree(output, depth=depth, width=100))}</pre>"
+
+
+def page_shell(title: str, body: str = "<!-- explorer -->") -> str:
+    """The HTML document of a saved page."""
+    shell = page_file("page.html").replace("<!-- title -->", html.escape(title))
+    return shell.replace("<!-- explorer -->", body)
 
 
 def page_program() -> tuple[str, str]:

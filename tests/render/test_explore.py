@@ -158,7 +158,7 @@ def test_nothing_on_the_page_names_another_place(page_of):
 def test_every_display_has_an_id_of_its_own():
     page = explore(network())
     first, second = (page._repr_mimebundle_()["text/html"] for _ in range(2))
-    pattern = r'<div id="(explorer-\w+)">'
+    pattern = r'<div id="(micrograd-mlp-\w+)">'
     assert re.search(pattern, first)[1] != re.search(pattern, second)[1]
     assert first.startswith("<div id=")
     assert "Content-Security-Policy" not in first
