@@ -118,11 +118,6 @@ class _Registers(Language):
     """Machine code as a language: an expression is the name of a register or of a literal."""
 
     name = "machine code"
-    functions = {}  # noqa: RUF012
-    constants = {}  # noqa: RUF012
-    infix = {}  # noqa: RUF012
-    runtime = {}  # noqa: RUF012
-    reserved = frozenset()
     has_lists = False
     inlines_all = True
     errors_are_nan = False

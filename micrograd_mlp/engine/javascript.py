@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from micrograd_mlp.engine.language import (
-    BOOLEAN,
     NUMBERS,
-    SELECT,
-    UNARY,
     Expression,
     Item,
     Kind,
@@ -68,13 +65,6 @@ class JavaScript(Language):
     reserved = RESERVED
     constants = CONSTANTS
     infix = INFIX
-
-    def negation(self, condition: Expression) -> Expression:
-        return Expression("!" + condition.within(UNARY), BOOLEAN, UNARY)
-
-    def select(self, condition: Expression, yes: Expression, no: Expression) -> Expression:
-        text = f"{condition.within(SELECT + 1)} ? {yes.within(SELECT + 1)} : {no.text}"
-        return Expression(text, yes.kind, SELECT)
 
     def sequence(self, items: Sequence[Item], kind: Kind) -> Expression:
         return Expression(f"[{self._listed(items)}]", kind)

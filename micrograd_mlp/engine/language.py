@@ -79,10 +79,14 @@ Item = tuple[bool, Expression]
 """An element of a list or an argument of a call; marked True, a sequence whose elements are inserted."""
 
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
 class Language:
     """The words of one language; a subclass fills them in.
 
-    A method that raises `NotImplementedError` is one for which several languages share no way of writing.
+    What is written here is common to C and its relatives. A method that raises `NotImplementedError` is one
+    for which languages share no way of writing.
 
     Attributes:
         name: what the language is called in error messages.
@@ -101,12 +105,12 @@ class Language:
     """
 
     name: str
-    functions: dict[str, str]
-    constants: dict[str, str]
-    infix: dict[str, str]
-    runtime: dict[str, str]
-    reserved: frozenset[str]
-    operations: Mapping[str, str] = MappingProxyType({})
+    functions: Mapping[str, str] = NOTHING
+    constants: Mapping[str, str] = NOTHING
+    infix: Mapping[str, str] = NOTHING
+    runtime: Mapping[str, str] = NOTHING
+    operations: Mapping[str, str] = NOTHING
+    reserved: frozenset[str] = frozenset()
     has_lists = True
     inlines_all = False
     errors_are_nan = True
@@ -152,11 +156,12 @@ class Language:
 
     def negation(self, condition: Expression) -> Expression:
         """Not the condition."""
-        raise NotImplementedError
+        return Expression("!" + condition.within(UNARY + 1), BOOLEAN, UNARY)
 
     def select(self, condition: Expression, yes: Expression, no: Expression) -> Expression:
         """One of two values."""
-        raise NotImplementedError
+        text = f"{condition.within(SELECT + 1)} ? {yes.within(SELECT + 1)} : {no.text}"
+        return Expression(text, yes.kind, SELECT)
 
     def from_boolean(self, condition: Expression) -> Expression:
         """1 or 0."""
@@ -186,7 +191,7 @@ class Language:
 
     def call(self, name: str, arguments: Sequence[Item], kind: Kind) -> Expression:
         """A call of a translated function."""
-        raise NotImplementedError
+        return Expression(f"{name}({', '.join(value.text for _, value in arguments)})", kind)
 
     def call_for_several(
         self, target: str, name: str, arguments: Sequence[Expression], n: int

@@ -41,20 +41,23 @@ def to_onnx(model: MLP | Program, path: str | os.PathLike[str]) -> None:
     ['model.onnx']
     """
     onnx = require_package("onnx", "onnx")
-    if not isinstance(model, MLP):
-        file = _program(model)
-        onnx.checker.check_model(file, full_check=True)
-        write_atomically(path, file.SerializeToString())
-        return
-    helper, double = onnx.helper, onnx.TensorProto.DOUBLE
+    file = _network(onnx.helper, model) if isinstance(model, MLP) else _program(model)
+    onnx.checker.check_model(file, full_check=True)
+    write_atomically(path, file.SerializeToString())
+
+
+def _network(helper: Any, model: MLP) -> Any:
+    """A network as a protocol buffer: a Gemm for each layer, and the nodes of its activation."""
+    from micrograd_mlp.export.languages.onnx import DOUBLE, make_model
+
     nodes: list[Any] = []
-    numbers = [helper.make_tensor(number, double, [], [float(number)]) for number in _ONNX_NUMBERS]
+    numbers = [helper.make_tensor(number, DOUBLE, [], [float(number)]) for number in _ONNX_NUMBERS]
     a = "x"
     for layer_number, (layer, activation) in enumerate(zip(model.layers, model.activations), start=1):
         W, b, z = f"W{layer_number}", f"b{layer_number}", f"z{layer_number}"
         shape = [len(layer.neurons), len(layer.neurons[0].w)]
-        numbers.append(helper.make_tensor(W, double, shape, [w.data for n in layer.neurons for w in n.w]))
-        numbers.append(helper.make_tensor(b, double, shape[:1], [n.b.data for n in layer.neurons]))
+        numbers.append(helper.make_tensor(W, DOUBLE, shape, [w.data for n in layer.neurons for w in n.w]))
+        numbers.append(helper.make_tensor(b, DOUBLE, shape[:1], [n.b.data for n in layer.neurons]))
         nodes.append(helper.make_node("Gemm", [a, W, b], [z], transB=1))
         a = "y" if layer is model.layers[-1] else f"a{layer_number}"
         record = record_of(activation)
@@ -64,19 +67,7 @@ def to_onnx(model: MLP | Program, path: str | os.PathLike[str]) -> None:
             names = {"z": z, "a": a} | {name: name for name in _ONNX_NUMBERS}
             *inputs, output = [names.get(x, f"{a}_{x}") for x in (*operands, result)]
             nodes.append(helper.make_node(op, inputs, [output]))
-    graph = helper.make_graph(
-        nodes,
-        "MLP",
-        [helper.make_tensor_value_info("x", double, ["batch", model.n_inputs])],
-        [helper.make_tensor_value_info("y", double, ["batch", len(model.layers[-1].neurons)])],
-        numbers,
-    )
-    # Versions of 2021, which runtimes old and new read.
-    file = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8, producer_name="micrograd_mlp"
-    )
-    onnx.checker.check_model(file, full_check=True)
-    write_atomically(path, file.SerializeToString())
+    return make_model("MLP", nodes, numbers, model.n_inputs, len(model.layers[-1].neurons))
 
 
 def _program(program: Program) -> Any:

@@ -11,6 +11,7 @@ A number is *varying* if it differs from example to example; else it is *uniform
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -217,13 +218,10 @@ class _Planner:
 
     def plan(self) -> Plan:
         graph, facts = self.graph, self.facts
-        inputs = self._inputs()
-        parameters = self._parameters()
-        first = graph.n_inputs
-        theta = list(range(first, first + len(graph.parameters)))
-        self.theta = Vector(
-            "theta", theta, "parameter", active=True, shape=(len(theta),), at=list(range(len(theta)))
-        )
+        inputs, parameters = self._inputs(), self._parameters()
+        at = list(range(len(graph.parameters)))
+        theta = [graph.n_inputs + k for k in at]
+        self.theta = Vector("theta", theta, "parameter", active=True, shape=(len(at),), at=at)
         constants = graph.constants | {i: value.data for i, value in graph.captured.items()}
         self._settle(Vector("", list(constants), "constant", values=list(constants.values())))
         steps = {}
@@ -234,16 +232,8 @@ class _Planner:
                 if op is not None and facts.used[i] and facts.varying[i] == varying
             ]
             steps[varying] = [step for group in self._groups(members) for step in self._steps(group)]
-        return Plan(
-            self.shapes,
-            self.theta,
-            parameters,
-            inputs,
-            steps[False],
-            steps[True],
-            self.ref(graph.outputs),
-            graph.parameters,
-        )
+        outputs, values = self.ref(graph.outputs), graph.parameters
+        return Plan(self.shapes, self.theta, parameters, inputs, steps[False], steps[True], outputs, values)
 
     # Names and leaves.
 
@@ -278,11 +268,8 @@ class _Planner:
         for name, group in groups:
             indices = sorted(group)
             extents = tuple(map(max, zip(*indices))) if indices[0] else ()
-            is_full = (
-                len(extents) < 3
-                and len(indices) == _product(extents)
-                and all(min(i) > 0 for i in indices if i)
-            )
+            counted_from_1 = all(min(i) > 0 for i in indices if i)
+            is_full = len(extents) < 3 and len(indices) == math.prod(extents) and counted_from_1
             at = [group[index] for index in (indices if is_full else group)]
             vector = Vector(
                 self._name(name),
@@ -326,7 +313,7 @@ class _Planner:
             layer = self.layer_of.get(i)
             if layer is not None:
                 return level[i], 0, layer.outputs[0], (), False
-            return level[i], 1, id(op), (graph.n_pairs.get(i, -1), len(graph.operands[i])), facts.active[i]
+            return level[i], 1, (op.name, id(op)), (graph.n_pairs.get(i, -1), len(graph.operands[i])), facts.active[i]
 
         ordered = sorted(members, key=lambda i: (*kind(i), i))
         return [list(group) for _, group in groupby(ordered, key=kind)]
@@ -359,17 +346,9 @@ class _Planner:
         listed = [self.graph.operands[i] for i in members]
         n_pairs = self.graph.n_pairs.get(members[0])
         if n_pairs is not None:
-            left, right, terms = (
-                [o for mine in listed for o in mine[part]]
-                for part in (slice(0, 2 * n_pairs, 2), slice(1, 2 * n_pairs, 2), slice(2 * n_pairs, None))
-            )
-            out = self._computed(members)
-            return Sums(
-                out,
-                self.ref(left) if left else None,
-                self.ref(right) if right else None,
-                self.ref(terms) if terms else None,
-            )
+            parts = slice(0, 2 * n_pairs, 2), slice(1, 2 * n_pairs, 2), slice(2 * n_pairs, None)
+            numbers = [[o for mine in listed for o in mine[part]] for part in parts]
+            return Sums(self._computed(members), *[self.ref(n) if n else None for n in numbers])
         out = self._computed(members)
         if op.arity is None or op.arity > 4:
             return Reduction(out, op, self.ref([o for mine in listed for o in mine]), len(listed[0]))
@@ -424,10 +403,3 @@ def identifier(text: str) -> str:
     """The text as a name that every language takes."""
     name = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in text).strip("_") or "v"
     return "v" + name if name[0].isdigit() else name
-
-
-def _product(numbers: Sequence[int]) -> int:
-    result = 1
-    for number in numbers:
-        result *= number
-    return result

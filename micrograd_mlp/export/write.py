@@ -10,11 +10,21 @@ from collections.abc import Sequence
 
 from micrograd_mlp.engine.language import ATOM, PRODUCT, UNARY, Expression, Language
 from micrograd_mlp.engine.translate import Translation
-from micrograd_mlp.export.plan import Affine, Elementwise, Plan, Reduction, Ref, Step, Sums, Vector
+from micrograd_mlp.export.plan import Affine, Elementwise, Plan, Ref, Step, Sums, Vector
+
+OWN_FUNCTIONS = [
+    *("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "cbrt", "floor"),
+]
+"""Operations of one number for which languages have functions of their own."""
 
 
 class Writer:
     """The text of one program in one language.
+
+    For each kind of step a subclass has a method of that name which writes how it is computed: `affine` for
+    z = Wx + b, `elementwise`, `sums` and `reduction`. Where the code has its own backward pass, methods such
+    as `affine_backward` write how the adjoint of the result is handed on to the operands.
 
     Args:
         plan: the steps.
@@ -29,21 +39,10 @@ class Writer:
             self.translation.variable(vector.adjoint)
         self.lines: list[str] = []
 
-    def text(self) -> str:
-        """The whole file."""
-        raise NotImplementedError
-
     def forward(self, steps: Sequence[Step]) -> None:
         """Write what computes the steps."""
         for step in steps:
-            if isinstance(step, Affine):
-                self.affine(step)
-            elif isinstance(step, Elementwise):
-                self.elementwise(step)
-            elif isinstance(step, Sums):
-                self.sums(step)
-            else:
-                self.reduction(step)
+            getattr(self, _kind(step))(step)
 
     def backward(self, steps: Sequence[Step]) -> None:
         """Write what hands the adjoints of the results on to the operands, the last step first."""
@@ -60,30 +59,7 @@ class Writer:
 
     def step_backward(self, step: Step) -> None:
         """Hand the adjoint of one step's result on to its operands."""
-        if isinstance(step, Affine):
-            self.affine_backward(step)
-        elif isinstance(step, Elementwise):
-            self.elementwise_backward(step)
-        elif isinstance(step, Sums):
-            self.sums_backward(step)
-        else:
-            self.reduction_backward(step)
-
-    def affine(self, step: Affine) -> None:
-        """z = Wx + b."""
-        raise NotImplementedError
-
-    def elementwise(self, step: Elementwise) -> None:
-        """One operation on every element."""
-        raise NotImplementedError
-
-    def sums(self, step: Sums) -> None:
-        """Sums of products and terms."""
-        raise NotImplementedError
-
-    def reduction(self, step: Reduction) -> None:
-        """An operation of many inputs for every element."""
-        raise NotImplementedError
+        getattr(self, f"{_kind(step)}_backward")(step)
 
     def begin_adjoint(self, vector: Vector) -> None:
         """All that depends on a vector has handed its adjoint on."""
@@ -91,21 +67,9 @@ class Writer:
     def end_parameter(self, vector: Vector) -> None:
         """All that uses a parameter has handed its adjoint on."""
 
-    def affine_backward(self, step: Affine) -> None:
-        """∂W = δ xᵀ, ∂b = δ, ∂x = Wᵀ δ."""
-        raise NotImplementedError
 
-    def elementwise_backward(self, step: Elementwise) -> None:
-        """∂xᵢ = ∂out · ∂out/∂xᵢ."""
-        raise NotImplementedError
-
-    def sums_backward(self, step: Sums) -> None:
-        """∂aₖ = bₖ ∂out, ∂bₖ = aₖ ∂out, ∂cₖ = ∂out."""
-        raise NotImplementedError
-
-    def reduction_backward(self, step: Reduction) -> None:
-        """∂xᵢ = ∂out · ∂out/∂xᵢ for all inputs."""
-        raise NotImplementedError
+def _kind(step: Step) -> str:
+    return type(step).__name__.lower()
 
 
 def operands_of(step: Step) -> list[Ref]:

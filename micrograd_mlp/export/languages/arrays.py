@@ -13,8 +13,6 @@ from micrograd_mlp.engine.language import (
     ATOM,
     BOOLEAN,
     Expression,
-    Item,
-    Kind,
     Language,
     Variable,
     definitions,
@@ -29,10 +27,21 @@ PYTHON_WORDS = frozenset(
     "with theta X Y n gradient loss_and_grad predict abs all any bool float int len list map max min "
     "range sum tuple zip".split()
 )
+FUNCTIONS_OF_ARRAYS = {
+    "is_undefined": "is_undefined({args})", "is_overflow": "is_overflow({args})",
+    "largest": "largest({args})", "smallest": "smallest({args})", "hypot": "length({args})",
+    "prod": "product({args})", "sum": "compensated_sum({args})", "fsum": "compensated_sum({args})",
+}  # fmt: skip
+"""The functions of `runtime_arrays`, by the names that they have in Python."""
 RUNTIME = {
     name: re.sub(r"(: | -> )Any", "", text)
     for name, text in definitions(Path(__file__).with_name("runtime_arrays.py"), r"^def (\w+)").items()
 }
+
+
+def constants(module: str) -> dict[str, str]:
+    """The constants that a library has under its own name."""
+    return {"inf": f"{module}.inf", "nan": f"{module}.nan", "True": "True", "False": "False"}
 
 
 class Arrays(Language):
@@ -40,13 +49,20 @@ class Arrays(Language):
 
     Attributes:
         module: the name under which the library is imported.
-        axis: what the library calls an axis.
+        imports: the lines that import it.
+        array, as_array: templates for a constant array, and for an array of numbers that are given.
+        batch: the number of examples.
+        axis, keep: what the library calls an axis, and whether it stays.
         reductions: for operations of any number of inputs, a template that takes them along the last axis
             and keeps that axis.
         joined: the function that joins arrays along an axis.
     """
 
     module: str
+    imports: Sequence[str]
+    array: str
+    as_array: str
+    batch = "len(X)"
     axis = "axis"
     keep = "keepdims"
     reductions: Mapping[str, str]
@@ -78,9 +94,6 @@ class Arrays(Language):
     def function(self, name: str, parameters: Sequence[str], body: Sequence[str]) -> str:
         return "\n".join([f"def {name}({', '.join(parameters)}):", *[self.indent + line for line in body]])
 
-    def call(self, name: str, arguments: Sequence[Item], kind: Kind) -> Expression:
-        return Expression(f"{name}({', '.join(value.text for _, value in arguments)})", kind)
-
     def call_for_several(
         self, target: str, name: str, arguments: Sequence[Expression], n: int
     ) -> tuple[str, list[Expression]]:
@@ -91,15 +104,15 @@ class Arrays(Language):
 
     def literal(self, numbers: Sequence[float]) -> str:
         """A constant array."""
-        raise NotImplementedError
+        return self.array.format(f"[{', '.join(self.number(x).text for x in numbers)}]")
 
     def repeated(self, array: str, n: int) -> str:
         """An array of n elements, the same for every example of the batch."""
-        raise NotImplementedError
+        return f"{self.module}.broadcast_to({array}, ({self.batch}, {n}))"
 
     def split(self, array: str, n: int) -> str:
         """A list of the n elements along the last axis, each of which keeps that axis."""
-        raise NotImplementedError
+        return f"{self.module}.split({array}, {n}, axis=-1)"
 
 
 class ArrayWriter(Writer):
@@ -213,15 +226,11 @@ class ArrayWriter(Writer):
 
     def elementwise(self, step: Elementwise) -> None:
         operands = [self.operand(ref) for ref in step.operands]
-        self.assign(step.out, self.full(step, self.operation(step, operands)))
+        self.assign(step.out, self.operation(step, operands).text)
 
     def operation(self, step: Elementwise, operands: Sequence[Expression]) -> Expression:
         """An operation of arrays."""
         return self.translation.value(step.op, operands)
-
-    def full(self, step: Elementwise, value: Expression) -> str:
-        """The value; where no operand has all elements (a constant record), it is repeated."""
-        return value.text
 
     def _grouped(self, ref: Ref, count: int) -> Expression:
         """An operand with a row of inputs for each of `count` results."""
@@ -252,15 +261,11 @@ class ArrayWriter(Writer):
         count = len(step.out)
         inputs = self._grouped(step.operands, count)
         template = self.language.reductions.get(step.op.name)
-        if template is not None and self.is_of_table(step):
+        if template is not None and self.translation.is_of_table(step.op):
             text = self.translation.written(template, [inputs]).text
         else:
             text = self.reduction_call(step, self.language.split(inputs.text, step.arity))
         self.assign(step.out, text if count == 1 else f"{text}[..., 0]")
-
-    def is_of_table(self, step: Reduction) -> bool:
-        """Whether an operation is one that the package ships."""
-        return self.translation.is_of_table(step.op)
 
     def reduction_call(self, step: Reduction, inputs: str) -> str:
         """A call of the operation's function."""
@@ -272,6 +277,32 @@ class ArrayWriter(Writer):
         """The parameters: X and Y are there, needed or not."""
         given = len(self.plan.inputs)
         return "theta, " + ", ".join([name if k < given else f"{name}=None" for k, name in enumerate("XY")])
+
+    def arguments(self) -> list[str]:
+        """The lines that make arrays of the arguments."""
+        given = [f"{v.name} = {self.language.as_array.format(v.name)}" for v in self.plan.inputs]
+        shaped = [f"{line}.reshape(-1, {len(v)})" for line, v in zip(given, self.plan.inputs)]
+        return [f"theta = {self.language.as_array.format('theta')}", *shaped]
+
+    def file(self, functions: Sequence[str], head: Sequence[str], does: str, body: Sequence[str]) -> str:
+        """The whole file: what it imports, the functions that it needs, and the program's own function."""
+        parts = [part for part in functions if part]
+        code = "\n".join([*parts, *body])
+        standard = [f"import {name}" for name in ("functools", "math") if f"{name}." in code]
+        return "\n".join(
+            [
+                *standard,
+                *([""] if standard else []),
+                *self.language.imports,
+                *[line for part in parts for line in ("", "", part)],
+                "",
+                "",
+                *head,
+                f'    """{does}"""',
+                *["    " + line for line in body],
+                "",
+            ]
+        )
 
     def views(self) -> list[str]:
         """The lines that give parameters their names; a matrix and the bias behind it share one."""
@@ -321,26 +352,6 @@ class LossWriter(ArrayWriter):
         body = [*self.arguments(), *self.views(), *self.lines, f"return {self.at(plan.outputs):atom}.mean()"]
         own = [f"{name} = operation({forward}, {partials})" for name, forward, partials in self.own.values()]
         self.translation.take_along("\n".join([*body, *own, self.translation.source()]))
-        functions = self.translation.source()
-        return "\n".join(
-            [
-                *(["import functools", ""] if "functools." in functions else []),
-                *self.imports(),
-                *(["", "", functions] if functions else []),
-                *(["", "", *own] if own else []),
-                "",
-                "",
-                f"def loss({self.signature()}):",
-                '    """The mean loss of the examples."""',
-                *["    " + line for line in body],
-                "",
-            ]
-        )
-
-    def imports(self) -> list[str]:
-        """The lines that import the library."""
-        raise NotImplementedError
-
-    def arguments(self) -> list[str]:
-        """The lines that make arrays of the arguments."""
-        raise NotImplementedError
+        functions = [self.translation.source(), "\n".join(own)]
+        head = [f"def loss({self.signature()}):"]
+        return self.file(functions, head, "The mean loss of the examples.", body)

@@ -6,20 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from micrograd_mlp.engine.language import (
-    AND,
-    BOOLEAN,
-    SELECT,
-    UNARY,
-    Expression,
-    Item,
-    Kind,
-    Language,
-    Variable,
-    definitions,
-)
+from micrograd_mlp.engine.language import AND, BOOLEAN, Expression, Language, Variable, definitions
 from micrograd_mlp.export.languages.loops import LoopWriter, combined
-from micrograd_mlp.export.plan import Plan
+from micrograd_mlp.export.plan import Plan, Vector
+from micrograd_mlp.export.write import OWN_FUNCTIONS
 
 FUNCTIONS = {name: f"{name}({{0}})" for name in (
     "acos acosh asin asinh atan atanh cbrt ceil cos cosh erf erfc exp exp2 expm1 fabs floor lgamma log log10 "
@@ -37,10 +27,7 @@ FUNCTIONS = {name: f"{name}({{0}})" for name in (
     "degrees": "{0:atom} * (180.0 / 3.141592653589793)",
     "radians": "{0:atom} * (3.141592653589793 / 180.0)",
 }  # fmt: skip
-OPERATIONS = {name: f"{name}({{0}})" for name in (
-    "exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
-    "erf erfc cbrt floor"
-).split()} | {
+OPERATIONS = {name: f"{name}({{0}})" for name in OWN_FUNCTIONS} | {
     "div": "{0:atom} / {1:atom}", "abs": "fabs({0})", "pow": "pow({0}, {1})", "atan2": "atan2({0}, {1})",
 }  # fmt: skip
 CONSTANTS = {"inf": "INFINITY", "nan": "NAN", "True": "1", "False": "0"}
@@ -78,17 +65,10 @@ class C(Language):
         # An integer would be divided as one: 1 / 2 is 0 in C.
         return Expression(x.text + ".0", x.kind, x.level) if re.fullmatch(r"-?\d+", x.text) else x
 
-    def negation(self, condition: Expression) -> Expression:
-        return Expression("!" + condition.within(UNARY + 1), BOOLEAN, UNARY)
-
     def logical(self, word: str, conditions: Sequence[Expression]) -> Expression:
         # Inside of ||, gcc warns about && without parentheses.
         inner = [Expression(f"({c})", BOOLEAN) if c.level == AND and word == "or" else c for c in conditions]
         return super().logical(word, inner)
-
-    def select(self, condition: Expression, yes: Expression, no: Expression) -> Expression:
-        text = f"{condition.within(SELECT + 1)} ? {yes.within(SELECT + 1)} : {no.text}"
-        return Expression(text, yes.kind, SELECT)
 
     def assignment(self, target: str, value: str, variable: Variable) -> str:
         return f"const double {target} = {value};"
@@ -109,9 +89,6 @@ class C(Language):
             [f"static {kind} {name}({listed or 'void'})", "{", *[self.indent + x for x in lines], "}"]
         )
 
-    def call(self, name: str, arguments: Sequence[Item], kind: Kind) -> Expression:
-        return Expression(f"{name}({', '.join(value.text for _, value in arguments)})", kind)
-
     def call_for_several(
         self, target: str, name: str, arguments: Sequence[Expression], n: int
     ) -> tuple[str, list[Expression]]:
@@ -122,6 +99,8 @@ class C(Language):
 class CWriter(LoopWriter):
     """`loss_and_grad` in C: no heap, nothing but <math.h>."""
 
+    integer, constant, comment = "int", "const double", "/* {} */"
+
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan, C())
 
@@ -131,12 +110,6 @@ class CWriter(LoopWriter):
     def declare_zeros(self, name: str, size: int) -> None:
         self.line(f"double {name}[{size}] = {{0.0}};" if size > 1 else f"double {name} = 0.0;")
 
-    def constant(self, name: str, value: str) -> str:
-        return f"const double {name} = {value};"
-
-    def loop_head(self, index: str, count: str) -> str:
-        return f"for (int {index} = 0; {index} < {count}; {index}++) {{"
-
     def call_for_slopes(self, function: str, target: str, arguments: Sequence[str]) -> list[str]:
         return [f"double {target}[{len(arguments) - 1}];", f"{function}({', '.join([*arguments, target])});"]
 
@@ -144,49 +117,21 @@ class CWriter(LoopWriter):
         kind = "int" if whole else "double"
         return f"static const {kind} {name}[{len(numbers)}] = {{{', '.join(numbers)}}};"
 
-    def comment(self, text: str) -> str:
-        return f"/* {text} */"
+    def example(self, vector: Vector, name: str) -> str:
+        return f"const double *{vector.name} = {name} + {combined('i', len(vector), '0')};"
 
     def text(self) -> str:
-        plan = self.plan
-        self.uniform_forward()
-        uniform, self.lines = self.lines, []
-        if plan.outputs.varying:
-            self.line(self.loop_head("i", "n"))
-            self.depth = 2
-            for vector, name in zip(plan.inputs, "XY"):
-                stride = combined("i", len(vector), "0")
-                self.line(f"const double *{vector.name} = {name} + {stride};")
-            self.varying_both()
-            self.line(f"total_loss += {self.at(plan.outputs, '0')};")
-            self.seed("1.0 / n")
-            self.backward(plan.varying)
-            self.depth = 1
-            self.line("}")
-            result = "total_loss / n"
-        else:
-            self.seed("1.0")
-            result = self.at(plan.outputs, "0").text
-        self.backward(plan.uniform)
-        self.lines = [*uniform, *self.lines]
-        unused = [
-            name for name in ("theta", "X", "Y", "n") if not re.search(rf"\b{name}\b", " ".join(self.lines))
-        ]
-        offsets = [f"{name} = {at}" for name, at in self.offsets()]
+        plan, result = self.plan, self.write_both()
+        code = " ".join(self.lines)
+        unused = [name for name in ("theta", "X", "Y", "n") if not re.search(rf"\b{name}\b", code)]
+        offsets = ", ".join(self.offsets())
         body = [
-            *[f"    (void){name};" for name in unused],
-            *(
-                [f"    enum {{ {', '.join(offsets)} }};  /* where parameters begin in theta */"]
-                if offsets
-                else []
-            ),
-            *(["    double total_loss = 0.0;"] if plan.outputs.varying else []),
-            f"    for (int k = 0; k < {len(plan.theta)}; k++) gradient[k] = 0.0;",
-            *self.lines,
-            f"    return {result};",
+            *[f"(void){name};" for name in unused],
+            *([f"enum {{ {offsets} }};  /* where parameters begin in theta */"] if offsets else []),
+            *(["double total_loss = 0.0;"] if plan.outputs.varying else []),
+            f"for (int k = 0; k < {len(plan.theta)}; k++) gradient[k] = 0.0;",
         ]
-        functions = self.translation.source()
-        tables = self.table_lines()
+        functions, tables = self.translation.source(), self.table_lines()
         arguments = "const double *theta, const double *X, const double *Y, int n, double *gradient"
         return "\n".join(
             [
@@ -197,7 +142,9 @@ class CWriter(LoopWriter):
                 "/* The mean loss of n examples, and its gradient in the order of theta. */",
                 f"double loss_and_grad({arguments})",
                 "{",
-                *body,
+                *[self.language.indent + line for line in body],
+                *self.lines,
+                f"    return {result};",
                 "}",
                 "",
             ]

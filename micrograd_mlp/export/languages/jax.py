@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from micrograd_mlp.export.languages.arrays import PYTHON_WORDS, RUNTIME, Arrays, LossWriter
+from micrograd_mlp.export.languages.arrays import PYTHON_WORDS, RUNTIME, Arrays, LossWriter, constants
 from micrograd_mlp.export.languages.numpy import FUNCTIONS as NUMPY_FUNCTIONS
 from micrograd_mlp.export.languages.numpy import UNARY
 from micrograd_mlp.export.plan import Plan
@@ -43,6 +41,9 @@ class Jax(Arrays):
 
     name = "JAX"
     module = "jnp"
+    imports = ("import jax", "import jax.numpy as jnp", "", 'jax.config.update("jax_enable_x64", True)')
+    array, as_array = "jnp.array({})", "jnp.asarray({}, dtype=float)"
+    joined = "jnp.concatenate"
     functions = FUNCTIONS
     operations = OPERATIONS
     reductions = {  # noqa: RUF012
@@ -53,36 +54,9 @@ class Jax(Arrays):
         "operation": OPERATION.strip()
     }
     reserved = PYTHON_WORDS | {"jax", "jnp"}
-    constants = {"inf": "jnp.inf", "nan": "jnp.nan", "True": "True", "False": "False"}  # noqa: RUF012
-    infix = {}  # noqa: RUF012
-    joined = "jnp.concatenate"
-
-    def literal(self, numbers: Sequence[float]) -> str:
-        return f"jnp.array([{', '.join(self.number(x).text for x in numbers)}])"
-
-    def repeated(self, array: str, n: int) -> str:
-        return f"jnp.broadcast_to({array}, (len(X), {n}))"
-
-    def split(self, array: str, n: int) -> str:
-        return f"jnp.split({array}, {n}, axis=-1)"
-
-
-class JaxWriter(LossWriter):
-    """`loss` in JAX."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, Jax())
-
-    def imports(self) -> list[str]:
-        return ["import jax", "import jax.numpy as jnp", "", 'jax.config.update("jax_enable_x64", True)']
-
-    def arguments(self) -> list[str]:
-        inputs = [
-            f"{v.name} = jnp.asarray({v.name}, dtype=float).reshape(-1, {len(v)})" for v in self.plan.inputs
-        ]
-        return ["theta = jnp.asarray(theta, dtype=float)", *inputs]
+    constants = constants("jnp")
 
 
 def write(plan: Plan) -> str:
     """The program in JAX."""
-    return JaxWriter(plan).text()
+    return LossWriter(plan, Jax()).text()

@@ -11,7 +11,17 @@ from micrograd_mlp.export.write import Writer, operands_of, spans, times
 
 
 class LoopWriter(Writer):
-    """Code with loops; a subclass has the words of one language."""
+    """Code with loops; a subclass has the words of one language.
+
+    Attributes:
+        integer, constant: how an index and a number that stays as it is are declared.
+        comment: a template.
+        head: lines that stand in front of all others.
+    """
+
+    integer: str
+    constant: str
+    comment: str
 
     def __init__(self, plan: Plan, language: Language) -> None:
         super().__init__(plan, language)
@@ -32,20 +42,16 @@ class LoopWriter(Writer):
         """Declare an array of zeros, or a zero."""
         raise NotImplementedError
 
-    def constant(self, name: str, value: str) -> str:
-        """The line that declares a number which stays as it is."""
-        raise NotImplementedError
-
-    def loop_head(self, index: str, count: str) -> str:
-        """The first line of a loop over 0 ... count - 1."""
-        raise NotImplementedError
-
     def table_line(self, name: str, numbers: Sequence[str], whole: bool) -> str:
         """The declaration of an array of constants, which are integers if `whole`."""
         raise NotImplementedError
 
     def call_for_slopes(self, function: str, target: str, arguments: Sequence[str]) -> list[str]:
         """The lines that put the derivatives which a function gives into a new array."""
+        raise NotImplementedError
+
+    def example(self, vector: Vector, name: str) -> str:
+        """The line that takes the elements of one example out of X or Y."""
         raise NotImplementedError
 
     # Lines and elements.
@@ -58,7 +64,7 @@ class LoopWriter(Writer):
         """Begin a loop; for a single turn there is none. Returns the index to use."""
         if count == 1:
             return "0"
-        self.line(self.loop_head(index, str(count)))
+        self.line(f"for ({self.integer} {index} = 0; {index} < {count}; {index}++) {{")
         self.depth += 1
         return index
 
@@ -179,7 +185,7 @@ class LoopWriter(Writer):
         self._step(step)
         if len(step.out) == 1:
             value = self.translation.value(step.op, [self.at(ref, "0") for ref in step.operands])
-            self.line(self.constant(step.out.name, value.text))
+            self.line(f"{self.constant} {step.out.name} = {value};")
             return
         self.declare(step.out.name, len(step.out))
         k = self.open("k", len(step.out))
@@ -290,33 +296,37 @@ class LoopWriter(Writer):
 
     # The parts of the function.
 
-    def uniform_forward(self) -> None:
-        """What is the same for every example, and its adjoints, which examples add to."""
-        self.forward(self.plan.uniform)
-        for step in self.plan.uniform:
+    def write_both(self) -> str:
+        """Write the forward and the backward pass (§7), and return the text of the mean loss."""
+        plan = self.plan
+        self.forward(plan.uniform)
+        self._declare_adjoints(plan.uniform)  # to which every example adds
+        if plan.outputs.varying:
+            self.open("i", "n")
+            for vector, name in zip(plan.inputs, "XY"):
+                self.line(self.example(vector, name))
+            self.forward(plan.varying)
+            backward = "Backward: d_v is the derivative of the mean loss by v; for a pre-activation, delta."
+            self.line(self.comment.format(backward))
+            self._declare_adjoints(plan.varying[::-1])
+            self.line(f"total_loss += {self.at(plan.outputs, '0')};")
+            self._seed("1.0 / n")
+            self.backward(plan.varying)
+            self.close("i")
+        else:
+            self._seed("1.0")
+        self.backward(plan.uniform)
+        return "total_loss / n" if plan.outputs.varying else self.at(plan.outputs, "0").text
+
+    def _declare_adjoints(self, steps: Sequence[Step]) -> None:
+        for step in steps:
             if step.out.active:
                 self.declare_zeros(step.out.adjoint, len(step.out))
 
-    def varying_both(self) -> None:
-        """One example forward and backward (§7)."""
-        self.forward(self.plan.varying)
-        self.line(
-            self.comment(
-                "Backward: d_v is the derivative of the mean loss by v; for a pre-activation, delta."
-            )
-        )
-        for step in reversed(self.plan.varying):
-            if step.out.active:
-                self.declare_zeros(step.out.adjoint, len(step.out))
-
-    def seed(self, value: str) -> None:
+    def _seed(self, value: str) -> None:
         """The derivative of the mean loss by this loss."""
         if self.plan.outputs.active:
             self.line(f"{self.at(self.plan.outputs, '0', adjoint=True)} += {value};")
-
-    def comment(self, text: str) -> str:
-        """A comment."""
-        raise NotImplementedError
 
     def table_lines(self) -> list[str]:
         """The constant arrays that the code uses."""
@@ -329,10 +339,10 @@ class LoopWriter(Writer):
             if name in used
         ]
 
-    def offsets(self) -> list[tuple[str, int]]:
+    def offsets(self) -> list[str]:
         """Where in theta each named parameter begins, as far as the code uses it."""
         text = " ".join(self.lines)
-        return [(v.name, v.at[0]) for v in self.plan.parameters if re.search(rf"\[{v.name}\b", text)]
+        return [f"{v.name} = {v.at[0]}" for v in self.plan.parameters if re.search(rf"\[{v.name}\b", text)]
 
 
 def combined(outer: str, n: int, inner: str) -> str:

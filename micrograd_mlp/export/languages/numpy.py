@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from micrograd_mlp.engine.language import PRODUCT, Expression
-from micrograd_mlp.export.languages.arrays import PYTHON_WORDS, RUNTIME, Arrays, ArrayWriter
+from micrograd_mlp.export.languages.arrays import (
+    FUNCTIONS_OF_ARRAYS,
+    PYTHON_WORDS,
+    RUNTIME,
+    Arrays,
+    ArrayWriter,
+    constants,
+)
 from micrograd_mlp.export.plan import Affine, Elementwise, Plan, Reduction, Ref, Sums, Vector
-from micrograd_mlp.export.write import times
+from micrograd_mlp.export.write import OWN_FUNCTIONS, times
 
 UNARY = (
     "acos acosh asin asinh atan atanh cbrt ceil cos cosh degrees exp exp2 expm1 fabs floor log log10 log1p "
@@ -17,21 +24,15 @@ ITS_NAMES = {
     "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
     "atanh": "arctanh", "fabs": "abs",
 }  # fmt: skip
-FUNCTIONS = {name: f"np.{ITS_NAMES.get(name, name)}({{0}})" for name in UNARY} | {
+FUNCTIONS = FUNCTIONS_OF_ARRAYS | {name: f"np.{ITS_NAMES.get(name, name)}({{0}})" for name in UNARY} | {
     "atan2": "np.arctan2({0}, {1})", "copysign": "np.copysign({0}, {1})", "fmod": "np.fmod({0}, {1})",
     "pow": "np.power({0}, {1})", "power": "np.power({0}, {1})", "round": "np.rint({0})",
-    "floordiv": "np.floor_divide({0}, {1})", "mod": "np.mod({0}, {1})",
-    "is_undefined": "is_undefined({args})", "is_overflow": "is_overflow({args})",
-    "largest": "largest({args})", "smallest": "smallest({args})", "hypot": "length({args})",
-    "prod": "product({args})", "sum": "compensated_sum({args})",
-} | {name: f"each(math.{name}, {{args}})" for name in ("erf", "erfc", "gamma", "lgamma", "remainder")} | {
-    "fsum": "exact_sum({args})",
+    "floordiv": "np.floor_divide({0}, {1})", "mod": "np.mod({0}, {1})", "fsum": "exact_sum({args})",
+    **{name: f"each(math.{name}, {{args}})" for name in ("erf", "erfc", "gamma", "lgamma", "remainder")},
 }  # fmt: skip
-OPERATIONS = {
-    name: FUNCTIONS[name]
-    for name in "exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh "
-    "atanh erf erfc cbrt floor atan2".split()
-} | {"div": "{0:atom} / {1:atom}", "abs": "np.abs({0})", "pow": "{0:atom} ** {1:atom}"}
+OPERATIONS = {name: FUNCTIONS[name] for name in (*OWN_FUNCTIONS, "atan2")} | {
+    "div": "{0:atom} / {1:atom}", "abs": "np.abs({0})", "pow": "{0:atom} ** {1:atom}",
+}  # fmt: skip
 
 
 class NumPy(Arrays):
@@ -39,23 +40,16 @@ class NumPy(Arrays):
 
     name = "NumPy"
     module = "np"
+    imports = ("import numpy as np",)
+    array, as_array = "np.array({})", "np.asarray({}, dtype=float)"
+    joined = "np.concatenate"
+    batch = "n"
     functions = FUNCTIONS
     operations = OPERATIONS
     reductions = {"logsumexp": "logsumexp({0})", "prod": "np.prod({0}, axis=-1, keepdims=True)"}  # noqa: RUF012
     runtime = RUNTIME
     reserved = PYTHON_WORDS | {"np"}
-    constants = {"inf": "np.inf", "nan": "np.nan", "True": "True", "False": "False"}  # noqa: RUF012
-    infix = {}  # noqa: RUF012
-    joined = "np.concatenate"
-
-    def literal(self, numbers: Sequence[float]) -> str:
-        return f"np.array([{', '.join(self.number(x).text for x in numbers)}])"
-
-    def repeated(self, array: str, n: int) -> str:
-        return f"np.broadcast_to({array}, (n, {n}))"
-
-    def split(self, array: str, n: int) -> str:
-        return f"np.split({array}, {n}, axis=-1)"
+    constants = constants("np")
 
 
 class NumPyWriter(ArrayWriter):
@@ -76,32 +70,16 @@ class NumPyWriter(ArrayWriter):
         self.backward(plan.steps)
         self._collect_gradient()
         body = [
-            "theta = np.asarray(theta, dtype=float)",
-            *[f"{v.name} = np.asarray({v.name}, dtype=float).reshape(-1, {len(v)})" for v in plan.inputs],
+            *self.arguments(),
             "n = len(X)" if plan.inputs else "n = 1",
             *self.views(),
             "# Forward",
             *self.lines,
             f"return float({loss:atom}.mean()), gradient",
         ]
-        functions = self.translation.source()
-        code = "\n".join([functions, *body])
-        standard = [f"import {name}" for name in ("functools", "math") if f"{name}." in code]
-        return "\n".join(
-            [
-                *standard,
-                *([""] if standard else []),
-                "import numpy as np",
-                *(["", "", functions] if functions else []),
-                "",
-                "",
-                '@np.errstate(all="ignore")',
-                f"def loss_and_grad({self.signature()}):",
-                '    """The mean loss of the examples, and its gradient in the order of theta."""',
-                *["    " + line for line in body],
-                "",
-            ]
-        )
+        head = ['@np.errstate(all="ignore")', f"def loss_and_grad({self.signature()}):"]
+        does = "The mean loss of the examples, and its gradient in the order of theta."
+        return self.file([self.translation.source()], head, does, body)
 
     # Adjoints: every use of a vector contributes to its adjoint.
 

@@ -60,11 +60,6 @@ class Onnx(Language):
     """The operators of ONNX, as far as runtimes have them in double precision."""
 
     name = "ONNX"
-    functions = {}  # noqa: RUF012
-    constants = {}  # noqa: RUF012
-    infix = {}  # noqa: RUF012
-    runtime = {}  # noqa: RUF012
-    reserved = frozenset()
     has_lists = False
     inlines_all = True
 
@@ -202,8 +197,14 @@ class OnnxWriter(Writer):
         if not plan.outputs.varying:
             raise ValueError("the program's predictions do not depend on x, so there is nothing to predict")
         self.graph.nodes.append(helper.make_node("Identity", [self.at(plan.outputs).text], ["y"]))
-        x = helper.make_tensor_value_info("x", DOUBLE, ["batch", len(plan.inputs[0])])
-        y = helper.make_tensor_value_info("y", DOUBLE, ["batch", len(plan.outputs)])
-        graph = helper.make_graph(self.graph.nodes, "program", [x], [y], list(self.graph.constants.values()))
-        opsets = [helper.make_opsetid("", 15)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="micrograd_mlp")
+        constants = list(self.graph.constants.values())
+        return make_model("program", self.graph.nodes, constants, len(plan.inputs[0]), len(plan.outputs))
+
+
+def make_model(name: str, nodes: list[Any], constants: list[Any], n_inputs: int, n_outputs: int) -> Any:
+    """A file that computes "y" from "x", as a protocol buffer."""
+    x = helper.make_tensor_value_info("x", DOUBLE, ["batch", n_inputs])
+    y = helper.make_tensor_value_info("y", DOUBLE, ["batch", n_outputs])
+    graph = helper.make_graph(nodes, name, [x], [y], constants)
+    opsets = [helper.make_opsetid("", 15)]  # of 2021, which runtimes old and new read
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="micrograd_mlp")

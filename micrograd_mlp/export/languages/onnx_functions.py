@@ -6,6 +6,7 @@ and are turned into nodes in the same way.
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -230,39 +231,5 @@ def is_overflow(result: float, *inputs: float) -> bool:
 
 
 FUNCTIONS: dict[str, Any] = {
-    f.__name__: f
-    for f in (
-        *(
-            log1p,
-            expm1,
-            sinh,
-            cosh,
-            tan,
-            atan,
-            asin,
-            acos,
-            atan2,
-            asinh,
-            acosh,
-            atanh,
-            cbrt,
-            log2,
-            log10,
-            exp2,
-        ),
-        *(
-            hypot,
-            copysign,
-            trunc,
-            erf,
-            erfc,
-            fsum,
-            prod,
-            largest,
-            smallest,
-            isfinite,
-            is_undefined,
-            is_overflow,
-        ),
-    )
+    name: function for name, function in list(globals().items()) if inspect.isfunction(function)
 } | {"sum": fsum}

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from micrograd_mlp.engine.language import Expression
-from micrograd_mlp.export.languages.arrays import PYTHON_WORDS, RUNTIME, Arrays, LossWriter
+from micrograd_mlp.export.languages.arrays import (
+    FUNCTIONS_OF_ARRAYS,
+    PYTHON_WORDS,
+    RUNTIME,
+    Arrays,
+    LossWriter,
+    constants,
+)
 from micrograd_mlp.export.plan import Plan
 
 UNARY = (
     "acos acosh asin asinh atan atanh ceil cos cosh erf erfc exp exp2 expm1 floor lgamma log log10 log1p "
     "log2 sin sinh sqrt tan tanh trunc isfinite isinf isnan"
 ).split()
-FUNCTIONS = {name: f"torch.{name}({{0}})" for name in UNARY} | {
+FUNCTIONS = FUNCTIONS_OF_ARRAYS | {name: f"torch.{name}({{0}})" for name in UNARY} | {
     "fabs": "torch.abs({0})", "atan2": "torch.atan2({0}, {1})", "copysign": "torch.copysign({0}, {1})",
     "fmod": "torch.fmod({0}, {1})", "pow": "torch.pow({0}, {1})", "power": "torch.pow({0}, {1})",
     "cbrt": "torch.sign({0}) * torch.abs({0}) ** (1 / 3)", "round": "torch.round({0})",
     "floordiv": "torch.floor_divide({0}, {1})", "mod": "torch.remainder({0}, {1})",
     "degrees": "torch.rad2deg({0})", "radians": "torch.deg2rad({0})",
-    "is_undefined": "is_undefined({args})", "is_overflow": "is_overflow({args})",
-    "largest": "largest({args})", "smallest": "smallest({args})", "hypot": "length({args})",
-    "prod": "product({args})", "sum": "compensated_sum({args})", "fsum": "compensated_sum({args})",
 }  # fmt: skip
 OPERATIONS = {
     name: FUNCTIONS[name] for name in UNARY if name not in ("floor", "ceil", "trunc", "lgamma")
@@ -62,6 +65,9 @@ class Torch(Arrays):
 
     name = "PyTorch"
     module = "torch"
+    imports = ("import torch",)
+    array, as_array = "torch.tensor({}, dtype=torch.float64)", "torch.as_tensor({}, dtype=torch.float64)"
+    joined = "torch.cat"
     axis = "dim"
     keep = "keepdim"
     functions = FUNCTIONS
@@ -71,19 +77,14 @@ class Torch(Arrays):
         name: text.replace("np.where", "where").replace("np.", "torch.") for name, text in RUNTIME.items()
     } | {"where": WHERE.strip(), "operation": OPERATION.strip()}
     reserved = PYTHON_WORDS | {"torch"}
-    constants = {"inf": "torch.inf", "nan": "torch.nan", "True": "True", "False": "False"}  # noqa: RUF012
-    infix = {}  # noqa: RUF012
-    joined = "torch.cat"
+    constants = constants("torch")
 
     def argument(self, x: Expression) -> Expression:
         is_literal = re.fullmatch(r"-?(\d[\d.e+-]*|torch\.(inf|nan))", x.text)
-        return Expression(f"torch.tensor({x}, dtype=torch.float64)", x.kind) if is_literal else x
+        return Expression(self.array.format(x), x.kind) if is_literal else x
 
     def select(self, condition: Expression, yes: Expression, no: Expression) -> Expression:
         return Expression(f"where({condition}, {yes}, {no})", yes.kind)
-
-    def literal(self, numbers: Sequence[float]) -> str:
-        return f"torch.tensor([{', '.join(self.number(x).text for x in numbers)}], dtype=torch.float64)"
 
     def repeated(self, array: str, n: int) -> str:
         return f"{array}.expand(len(X), {n})"
@@ -92,23 +93,6 @@ class Torch(Arrays):
         return f"torch.split({array}, 1, dim=-1)"
 
 
-class TorchWriter(LossWriter):
-    """`loss` in PyTorch."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, Torch())
-
-    def imports(self) -> list[str]:
-        return ["import torch"]
-
-    def arguments(self) -> list[str]:
-        inputs = [
-            f"{v.name} = torch.as_tensor({v.name}, dtype=torch.float64).reshape(-1, {len(v)})"
-            for v in self.plan.inputs
-        ]
-        return ["theta = torch.as_tensor(theta, dtype=torch.float64)", *inputs]
-
-
 def write(plan: Plan) -> str:
     """The program in PyTorch."""
-    return TorchWriter(plan).text()
+    return LossWriter(plan, Torch()).text()
