@@ -313,7 +313,9 @@ class _Planner:
             layer = self.layer_of.get(i)
             if layer is not None:
                 return level[i], 0, layer.outputs[0], (), False
-            return level[i], 1, (op.name, id(op)), (graph.n_pairs.get(i, -1), len(graph.operands[i])), facts.active[i]
+            name = op.name if op else ""  # comes first, so that the order is the same in every process
+            n_pairs = graph.n_pairs.get(i, -1)
+            return level[i], 1, (name, id(op)), (n_pairs, len(graph.operands[i])), facts.active[i]
 
         ordered = sorted(members, key=lambda i: (*kind(i), i))
         return [list(group) for _, group in groupby(ordered, key=kind)]
