@@ -1,7 +1,7 @@
 """Loss and decision boundary while a model trains (§5, §10.1): a callback of `fit` and `program.train`.
 
-A frame has to be cheap beside the steps that it shows. So the model is compiled where that is possible, axes
-and examples are drawn only when the limits of the axes change, and frames have a distance in time.
+A frame has to be cheap beside the steps that it shows. So the model is compiled where that is possible, the
+axes are drawn again only when their limits change, and a frame is left out if the last one was just drawn.
 """
 
 from __future__ import annotations
@@ -15,19 +15,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from micrograd_mlp._require import require_count, require_number
-from micrograd_mlp.engine.modes import no_grad
+from micrograd_mlp._require import require_number
 from micrograd_mlp.files import require_writable, write_atomically
 from micrograd_mlp.nn.activations import decision_threshold
-from micrograd_mlp.render.plots import (
-    MARKERS,
-    class_names,
-    class_scores,
-    colours_of,
-    evenly_spaced,
-    require_matplotlib,
-    require_points,
-)
+from micrograd_mlp.render.plots import Boundary, line_colour, require_matplotlib
 
 
 class LivePlot:
@@ -92,8 +83,7 @@ class LivePlot:
         self.frames = 0
         self._last_frame = -math.inf
         self._shown = 0  # how many reports the last frame shows
-        self._boundary = None if model is None else _Boundary(model, X, Y, threshold, resolution)
-        self._canvas = _Canvas(self._boundary)
+        self._canvas = _Canvas(None if model is None else _boundary(model, X, Y, threshold, resolution))
 
     def __call__(self, number: int, loss: float) -> None:
         """Take the report of an epoch or a step; draw a frame if it is time for one."""
@@ -138,64 +128,36 @@ class LivePlot:
             self._handle.update(bundle, raw=True)
 
 
-class _Boundary:
-    """Which class a model predicts at every point of a grid over the examples."""
-
-    def __init__(self, model: Any, X: Any, Y: Any, threshold: float | None, resolution: int | None) -> None:
-        if X is None or Y is None:
-            raise ValueError("the decision boundary is drawn over examples: give X and Y too")
-        self.points, self.classes = require_points(X, Y)
-        self.model, self.predict = model, _compiled_predict(model)
-        n = resolution or (30 if self.predict is None else 100)
-        self.resolution = require_count("resolution", n, least=2)
-        self.threshold = decision_threshold(model) if threshold is None else threshold
-        self.threshold = require_number("threshold", self.threshold)
-        x1, x2 = (evenly_spaced([p[k] for p in self.points], 0.12, n) for k in (0, 1))
-        self.extent = (x1[0], x1[-1], x2[0], x2[-1])
-        self.grid = [[a, b] for b in x2 for a in x1]
-        self.names = class_names(self.classes, self._scores(self.grid[:1]).shape[1])
-        self.colours = colours_of(len(self.names))
-
-    def image(self) -> Any:
-        """For each point of the grid the colour of its class; nan has none."""
-        import numpy as np
-
-        scores = self._scores(self.grid)
-        colours = np.array(self.colours)[scores.argmax(axis=1)]
-        colours[:, 3] = np.where(np.isnan(scores).any(axis=1), 0.0, 0.4)
-        return colours.reshape(self.resolution, self.resolution, 4)
-
-    def _scores(self, grid: list[list[float]]) -> Any:
-        """For each point one number for each class, as an array."""
-        import numpy as np
-
-        if self.predict is None:
-            with no_grad():
-                return np.array([class_scores(self.model(point), self.threshold) for point in grid])
-        outputs = np.asarray(self.predict(grid)).reshape(len(grid), -1) - self.threshold
-        return outputs if outputs.shape[1] > 1 else np.hstack([-outputs, outputs])
+def _boundary(model: Any, X: Any, Y: Any, threshold: float | None, resolution: int | None) -> Boundary:
+    if X is None or Y is None:
+        raise ValueError("the decision boundary is drawn over examples: give X and Y too")
+    if threshold is None:
+        threshold = decision_threshold(model)  # which a program does not know
+    if not hasattr(model, "predict"):
+        model = _compiled(model)
+    if resolution is None:
+        resolution = 100 if hasattr(model, "predict") else 30
+    return Boundary(model, X, Y, threshold, resolution)
 
 
-def _compiled_predict(model: Any) -> Any:
-    """`predict` of the model, or of its program where one can be made; else None."""
-    if hasattr(model, "predict"):
-        return model.predict
+def _compiled(model: Any) -> Any:
+    """The model's program where one can be made, which predicts many examples at once; else the model."""
     if not hasattr(model, "parameters") or importlib.util.find_spec("llvmlite") is None:
-        return None
+        return model
     from micrograd_mlp.compiled import compile
 
     program = compile(model, model.parameters())
     try:
         program.predict([[0.0, 0.0]])
     except (TypeError, ValueError, RuntimeError):  # compile refuses it, so that Python computes it
-        return None
-    return program.predict
+        return model
+    return program
 
 
 class _Canvas:
     """A figure of which only the curve and the image are drawn anew in every frame."""
 
-    def __init__(self, boundary: _Boundary | None) -> None:
+    def __init__(self, boundary: Boundary | None) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -208,34 +170,20 @@ class _Canvas:
         self.ax.set_xlabel("epoch or step")
         self.ax.set_ylabel(r"loss $\mathcal{L}$")
         self.ax.grid(visible=True, alpha=0.3)
-        (self.curve,) = self.ax.plot([], [], color=colours_of(2)[0], linewidth=1.4, animated=True)
+        (self.curve,) = self.ax.plot([], [], color=line_colour(0), linewidth=1.4, animated=True)
         self.animated = [(self.ax, self.curve)]
         if boundary is not None:
-            self._draw_examples(axes[1], boundary)
+            self._draw_boundary(axes[1], boundary)
         self.limits: tuple[float, ...] = ()
         self.background: Any = None
 
-    def _draw_examples(self, ax: Any, boundary: _Boundary) -> None:
-        ax.set_xlabel("$x_1$")
-        ax.set_ylabel("$x_2$")
-        self.image = ax.imshow(
-            boundary.image(), extent=boundary.extent, origin="lower", aspect="auto", animated=True
-        )
-        self.animated.append((ax, self.image))
-        for k, (name, colour) in enumerate(zip(boundary.names, boundary.colours)):
-            chosen = [p for p, y in zip(boundary.points, boundary.classes) if y == name]
-            examples = ax.scatter(
-                [p[0] for p in chosen],
-                [p[1] for p in chosen],
-                color=[colour],
-                marker=MARKERS[k % len(MARKERS)],
-                edgecolors="black",
-                linewidths=0.7,
-                label=f"$y = {name:g}$",
-                animated=True,
-            )
-            self.animated.append((ax, examples))
-        ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(boundary.names), frameon=False)
+    def _draw_boundary(self, ax: Any, boundary: Boundary) -> None:
+        x1, x2 = boundary.axes
+        extent = (x1[0], x1[-1], x2[0], x2[-1])
+        self.image = ax.imshow(_image(boundary), extent=extent, origin="lower", aspect="auto", animated=True)
+        artists = [self.image, *boundary.draw_examples(ax, animated=True)]
+        self.animated += [(ax, artist) for artist in artists]
+        ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(boundary.colours), frameon=False)
 
     def frame(self, numbers: list[int], losses: list[float]) -> bytes:
         """The present state as a PNG picture."""
@@ -252,7 +200,8 @@ class _Canvas:
         self.canvas.restore_region(self.background)
         self.curve.set_data([number for number, _ in finite], [loss for _, loss in finite])
         if self.boundary is not None:
-            self.image.set_data(self.boundary.image())
+            self.boundary.update()
+            self.image.set_data(_image(self.boundary))
         for ax, artist in self.animated:
             ax.draw_artist(artist)
         file = io.BytesIO()
@@ -260,6 +209,15 @@ class _Canvas:
             file, "png", compress_level=1
         )
         return file.getvalue()
+
+
+def _image(boundary: Boundary) -> Any:
+    """For each point of the grid the colour of its class; a point whose scores are nan has none."""
+    import numpy as np
+
+    colours = np.array(boundary.colours)[boundary.scores.argmax(axis=-1)]
+    colours[..., 3] = np.where(np.isnan(boundary.scores).any(axis=-1), 0.0, 0.4)
+    return colours
 
 
 def _limits(points: list[tuple[int, float]]) -> tuple[float, ...]:

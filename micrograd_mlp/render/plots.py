@@ -1,35 +1,36 @@
-"""Pictures: loss curves (§5), decision boundaries, gradient norms (§9) and optimizer paths (§10, §11).
+"""Plots of loss curves (§5), decision boundaries, gradient norms (§9) and optimizer paths (§10, §11).
 
-Each function draws on `ax`, or on a new figure's Axes, and returns the Axes, so that titles, limits and
-`ax.figure.savefig("picture.png")` are matplotlib's own. Lines differ in style and marker, classes in
-marker, and all colours are viridis, which orders them by brightness for greyscale and colour-blind readers.
-Needs the extra `plot`: pip install "micrograd_mlp[plot]".
+Each function draws on `ax`, or on the Axes of a new figure, and returns the Axes, so that titles, limits and
+`ax.figure.savefig("plot.png")` are matplotlib's own. Lines differ in style and marker, and classes differ in
+marker. All colours come from the colour map viridis, which orders them by brightness, for readers without
+colour. The plots need the extra `plot`: pip install "micrograd_mlp[plot]".
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from micrograd_mlp._require import as_float, is_sequence
+from micrograd_mlp._require import as_float, is_sequence, require_count, require_examples, require_number
 from micrograd_mlp.engine.modes import no_grad
 from micrograd_mlp.engine.value import number_of
 from micrograd_mlp.nn.activations import decision_threshold
 
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-SHADES = (0.0, 0.6, 0.2, 0.8, 0.4)  # positions in the colour map; above 0.8 a thin line is too pale on white
+SHADES = (0.0, 0.6, 0.2, 0.8, 0.4)  # from 0 to 1 in the colour map; above 0.8 a line is too pale on white
 
 
 def plot_history(runs: Any, ax: Any = None, *, log: bool = False) -> Any:
-    """The loss over the epochs, one curve for each run, and one more for its validation losses.
+    """Plot the loss over the epochs: one curve for each run, and one more for its validation losses.
 
     Args:
         runs: one run, or a dict of runs by name. A run is a History, as `fit` returns it, or a list of
             losses.
         ax: the Axes to draw on; None makes a new figure.
-        log: a logarithmic axis for the loss.
+        log: whether the axis of the loss is logarithmic.
 
     Returns:
         The Axes.
@@ -60,10 +61,10 @@ def plot_history(runs: Any, ax: Any = None, *, log: bool = False) -> Any:
 
 
 def plot_gradient_norms(runs: Any, ax: Any = None, *, of: str = "z") -> Any:
-    """‖∂L/∂z⁽ˡ⁾‖ or ‖∂L/∂W⁽ˡ⁾‖ in each layer ℓ on a logarithmic axis: a slope is §9's factor.
+    """Plot ‖∂L/∂z⁽ˡ⁾‖ or ‖∂L/∂W⁽ˡ⁾‖ of each layer ℓ on a logarithmic axis, whose slope is §9's factor.
 
-    Vanishing gradients rise from left to right, exploding ones fall. A norm of 0 has no place on the
-    axis and leaves a gap.
+    Vanishing gradients rise from left to right, and exploding ones fall. A logarithmic axis cannot show a
+    norm of 0, which leaves a gap.
 
     Args:
         runs: what `layer_gradient_norms` returns, or a dict of that by name.
@@ -105,65 +106,43 @@ def plot_decision_boundary(
     threshold: float | None = None,
     resolution: int = 60,
 ) -> Any:
-    """The examples, and which class the model says in every place of the plane.
+    """Plot the examples, and the class that the model predicts at every point of the plane.
 
     Args:
-        model: a function of a list of two inputs that gives one score, above the threshold for the
-            second class, or a list with one score for each class, of which the largest counts; or an
-            object whose `predict` does so for many examples at once, as a compiled program.
-        X: the examples, two numbers each.
-        Y: their classes: two different numbers for one score (0 and 1, or -1 and 1); an index from 0
-            for several scores.
+        model: a function of a list of two inputs, or an object such as a compiled program, whose `predict`
+            takes many examples at once. Its output is one score, which is above the threshold for the second
+            class; or one score for each class, of which the largest counts.
+        X: the examples, with two features each.
+        Y: their classes. For one score these are two different numbers, such as 0 and 1 or -1 and 1. For
+            several scores they are indices from 0.
         ax: the Axes to draw on; None makes a new figure.
-        threshold: where one score changes class; None means 0.5 if the model ends in a sigmoid, and 0
-            as for logits otherwise, a compiled program's too.
-        resolution: the model is evaluated in this many places along each axis.
+        threshold: the single score at which the class changes. None takes 0.5 if the model ends in a sigmoid,
+            and otherwise 0, as for logits, also for a compiled program.
+        resolution: the number of points along each axis at which the model is evaluated, 2 or more.
 
     Returns:
         The Axes.
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: an example has not two inputs, X and Y differ in length, or Y does not fit the
+        ValueError: an example does not have two features, X and Y differ in length, or Y does not fit the
             number of scores.
 
     >>> ax = plot_decision_boundary(lambda x: x[0] - x[1], [[0.0, 1.0], [1.0, 0.0]], [0, 1])
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('$x_1$', '$x_2$')
     """
-    points, classes = require_points(X, Y)
-    if threshold is None:
-        threshold = decision_threshold(model)
-    x1_grid, x2_grid = (evenly_spaced([p[k] for p in points], 0.12, resolution) for k in (0, 1))
-    places = [[x1, x2] for x2 in x2_grid for x1 in x1_grid]
-    with no_grad():
-        outputs = model.predict(places) if hasattr(model, "predict") else map(model, places)
-        scores = [class_scores(output, threshold) for output in outputs]
-    names = class_names(classes, len(scores[0]))
+    import numpy as np
 
+    boundary = Boundary(model, X, Y, threshold, resolution)
     ax = _axes(ax)
-    colours = colours_of(len(names))
-    for k, colour in enumerate(colours):
-        lead = [of_place[k] - max(of_place[:k] + of_place[k + 1 :]) for of_place in scores]
-        if max(lead) > 0.0:  # there is a place where it wins
-            rows = [lead[i : i + resolution] for i in range(0, len(lead), resolution)]
-            ax.contourf(x1_grid, x2_grid, rows, levels=[0.0, math.inf], colors=[colour], alpha=0.35)
-            if min(lead) < 0.0:
-                ax.contour(x1_grid, x2_grid, rows, levels=[0.0], colors="black", linewidths=1.2)
-    for k, (name, colour) in enumerate(zip(names, colours)):
-        chosen = [p for p, y in zip(points, classes) if y == name]
-        ax.scatter(
-            [p[0] for p in chosen],
-            [p[1] for p in chosen],
-            color=colour,
-            marker=MARKERS[k % len(MARKERS)],
-            edgecolors="black",
-            linewidths=0.7,
-            zorder=3,
-            label=f"$y = {name:g}$",
-        )
-    ax.set_xlabel("$x_1$")
-    ax.set_ylabel("$x_2$")
+    for k, colour in enumerate(boundary.colours):
+        lead = boundary.scores[..., k] - np.delete(boundary.scores, k, axis=-1).max(axis=-1)
+        if (lead > 0.0).any():  # somewhere the model predicts this class
+            ax.contourf(*boundary.axes, lead, levels=[0.0, math.inf], colors=[colour], alpha=0.35)
+            if (lead < 0.0).any():
+                ax.contour(*boundary.axes, lead, levels=[0.0], colors="black", linewidths=1.2)
+    boundary.draw_examples(ax, zorder=3)
     return _finish(ax, grid=False)
 
 
@@ -175,23 +154,23 @@ def plot_optimizer_paths(
     limits: tuple[tuple[float, float], tuple[float, float]] | None = None,
     resolution: int = 100,
 ) -> Any:
-    """Where optimizers went on a loss of two parameters, over its contour lines (§10, §11).
+    """Plot the paths of optimizers on a loss of two parameters, over its contour lines (§10, §11).
 
-    A circle is a start and a star an end.
+    A circle marks the start of a path, and a star its end.
 
     Args:
         loss: a function of θ₁ and θ₂, for the contours.
-        paths: by name, the points (θ₁, θ₂) from the start to the end.
+        paths: for the name of each path its points (θ₁, θ₂) from the start to the end.
         ax: the Axes to draw on; None makes a new figure.
-        limits: ((θ₁ from, to), (θ₂ from, to)); None shows every finite point of the paths.
-        resolution: the loss is evaluated in this many places along each axis.
+        limits: the ranges of both axes, ((θ₁ from, to), (θ₂ from, to)); None shows every finite point.
+        resolution: the number of points along each axis at which the loss is evaluated, 2 or more.
 
     Returns:
         The Axes.
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: there is no path, or one without a finite point.
+        ValueError: there is no path, or a path has no finite point.
 
     >>> path = [(1.0, 1.0), (0.5, 0.1), (0.25, 0.0)]
     >>> ax = plot_optimizer_paths(lambda u, v: u * u + 9 * v * v, {"SGD": path})
@@ -202,15 +181,14 @@ def plot_optimizer_paths(
     if not finite or not all(finite.values()):
         seen = {name: len(points) for name, points in finite.items()}
         raise ValueError(f"every path needs at least one finite point (θ₁, θ₂), got {seen!r:.60}")
-    shown = [p for path in finite.values() for p in path]
-    ranges = limits or ([p[0] for p in shown], [p[1] for p in shown])
-    u_grid, v_grid = (evenly_spaced(each, 0.0 if limits else 0.2, resolution) for each in ranges)
+    ranges = limits or zip(*itertools.chain(*finite.values()))
+    u_grid, v_grid = (_evenly_spaced(each, 0.0 if limits else 0.2, resolution) for each in ranges)
     with no_grad():
         surface = [[number_of(loss(u, v)) for u in u_grid] for v in v_grid]
 
     ax = _axes(ax)
     heights = sorted(height for row in surface for height in row if math.isfinite(height))
-    # Levels that share the area evenly show a steep ravine and its flat floor alike.
+    # The areas between the levels are equal, so that a steep ravine and its flat floor both show lines.
     levels = sorted({heights[len(heights) * k // 14] for k in range(1, 14)}) if heights else []
     if len(levels) > 1:
         ax.contour(u_grid, v_grid, surface, levels=levels, colors="0.65", linewidths=0.7)
@@ -245,13 +223,13 @@ def _axes(ax: Any) -> Any:
 def _curve(
     ax: Any, name: str | None, x: Sequence[float], y: Sequence[float], *, all_markers: bool = False
 ) -> None:
-    """One line, unlike those that are there in style, marker and brightness."""
+    """Draw a line whose style, marker and brightness differ from those that are on the Axes."""
     k = len(ax.get_lines())
     ax.plot(
         x,
         y,
         label=name,
-        color=_colour(SHADES[k % len(SHADES)]),
+        color=line_colour(k),
         linestyle=LINE_STYLES[k % len(LINE_STYLES)],
         marker=MARKERS[k % len(MARKERS)],
         markevery=1 if all_markers else max(1, len(x) // 12),
@@ -268,22 +246,20 @@ def _finish(ax: Any, *, grid: bool = True) -> Any:
     return ax
 
 
-def _colour(place: float) -> Any:
+def line_colour(k: int) -> Any:
+    """The colour of the line with index k."""
+    return _colour(SHADES[k % len(SHADES)])
+
+
+def _colour(x: float) -> Any:
+    """The colour at x, from 0 to 1, in the colour map."""
     import matplotlib as mpl
 
-    return mpl.colormaps["viridis"](place)
-
-
-def colours_of(n: int) -> list[Any]:
-    """A colour for each of n classes, evenly over the colour map."""
-    return [_colour(k / (n - 1)) for k in range(n)]
-
-
-# What is plotted, checked and put in order
+    return mpl.colormaps["viridis"](x)
 
 
 def _by_name(runs: Any) -> Mapping[str | None, Any]:
-    """One run without a name, or several by their names."""
+    """Runs by their names; a single run has the name None."""
     return runs if isinstance(runs, Mapping) else {None: runs}
 
 
@@ -296,39 +272,76 @@ def _losses(numbers: Any) -> list[float]:
         ) from None
 
 
-def evenly_spaced(numbers: Iterable[float], margin: float, n: int) -> list[float]:
-    """n places from below the smallest number to above the largest."""
+def _evenly_spaced(numbers: Iterable[float], margin: float, n: int) -> list[float]:
+    """n numbers from below the smallest one to above the largest one."""
     numbers = list(numbers)
     low, high = min(numbers), max(numbers)
     margin = margin * (high - low) if high > low else 1.0
     return [low - margin + (high - low + 2.0 * margin) * k / (n - 1) for k in range(n)]
 
 
-def require_points(X: Sequence[Sequence[Any]], Y: Sequence[Any]) -> tuple[list[list[float]], list[float]]:
-    """The examples as points with two coordinates, and their classes."""
-    points = [[number_of(x) for x in example] for example in X]
-    classes = [number_of(y) for y in Y]
-    if not points or len(points) != len(classes):
-        raise ValueError(f"X and Y must have one row for each example, got {len(points)} and {len(classes)}")
-    for point in points:
-        if len(point) != 2:
-            raise ValueError(
-                f"a decision boundary is drawn over two inputs, got an example with {len(point)}"
-            )
-    return points, classes
+class Boundary:
+    """The classes that a model predicts on a grid over the examples.
+
+    Attributes:
+        axes: the coordinates x₁ of the grid, and its x₂.
+        colours: one for each class.
+        scores: an array with a score for each x₂, each x₁ and each class, of which the largest counts.
+    """
+
+    def __init__(self, model: Any, X: Any, Y: Any, threshold: float | None, resolution: int) -> None:
+        resolution = require_count("resolution", resolution, least=2)
+        self._points, self._classes = require_examples(X, Y)
+        for point in self._points:
+            if len(point) != 2:
+                raise ValueError(
+                    f"a decision boundary is drawn over two inputs, got an example with {len(point)}"
+                )
+        self._model = model
+        threshold = decision_threshold(model) if threshold is None else threshold
+        self._threshold = require_number("threshold", threshold)
+        x1, x2 = (_evenly_spaced(column, 0.12, resolution) for column in zip(*self._points))
+        self.axes = x1, x2
+        self.update()
+        self._names = self._name_classes(self.scores.shape[-1])
+        self.colours = [_colour(k / (len(self._names) - 1)) for k in range(len(self._names))]
+
+    def update(self) -> None:
+        """Compute the scores with the model's present parameters."""
+        import numpy as np  # which matplotlib needs, too
+
+        x1, x2 = self.axes
+        grid = [[a, b] for b in x2 for a in x1]
+        if hasattr(self._model, "predict"):
+            outputs = np.asarray(self._model.predict(grid), dtype=float).reshape(len(grid), -1)
+        else:
+            with no_grad():
+                outputs = np.array([_numbers(self._model(point)) for point in grid])
+        if outputs.shape[1] == 1:
+            outputs = np.hstack([self._threshold - outputs, outputs - self._threshold])
+        self.scores = outputs.reshape(len(x2), len(x1), -1)
+
+    def _name_classes(self, n: int) -> Sequence[float]:
+        """The numbers that Y uses for the n classes: 0 to n - 1, or two others such as -1 and 1."""
+        seen = sorted(set(self._classes))
+        if set(seen) <= set(range(n)):
+            return range(n)
+        if n == 2 and len(seen) == 2:
+            return seen
+        raise ValueError(f"the model tells {n} classes apart, numbered from 0, but Y holds {seen!r:.60}")
+
+    def draw_examples(self, ax: Any, **options: Any) -> list[Any]:
+        """Name the axes, and draw the examples of each class with a marker of their own."""
+        ax.set_xlabel("$x_1$")
+        ax.set_ylabel("$x_2$")
+        drawn = []
+        for name, colour, marker in zip(self._names, self.colours, itertools.cycle(MARKERS)):
+            chosen = [point for point, y in zip(self._points, self._classes) if y == name]
+            style = {"color": [colour], "marker": marker, "edgecolors": "black", "linewidths": 0.7}
+            coordinates = zip(*chosen) if chosen else ([], [])
+            drawn.append(ax.scatter(*coordinates, label=f"$y = {name:g}$", **style, **options))
+        return drawn
 
 
-def class_scores(output: Any, threshold: float) -> list[float]:
-    """One number for each class, the largest being what the model says."""
-    numbers = [number_of(x) for x in output] if is_sequence(output) else [number_of(output)]
-    return [threshold - numbers[0], numbers[0] - threshold] if len(numbers) == 1 else numbers
-
-
-def class_names(classes: Sequence[float], n: int) -> Sequence[float]:
-    """What Y calls the model's n classes: 0 to n - 1, or two other numbers such as -1 and 1."""
-    seen = sorted(set(classes))
-    if set(seen) <= set(range(n)):
-        return range(n)
-    if n == 2 and len(seen) == 2:
-        return seen
-    raise ValueError(f"the model tells {n} classes apart, numbered from 0, but Y holds {seen!r:.60}")
+def _numbers(output: Any) -> list[float]:
+    return [number_of(x) for x in output] if is_sequence(output) else [number_of(output)]

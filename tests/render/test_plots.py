@@ -237,8 +237,8 @@ class TestPlotDecisionBoundary:
         ("X", "Y", "message"),
         [
             ([[1.0, 2.0, 3.0]], [0], "over two inputs, got an example with 3"),
-            ([[1.0, 2.0]], [0, 1], "one row for each example, got 1 and 2"),
-            ([], [], "one row for each example, got 0 and 0"),
+            ([[1.0, 2.0]], [0, 1], "X has 1 examples, but Y has 2 targets"),
+            ([], [], "X is empty"),
             ([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], [0, 1, 2], "tells 2 classes apart"),
         ],
     )
