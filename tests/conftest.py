@@ -27,7 +27,6 @@ DOCTESTS_NEED = {  # a file or folder of the package -> what its examples need b
     "render/widget.py": ["anywidget"],
     "training/estimators.py": ["sklearn"],
     "app/table_training.py": ["pandas", "sklearn"],
-    "app/table_files.py": ["pandas"],
 }
 
 

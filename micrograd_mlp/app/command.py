@@ -36,9 +36,9 @@ def add_command(commands: Any, name: str, run: Run, what: str, example: str) -> 
     return added
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """A type for argparse: an integer that is not below `least`."""
-    return _option(int, "a whole number", lambda number: require_count("it", number, least))
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A type for argparse: an integer that is not below `least`, and not above `most` if that is given."""
+    return _option(int, "a whole number", lambda number: require_count("it", number, least, most))
 
 
 def real_number(**limits: float) -> Callable[[str], float]:

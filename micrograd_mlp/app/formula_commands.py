@@ -153,7 +153,8 @@ def _saved_network(options: argparse.Namespace) -> tuple[MLP, dict[str, Value]]:
             model = TableModel.load(path)
         except ValueError:
             raise error from None
-        return model.network, model.leaves(_cells(options, [column.name for column in model.columns]))
+        inputs = model.encode(_cells(options, [column.name for column in model.columns]))
+        return model.network, {name: Value(x, name) for name, x in zip(model.inputs, inputs)}
     names = [f"x{k}" for k in range(1, network.n_inputs + 1)]
     values = _numbers(options, names, "the network's inputs")
     return network, {name: Value(values[name], f"x[{k}]") for k, name in enumerate(names, start=1)}

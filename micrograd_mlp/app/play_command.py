@@ -41,9 +41,9 @@ def _points(file: Path, target: str | None) -> tuple[list[list[float]], list[Any
     """The two columns of numbers in a table, and its target; rows with a missing number are left out."""
     if target is None:
         raise ValueError(f"{file}: name the column to predict with --target")
-    from micrograd_mlp.app.table_files import read_table
+    from micrograd_mlp.app.table_training import prepare, read_frame
 
-    table = read_table(file, target)
+    table = prepare(read_frame(file), target)
     numbers = table.inputs.select_dtypes(float).dropna()
     if numbers.shape[1] != 2:
         found = ", ".join(numbers.columns) or "none"

@@ -1,160 +1,262 @@
-"""Trains a network on a table, and measures it beside a linear model and a constant.
+"""Reads tables with pandas, trains a network on one, and measures it beside a linear model and a constant.
 
-A part of the rows is held out of everything: the columns, the network and its peers learn from the other rows
-alone. The network is an estimator of `micrograd_mlp.estimators` with early stopping.
+Columns of numbers stay numbers; text, and true and false, become text. Dates, and text that is nearly always
+different, are left out. A part of the rows is held out of everything: the columns, the network and its peers
+learn from the other rows alone.
 """
 
 from __future__ import annotations
 
-import itertools
+import csv
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from micrograd_mlp.app.table_files import Table, TableError, encode
-from micrograd_mlp.app.tables import Column, NumberColumn, Scale, TableModel, TextColumn
+from micrograd_mlp.app.tables import LARGEST, Column, TableModel
 
 try:
     import numpy as np
+    import pandas as pd
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+    from pandas.tseries.api import guess_datetime_format
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.model_selection import train_test_split
+    from sklearn.preprocessing import StandardScaler
 except ImportError as error:
-    raise ImportError(
-        f'training on a table needs {error.name}: pip install "micrograd_mlp[table]"'
-    ) from error
+    raise ImportError(f'tables need {error.name}: pip install "micrograd_mlp[table]"') from error
 
 from micrograd_mlp.training.estimators import MLPClassifier, MLPRegressor  # needs scikit-learn too
 
+MOST_CLASSES_OF_NUMBERS = 10  # whole numbers with more different values are regressed
+LEAST_NUMBERS = 0.9  # the part of a column's cells that has to be numbers; else all of them are text
 MOST_VALUES = 30  # of a column of text that get an input of their own
-MOST_PARAMETERS = 1_000_000
 
 
-@dataclass(frozen=True)
-class Score:
-    """How well a model predicts.
+def read_frame(
+    path: Path,
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    decimal: str = ".",
+    sheet: str | None = None,
+) -> pd.DataFrame:
+    """The file as a data frame: Excel or Parquet by the end of its name, else text such as CSV.
+
+    Args:
+        path: the file.
+        delimiter: what separates the cells of text; None takes the most frequent in the first line.
+        encoding: the encoding of text.
+        decimal: the decimal sign of text.
+        sheet: the name of a sheet of a workbook; None takes the first.
+
+    Raises:
+        OSError: there is no such file.
+        ImportError: pandas needs another package for this kind of file.
+        ValueError: the file is no table.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file: give the path of a CSV, Excel or Parquet file")
+    kind = path.suffix.lower()
+    try:
+        if kind in (".parquet", ".pq"):
+            frame = pd.read_parquet(path)
+        elif kind in (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"):
+            frame = pd.read_excel(path, sheet_name=sheet or 0)
+        else:
+            how: dict[str, Any] = {"encoding": encoding, "low_memory": False}
+            header = pd.read_csv(path, sep="\x01", nrows=0, quoting=csv.QUOTE_NONE, **how).columns[0]
+            how |= {"sep": delimiter or max(",;\t|", key=header.count), "decimal": decimal}
+            frame = pd.read_csv(path, skipinitialspace=True, **how)
+            if not isinstance(frame.index, pd.RangeIndex):
+                raise ValueError("its lines have more cells than its first line has names")
+    except UnicodeError:
+        hint = "name its encoding, such as --encoding cp1252 or utf-16"
+        raise ValueError(f"{path} is not {encoding} text: {hint}") from None
+    except ImportError:
+        raise
+    except Exception as error:  # the library behind each kind of file has errors of its own
+        raise ValueError(f"{path} can't be read: {error}") from None
+    return frame.rename(columns=str)
+
+
+@dataclass
+class Table:
+    """What a network is trained on.
 
     Attributes:
-        name: which model it is.
-        training: the score on the rows that it was trained on.
-        held_out: the score on the rows that were held out.
+        inputs: the columns to predict from, as floats or text; missing cells are nan.
+        target: the column to predict: text for a classification, floats for a regression.
+        is_classified: which of the two it is.
+        left_out: why a column is not among the inputs, by its name.
     """
 
-    name: str
-    training: float
-    held_out: float
+    inputs: pd.DataFrame
+    target: pd.Series
+    is_classified: bool
+    left_out: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a training gave.
+def prepare(frame: pd.DataFrame, target: str, classify: bool | None = None) -> Table:
+    """Choose what is trained on.
 
-    Attributes:
-        model: predicts from a row of the table.
-        estimator: the fitted estimator, with its loss curve.
-        measure: "accuracy", or "R²", the part of the target's variance that is explained.
-        scores: of the network, of a linear model and of a constant prediction.
-        n_training, n_held_out: the numbers of rows.
+    Args:
+        frame: the table.
+        target: the name of the column to predict. Rows without it are left out.
+        classify: True or False instead of what the target's values suggest: text, true and false, and whole
+            numbers with few different values are classified, other numbers regressed.
+
+    Raises:
+        ValueError: there is no such column, or nothing to learn from.
     """
+    _require_column(frame, target)
+    frame = frame[frame[target].notna()]
+    if len(frame) < 4:
+        raise ValueError(f"the table has {len(frame)} rows with a target: 4 are needed to train and to test")
+    inputs, left_out = {}, {}
+    for name in frame.columns.drop(target):
+        cells, reason = _input(frame[name])
+        if reason:
+            left_out[name] = reason
+        else:
+            inputs[name] = cells
+    if not inputs:
+        raise ValueError(f"the table has no column to predict {target!r:.60} from: {left_out!r:.200}")
+    return Table(pd.DataFrame(inputs), *_target(frame[target], classify), left_out)
 
-    model: TableModel
-    estimator: Any
-    measure: str
-    scores: list[Score]
-    n_training: int
-    n_held_out: int
 
-    @property
-    def linear_is_better(self) -> bool:
-        """Whether the linear model predicts the rows that were held out better than the network."""
-        network, linear, _ = self.scores
-        return linear.held_out > network.held_out
+def _require_column(frame: pd.DataFrame, name: str) -> None:
+    if name not in frame.columns:
+        shown = ", ".join(map(repr, frame.columns[:20])) + (", …" if frame.shape[1] > 20 else "")
+        raise ValueError(f"there is no column {name!r:.60}; the table has {shown}")
 
 
-def train(table: Table, held_out: float = 0.25, seed: int = 0, **options: Any) -> Trained:
+def _input(cells: pd.Series) -> tuple[pd.Series, str]:
+    """The cells as numbers or text, and why the column is left out, if it is."""
+    n_present, n_different = cells.count(), cells.nunique()
+    if n_different < 2:
+        return cells, "the same in every row" if n_different else "empty"
+    numbers, texts = _numbers(cells), _texts(cells)
+    if numbers.count() > LEAST_NUMBERS * n_present:
+        return numbers, ""
+    if _are_dates(texts.dropna().head(100)):
+        return cells, "a date"
+    if n_different > max(n_present / 2, 2):
+        return cells, f"text with {n_different:,} different values in {n_present:,} rows"
+    return texts, ""
+
+
+def _target(cells: pd.Series, classify: bool | None) -> tuple[pd.Series, bool]:
+    """The target as text for a classification, or as floats."""
+    numbers, n_different = _numbers(cells), cells.nunique()
+    words = cells[numbers.isna()]
+    if classify is None:
+        are_few_and_whole = n_different <= MOST_CLASSES_OF_NUMBERS and bool((numbers % 1 == 0).all())
+        classify = are_few_and_whole or not words.empty
+    if classify and n_different > max(len(cells) / 2, 2):
+        how_many = f"{n_different:,} different values in {len(cells):,} rows"
+        hint = "too many for classes: --regress predicts numbers"
+        raise ValueError(f"the target {cells.name!r:.60} has {how_many}, {hint}")
+    if not classify and not words.empty:
+        raise ValueError(f"the target {cells.name!r:.60} has {str(words.iloc[0])!r:.60}, not a number")
+    return (_texts(cells) if classify else numbers), classify
+
+
+def _numbers(cells: pd.Series) -> pd.Series:
+    """The cells as floats, with nan for what is missing or no number; true and false are words."""
+    is_numeric = is_numeric_dtype(cells) and not is_bool_dtype(cells)
+    numbers = pd.to_numeric(cells if is_numeric else cells.astype(str), errors="coerce").astype(float)
+    return numbers.where(numbers.abs() <= LARGEST)
+
+
+def _texts(cells: pd.Series) -> pd.Series:
+    """The cells as text, where 1.0 is written 1; what is missing stays missing."""
+    return cells.convert_dtypes().astype(str).astype(object).where(cells.notna())
+
+
+def _are_dates(texts: pd.Series) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # on 31.12.2020, where the day is first
+        known = guess_datetime_format(texts.iloc[0])
+        dates = pd.to_datetime(texts, format=known, errors="coerce", utc=True) if known else None
+    return dates is not None and bool(dates.notna().mean() > 0.9)
+
+
+def inputs_of(model: TableModel, frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a model as floats and text; what is missing, or unknown to the model, is nan.
+
+    Raises:
+        ValueError: a column of the model is missing.
+    """
+    inputs = {}
+    for column in model.columns:
+        _require_column(frame, column.name)
+        if column.values is None:
+            inputs[column.name] = _numbers(frame[column.name])
+        else:
+            texts = _texts(frame[column.name])
+            inputs[column.name] = texts.where(texts.isin(column.values))
+    return pd.DataFrame(inputs)
+
+
+def encode(columns: Sequence[Column], inputs: pd.DataFrame) -> Any:
+    """The network's inputs as an array, one row for each row of the table."""
+    return np.hstack([[column.encode(cell) for cell in inputs[column.name]] for column in columns])
+
+
+def train(table: Table, held_out: float, **options: Any) -> tuple[TableModel, Any, pd.DataFrame]:
     """Fit a network to a part of the table, and measure it on the rest.
 
     Args:
-        table: what `read_table` gave.
+        table: what `prepare` gave.
         held_out: the part of the rows that is held out, above 0 and below 1.
-        seed: for the choice of these rows, the initial weights and the order of the examples.
         options: arguments of `MLPClassifier` and `MLPRegressor`.
 
     Returns:
-        The model and its scores.
+        The model, the fitted estimator, and the scores of the network, of a linear model and of a constant on
+        the rows of the training and on those held out: the accuracy, or R², the part of the target's variance
+        that is explained.
 
     Raises:
-        TableError: the network would be too large.
-        NonFiniteLossError: the loss became infinite or nan; try a smaller learning rate.
+        ValueError: the training rows have one class alone.
+        FloatingPointError: the loss became infinite or nan; try a smaller learning rate.
     """
-    training, others = _split(table, held_out, seed)
-    columns = learn_columns(table, training)
+    if table.is_classified:
+        peers = MLPClassifier(**options), LogisticRegression(max_iter=1000), DummyClassifier()
+    else:
+        peers = MLPRegressor(**options), RidgeCV(), DummyRegressor()
+    network = peers[0]
+    parts = _split(table, held_out, network.random_state)
+    columns = [_learn(cells) for _, cells in table.inputs.iloc[parts[0]].items()]
     X, y = encode(columns, table.inputs), table.target.to_numpy()
-    estimator = (MLPClassifier if table.is_classified else MLPRegressor)(random_state=seed, **options)
-    n_outputs = table.target.nunique() if table.is_classified else 1
-    _require_size([X.shape[1], *estimator.hidden_layer_sizes, n_outputs])
-    linear = LogisticRegression(max_iter=1000) if table.is_classified else RidgeCV()
-    constant = DummyClassifier() if table.is_classified else DummyRegressor()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        scores = []
-        for name, model in (("network", estimator), ("linear model", linear), ("constant", constant)):
-            model.fit(X[training], y[training])
-            scores.append(
-                Score(name, model.score(X[training], y[training]), model.score(X[others], y[others]))
-            )
-    return Trained(
-        _table_model(estimator, columns, str(table.target.name)),
-        estimator,
-        "accuracy" if table.is_classified else "R²",
-        scores,
-        len(training),
-        len(others),
-    )
+    scores = pd.DataFrame(columns=[f"{len(parts[0]):,} trained on", f"{len(parts[1]):,} held out"])
+    for name, peer in zip(("network", "linear model", "constant"), peers):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            peer.fit(X[parts[0]], y[parts[0]])
+        scores.loc[name] = [peer.score(X[rows], y[rows]) for rows in parts]
+    target = _learn(table.target.iloc[parts[0]])
+    if table.is_classified:
+        target = Column(target.name, network.classes_.tolist())
+    return TableModel(network.model_, columns, target), network, scores
 
 
-def learn_columns(table: Table, rows: Any) -> list[Column]:
-    """What the columns of a table are to a network, learned from some of its rows."""
-    columns: list[Column] = []
-    for name, cells in table.inputs.iloc[rows].items():
-        if cells.dtype == float:
-            columns.append(NumberColumn.of(str(name), cells.tolist()))
-        else:
-            columns.append(TextColumn.of(str(name), cells.tolist(), MOST_VALUES))
-    return columns
+def _learn(cells: pd.Series) -> Column:
+    """What a column is to a network, learned from the rows of the training."""
+    if cells.dtype != float:
+        return Column(str(cells.name), sorted(cells.value_counts().index[:MOST_VALUES]))
+    scaler = StandardScaler().fit(cells.to_frame() if cells.count() else [[0.0]])
+    return Column(str(cells.name), None, float(scaler.mean_[0]), float(scaler.scale_[0]))
 
 
-def _split(table: Table, held_out: float, seed: int) -> tuple[Any, Any]:
+def _split(table: Table, held_out: float, seed: int) -> Any:
     """The positions of the training rows and of those held out; classes are split evenly where possible."""
     n = len(table.target)
-    positions = np.arange(n)
     # Two rows at least on each side: a single one has no R².
-    options = {"test_size": min(max(round(held_out * n), 2), n - 2), "random_state": seed}
-    if table.is_classified:
-        try:
-            training, others = train_test_split(positions, stratify=table.target, **options)
-        except ValueError:  # a class has one row alone, or there are more classes than rows held out
-            training, others = train_test_split(positions, **options)
-        if table.target.iloc[training].nunique() < 2:
-            raise TableError("the training rows have one class alone: more rows are needed")
-        return training, others
-    training, others = train_test_split(positions, **options)
-    return training, others
-
-
-def _require_size(sizes: list[int]) -> None:
-    n_parameters = sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
-    if n_parameters > MOST_PARAMETERS:
-        shown = " - ".join(f"{n:,}" for n in sizes)
-        raise TableError(
-            f"a network with layers of {shown} neurons would have {n_parameters:,} parameters, more than "
-            f"{MOST_PARAMETERS:,}: choose smaller layers with --hidden"
-        )
-
-
-def _table_model(estimator: Any, columns: list[Column], target: str) -> TableModel:
-    if isinstance(estimator, MLPRegressor):
-        scale = Scale(float(estimator.target_mean_), float(estimator.target_scale_))
-        return TableModel(estimator.model_, columns, target, None, scale)
-    return TableModel(estimator.model_, columns, target, [str(c) for c in estimator.classes_], None)
+    how = {"test_size": min(max(round(held_out * n), 2), n - 2), "random_state": seed}
+    try:
+        return train_test_split(np.arange(n), stratify=table.target if table.is_classified else None, **how)
+    except ValueError:  # a class has one row alone, or there are more classes than rows held out
+        return train_test_split(np.arange(n), **how)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, pstdev
 
-from micrograd_mlp.app.tables import NumberColumn, TableModel
+from micrograd_mlp.app.tables import Column, TableModel
 from micrograd_mlp.checks import gradcheck
 from micrograd_mlp.engine.table import sigmoid
 from micrograd_mlp.engine.value import Value
@@ -116,12 +117,12 @@ class Iris:
 def train_on_iris(epochs: int, seed: int) -> Iris:
     """Train a network on three quarters of Fisher's irises, and measure it on the rest."""
     X, X_held_out, y, y_held_out = datasets.train_test_split(*datasets.iris(), seed=seed)
-    columns = [NumberColumn.of(name, x) for name, x in zip(IRIS_COLUMNS, zip(*X))]
-    scaled = [[column.scale.apply(x_k) for column, x_k in zip(columns, x)] for x in X]
+    columns = [Column(name, None, fmean(x), pstdev(x)) for name, x in zip(IRIS_COLUMNS, zip(*X))]
     network = MLP(4, [8, 3], activation="tanh", seed=seed)
+    model = TableModel(network, columns, Column("species", datasets.IRIS_SPECIES))
+    scaled = [model.encode(dict(zip(IRIS_COLUMNS, x))) for x in X]
     optimizer = Adam(network.parameters(), 0.03)
     fit(network, cross_entropy, scaled, y, optimizer, epochs, batch_size=16, progress=True, seed=seed)
-    model = TableModel(network, list(columns), "species", datasets.IRIS_SPECIES, None)
     predicted = [model.predict(dict(zip(IRIS_COLUMNS, x))) for x in X_held_out]
     truth = [datasets.IRIS_SPECIES[k] for k in y_held_out]
     right = sum(p == t for p, t in zip(predicted, truth))

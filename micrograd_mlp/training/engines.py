@@ -15,6 +15,7 @@ from micrograd_mlp.engine.modes import no_grad
 from micrograd_mlp.engine.table import total
 from micrograd_mlp.engine.value import number_of
 from micrograd_mlp.optim import Optimizer
+from micrograd_mlp.training.progress import progress_bar
 from micrograd_mlp.training.run import Features, NonFiniteLossError, Run
 
 EndOfEpoch = Callable[[float], bool]
@@ -22,13 +23,40 @@ EndOfEpoch = Callable[[float], bool]
 
 
 class Engine(Protocol):
-    """What `fit` asks of an engine."""
+    """What `run_epochs` asks of an engine."""
+
+    run: Run
 
     def train(self, epochs: int, end_of_epoch: EndOfEpoch) -> None:
         """Take all steps of so many epochs."""
 
     def mean_loss(self, X: Features, Y: list[Any]) -> float:
         """The mean loss of examples, without the penalty and without a step."""
+
+
+def run_epochs(
+    engine: Engine, epochs: int, progress: bool, after_epoch: Callable[[int, float], bool]
+) -> None:
+    """Take the steps of so many more epochs, and note their losses in the run's history.
+
+    Ctrl-C ends the run early. So does `after_epoch`, which is told the number of an epoch and its loss, by
+    returning True.
+    """
+    run, history = engine.run, engine.run.history
+    n_before = len(history.losses)
+    with progress_bar(progress, n_before, n_before + epochs) as show:
+
+        def end_of_epoch(loss: float) -> bool:
+            if run.validation is not None:
+                history.validation_losses.append(engine.mean_loss(*run.validation))
+            history.losses.append(loss)
+            show(len(history.losses), loss)
+            return after_epoch(len(history.losses), loss)
+
+        try:
+            engine.train(epochs, end_of_epoch)
+        except KeyboardInterrupt:
+            history.interrupted = True
 
 
 class EagerEngine:
@@ -84,17 +112,17 @@ class CompiledEngine:
     def __init__(self, run: Run, dtype: str = "float64") -> None:
         from micrograd_mlp.compiled import compile  # here, since it needs the extra "compile"
 
-        model, loss, penalty, parameters = run.model, run.loss, run.penalty, run.optimizer.params
-
-        def example_loss(x: Any, y: Any) -> Any:
-            return loss(model(x), y)
-
-        def penalised_loss(x: Any, y: Any) -> Any:
-            return example_loss(x, y) + penalty()  # type: ignore[misc]  # it is not None where this is used
-
         self.run = run
-        self.program = compile(example_loss if penalty is None else penalised_loss, parameters, dtype)
-        self.measured = self.program if penalty is None else compile(example_loss, parameters, dtype)
+        parameters = run.optimizer.params
+        self.measured = compile(self._loss, parameters, dtype)
+        self.program = self.measured if run.penalty is None else compile(self._penalised, parameters, dtype)
+
+    def _loss(self, x: Any, y: Any) -> Any:
+        return self.run.loss(self.run.model(x), y)
+
+    def _penalised(self, x: Any, y: Any) -> Any:
+        assert self.run.penalty is not None
+        return self._loss(x, y) + self.run.penalty()
 
     def train(self, epochs: int, end_of_epoch: EndOfEpoch) -> None:
         """See `Engine`."""

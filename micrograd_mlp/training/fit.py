@@ -18,8 +18,7 @@ from typing import Any
 from micrograd_mlp._require import is_sequence, nearest, random_generator, require_count, require_examples
 from micrograd_mlp.optim import Optimizer
 from micrograd_mlp.training.checkpoint import Checkpoint
-from micrograd_mlp.training.engines import CompiledEngine, EagerEngine, Engine
-from micrograd_mlp.training.progress import progress_bar
+from micrograd_mlp.training.engines import CompiledEngine, EagerEngine, Engine, run_epochs
 from micrograd_mlp.training.run import Features, History, Run
 
 
@@ -115,29 +114,19 @@ def fit(
         warnings.warn("there is no compiled execution in the browser: fit runs eagerly", stacklevel=2)
         compiled = False
     engine: Engine = CompiledEngine(run, dtype or "float64") if compiled else EagerEngine(run)
-    history = run.history
 
-    with progress_bar(progress, len(history.losses), epochs) as show:
+    def after_epoch(epoch: int, epoch_loss: float) -> bool:
+        stop = callback is not None and callback(epoch, epoch_loss) is True
+        if saved and (stop or epoch == epochs or epoch % checkpoint_every == 0):
+            saved.write()
+        return stop
 
-        def end_of_epoch(epoch_loss: float) -> bool:
-            if run.validation is not None:
-                history.validation_losses.append(engine.mean_loss(*run.validation))
-            history.losses.append(epoch_loss)
-            epoch = len(history.losses)
-            show(epoch, epoch_loss)
-            stop = callback is not None and callback(epoch, epoch_loss) is True
-            if saved and (stop or epoch == epochs or epoch % checkpoint_every == 0):
-                saved.write()
-            return stop
-
-        try:
-            engine.train(epochs - len(history.losses), end_of_epoch)
-        except KeyboardInterrupt:
-            history.interrupted = True
-        finally:
-            if callback is not None and hasattr(callback, "finish"):
-                callback.finish()
-    return history
+    try:
+        run_epochs(engine, epochs - len(run.history.losses), progress, after_epoch)
+    finally:
+        if callback is not None and hasattr(callback, "finish"):
+            callback.finish()
+    return run.history
 
 
 # What other libraries call them, and what they are called here; the first is suggested if none is similar.

@@ -10,7 +10,7 @@ import pytest
 
 import micrograd_mlp
 from micrograd_mlp.app import tour
-from micrograd_mlp.app.tables import NumberColumn, Scale, TableModel, TextColumn
+from micrograd_mlp.app.tables import Column, TableModel
 from micrograd_mlp.render import graphviz_backend
 
 
@@ -167,9 +167,9 @@ def test_graph_draws_a_saved_network_with_a_box_for_each_neuron(run):
 
 
 def test_graph_takes_the_columns_of_a_table_model_and_encodes_them_as_training_did(run):
-    columns = [NumberColumn("petal length", Scale(2.0, 4.0), 0.0), TextColumn("sex", ("f", "m"))]
+    columns = [Column("petal length", None, 2.0, 4.0), Column("sex", ["f", "m"])]
     network = micrograd_mlp.MLP(3, [2, 2], seed=0)
-    TableModel(network, columns, "c", ["no", "yes"], None).save("table.json")
+    TableModel(network, columns, Column("c", ["no", "yes"])).save("table.json")
     status, out, _ = run("graph", "table.json", "petal length=4", "sex=m", "--explain", "petal length")
     assert status == 0
     assert "petal length  data=0.5 " in out
@@ -180,8 +180,8 @@ def test_graph_takes_the_columns_of_a_table_model_and_encodes_them_as_training_d
 
 
 def test_the_name_of_a_column_may_hold_the_sign_of_equality(run):
-    columns = [NumberColumn(name, Scale(0.0, 1.0), 0.0) for name in ("a", "a=b")]
-    TableModel(micrograd_mlp.MLP(2, [1], seed=0), columns, "t", None, Scale(0.0, 1.0)).save("table.json")
+    columns = [Column(name) for name in ("a", "a=b")]
+    TableModel(micrograd_mlp.MLP(2, [1], seed=0), columns, Column("t")).save("table.json")
     status, out, _ = run("graph", "table.json", "a=b=3", "a=2")
     assert status == 0
     assert "a  data=2 " in out
@@ -204,8 +204,8 @@ def test_the_name_of_a_column_may_hold_the_sign_of_equality(run):
 def test_a_mistake_with_a_saved_network_is_told(run, arguments, message):
     micrograd_mlp.MLP(2, [3, 2], seed=0).save("net.json")
     Path("other.json").write_text("{}")
-    columns = [NumberColumn(name, Scale(0.0, 1.0), 0.0) for name in "ab"]
-    TableModel(micrograd_mlp.MLP(2, [1], seed=0), columns, "t", None, Scale(0.0, 1.0)).save("table.json")
+    columns = [Column(name) for name in "ab"]
+    TableModel(micrograd_mlp.MLP(2, [1], seed=0), columns, Column("t")).save("table.json")
     status, _, err = run("graph", *arguments)
     assert status == 2
     assert message in err

@@ -117,7 +117,7 @@ def test_a_model_of_version_1_keeps_loading():
 
 def test_a_table_model_of_version_1_keeps_loading():
     model = TableModel.load(FIXTURES / "table_model_v1.json")
-    assert model.classes == ["setosa", "versicolor", "virginica"]
+    assert model.target.values == ["setosa", "versicolor", "virginica"]
     row = {"sepal_length_cm": 6.5, "sepal_width_cm": 3.0, "petal_length_cm": 5.8, "petal_width_cm": 2.2}
     assert model.predict(row) == "virginica"
 
