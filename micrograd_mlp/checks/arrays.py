@@ -94,9 +94,8 @@ class ArraySubject:
         """Check the slope along a random direction of these entries, whose numbers move all at once."""
         chosen = np.asarray(positions)
         generator = np.random.default_rng(rng.getrandbits(64))
-        sizes = generator.uniform(0.5, 1.0, chosen.size) * generator.choice([-1.0, 1.0], chosen.size)
         direction = np.zeros_like(self.point)
-        direction[chosen] = sizes * self.sizes[chosen]
+        direction[chosen] = random_weights(generator, chosen.size) * self.sizes[chosen]
         terms = self.gradient[chosen] * direction[chosen]
 
         def function(h: float) -> float:
@@ -150,6 +149,11 @@ class OutsideView:
         exact = abs(self.value) / self.noise if self.noise > 0.0 else 0.0
         digits = round(math.log10(exact)) if exact > 1.0 else 0
         return f"f is computed to about {digits} digits, which hides slopes below {uncertainty:.1g}"
+
+
+def random_weights(generator: Any, shape: int | tuple[int, ...]) -> Any:
+    """Numbers with random signs and sizes between one half and one."""
+    return generator.uniform(0.5, 1.0, shape) * generator.choice([-1.0, 1.0], shape)
 
 
 def _sizes(values: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from micrograd_mlp._require import require_choice, require_count, require_number
 from micrograd_mlp.checks.directions import random_weights, rows_by_directions
-from micrograd_mlp.checks.graphs import GraphSubject, rows_of_graphs
+from micrograd_mlp.checks.graphs import Graphs, GraphSubject
 from micrograd_mlp.checks.judgement import Tolerance
 from micrograd_mlp.checks.operations import explain_graph
 from micrograd_mlp.checks.report import GradCheckError, GradCheckReport
@@ -213,11 +213,11 @@ def _one_by_one(
         return grad(result, leaves)
 
     everything = range(len(leaves))
-    rows = rows_of_graphs([output()], lambda: [output().data], leaves, labels, method, tolerance, everything)
+    rows = Graphs([output()], lambda: [output().data], leaves, labels).rows(method, tolerance, everything)
     if order == 2:
         slopes = grad(output(), leaves, create_graph=True)
         pairs = [f"{x}, {y}" for x in labels for y in labels]
-        rows += rows_of_graphs(slopes, gradient, leaves, pairs, method, tolerance, everything)
+        rows += Graphs(slopes, gradient, leaves, pairs).rows(method, tolerance, everything)
     return GradCheckReport(rows)
 
 

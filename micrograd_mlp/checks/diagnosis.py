@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from micrograd_mlp.checks.arrays import Input
+from micrograd_mlp.checks.arrays import Input, random_weights
 from micrograd_mlp.checks.whatif import Frozen, Run, WhatIf
 
 CLOSE = 1e-5  # two gradients are the same if their largest difference is this part of the largest entry
@@ -210,7 +210,7 @@ def _what_if(what_if: WhatIf, claimed: Sequence[Any], right: Sequence[Any], bad:
 def _directions(points: Sequence[Any]) -> list[list[Any]]:
     """A random direction in each input, and one in all of them."""
     generator = np.random.default_rng(1)
-    d = [generator.uniform(0.5, 1.0, p.shape) * generator.choice([-1.0, 1.0], p.shape) for p in points]
+    d = [random_weights(generator, p.shape) for p in points]
     alone = [[d[k] if j == k else np.zeros_like(d[j]) for j in range(len(d))] for k in range(len(d))]
     return [d, *alone, [part[..., ::-1] if part.ndim else part for part in d]]
 

@@ -15,6 +15,9 @@ import numpy as np
 from micrograd_mlp.checks.arrays import Input
 from micrograd_mlp.checks.structure import leaves_of, with_leaves
 
+Arrays = Sequence[Any]
+OfArrays = Callable[[list[Any]], Any]
+"""A function of a list of arrays."""
 COMPLEX = "gradcheck takes real arrays: check the real and the imaginary part as two inputs"
 
 
@@ -33,14 +36,10 @@ class NumPy:
 
     def read(self, name: str, leaf: Any) -> Input:
         """The array as an input of the check."""
-        if not isinstance(leaf, (np.ndarray, np.generic)):
-            return Input(name, np.asarray(leaf, dtype=np.float64), _float64, np.finfo(np.float64).eps)
-        dtype = leaf.dtype if leaf.dtype.itemsize <= 8 else np.dtype(np.float64)
-
-        def rounded(numbers: Any) -> Any:
-            return np.asarray(numbers).astype(dtype).astype(np.float64)
-
-        return Input(name, np.array(leaf, dtype=np.float64), rounded, float(np.finfo(dtype).eps))
+        dtype = leaf.dtype if isinstance(leaf, (np.ndarray, np.generic)) else np.dtype(np.float64)
+        if dtype.itemsize > 8:
+            dtype = np.dtype(np.float64)
+        return Input(name, np.array(leaf, dtype=np.float64), _rounding_to(dtype), float(np.finfo(dtype).eps))
 
     def write(self, leaf: Any, values: Any) -> Any:
         """A new array of the leaf's kind with these values."""
@@ -56,21 +55,13 @@ class NumPy:
         exact = array.dtype.kind != "f" or array.dtype.itemsize >= 8
         return array.astype(np.float64).ravel(), float(np.finfo(np.float64 if exact else array.dtype).eps)
 
-    def gradient(
-        self, f: Callable[[list[Any]], Any], leaves: Sequence[Any], cotangents: Sequence[Any]
-    ) -> Sequence[Any]:
+    def gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> Arrays:
         """NumPy has no derivatives."""
         raise TypeError(
             "NumPy does not differentiate f: give gradient=, a function of the same arguments or its values"
         )
 
-    def hessian_times(
-        self,
-        f: Callable[[list[Any]], Any],
-        leaves: Sequence[Any],
-        cotangents: Sequence[Any],
-        u: Sequence[Any],
-    ) -> Sequence[Any]:
+    def hessian_times(self, f: OfArrays, leaves: Arrays, cotangents: Arrays, u: Arrays) -> Arrays:
         """NumPy has no second derivatives."""
         raise ValueError(
             "order=2 needs second derivatives, which NumPy does not give: check the gradient as a "
@@ -130,30 +121,19 @@ class PyTorch(NumPy):
         epsilon = self.torch.finfo(output.dtype).eps if output.is_floating_point() else 2.0**-52
         return output.detach().to("cpu", self.torch.float64).numpy().ravel(), float(epsilon)
 
-    def gradient(
-        self, f: Callable[[list[Any]], Any], leaves: Sequence[Any], cotangents: Sequence[Any]
-    ) -> Sequence[Any]:
+    def gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> Arrays:
         """Σ cotangent·∂output/∂leaf, as PyTorch computes it."""
-        return [
-            self.numbers(g)[0].reshape(tuple(g.shape)) for g in self._gradient(f, leaves, cotangents, False)
-        ]
-
-    def hessian_times(
-        self,
-        f: Callable[[list[Any]], Any],
-        leaves: Sequence[Any],
-        cotangents: Sequence[Any],
-        u: Sequence[Any],
-    ) -> Sequence[Any]:
-        """The gradient of Σ u·(gradient of f), by differentiating twice."""
-        gradient = self._gradient(f, leaves, cotangents, True)
-        weights = [self.torch.as_tensor(w, dtype=g.dtype, device=g.device) for w, g in zip(u, gradient)]
-        found = self._differentiate(gradient, leaves, weights, False)
+        found = self._gradient(f, leaves, cotangents, again=False)
         return [self.numbers(g)[0].reshape(tuple(g.shape)) for g in found]
 
-    def _gradient(
-        self, f: Callable[[list[Any]], Any], leaves: Sequence[Any], cotangents: Sequence[Any], again: bool
-    ) -> list[Any]:
+    def hessian_times(self, f: OfArrays, leaves: Arrays, cotangents: Arrays, u: Arrays) -> Arrays:
+        """The gradient of Σ u·(gradient of f), by differentiating twice."""
+        gradient = self._gradient(f, leaves, cotangents, again=True)
+        weights = [self.torch.as_tensor(w, dtype=g.dtype, device=g.device) for w, g in zip(u, gradient)]
+        found = self._differentiate(gradient, leaves, weights, again=False)
+        return [self.numbers(g)[0].reshape(tuple(g.shape)) for g in found]
+
+    def _gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays, again: bool) -> list[Any]:
         outputs = [output for _, output in leaves_of(f(list(leaves)))]
         weights = [
             self.torch.as_tensor(c, dtype=output.dtype, device=output.device).reshape(output.shape)
@@ -161,20 +141,14 @@ class PyTorch(NumPy):
         ]
         return self._differentiate(outputs, leaves, weights, again)
 
-    def _differentiate(
-        self, outputs: Sequence[Any], leaves: Sequence[Any], weights: Sequence[Any], again: bool
-    ) -> list[Any]:
+    def _differentiate(self, outputs: Arrays, leaves: Arrays, weights: Arrays, again: bool) -> list[Any]:
         """Σ weight·∂output/∂leaf; zero where an output does not depend on a leaf."""
         pairs = [(output, w) for output, w in zip(outputs, weights) if output.requires_grad]
         if not pairs:
             return [self.torch.zeros_like(leaf) for leaf in leaves]
-        found = self.torch.autograd.grad(
-            [output for output, _ in pairs],
-            leaves,
-            [w for _, w in pairs],
-            allow_unused=True,
-            create_graph=again,
-        )
+        with_grad, its_weights = zip(*pairs)
+        options = {"allow_unused": True, "create_graph": again}
+        found = self.torch.autograd.grad(with_grad, leaves, its_weights, **options)
         return [self.torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
 
     def restore(self) -> None:
@@ -204,12 +178,8 @@ class JAX(NumPy):
 
     def read(self, name: str, leaf: Any) -> Input:
         """The array as an input of the check."""
-
-        def rounded(numbers: Any) -> Any:
-            return np.asarray(numbers).astype(leaf.dtype).astype(np.float64)
-
         epsilon = float(self.jax.numpy.finfo(leaf.dtype).eps)
-        return Input(name, np.asarray(leaf).astype(np.float64), rounded, epsilon)
+        return Input(name, np.asarray(leaf).astype(np.float64), _rounding_to(leaf.dtype), epsilon)
 
     def write(self, leaf: Any, values: Any) -> Any:
         """A new array in the leaf's precision."""
@@ -222,19 +192,11 @@ class JAX(NumPy):
         epsilon = self.jax.numpy.finfo(array.dtype).eps if floating else 2.0**-52
         return np.asarray(array).astype(np.float64).ravel(), float(epsilon)
 
-    def gradient(
-        self, f: Callable[[list[Any]], Any], leaves: Sequence[Any], cotangents: Sequence[Any]
-    ) -> Sequence[Any]:
+    def gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> Arrays:
         """Σ cotangent·∂output/∂leaf, as JAX computes it in reverse."""
-        return [np.asarray(g).astype(np.float64) for g in self._gradient(f, list(leaves), cotangents)]
+        return [np.asarray(g).astype(np.float64) for g in self._gradient(f, leaves, cotangents)]
 
-    def hessian_times(
-        self,
-        f: Callable[[list[Any]], Any],
-        leaves: Sequence[Any],
-        cotangents: Sequence[Any],
-        u: Sequence[Any],
-    ) -> Sequence[Any]:
+    def hessian_times(self, f: OfArrays, leaves: Arrays, cotangents: Arrays, u: Arrays) -> Arrays:
         """The gradient of Σ u·(gradient of f), by differentiating twice."""
 
         def slope(arrays: list[Any]) -> Any:
@@ -243,10 +205,8 @@ class JAX(NumPy):
 
         return [np.asarray(g).astype(np.float64) for g in self.jax.grad(slope)(list(leaves))]
 
-    def _gradient(
-        self, f: Callable[[list[Any]], Any], leaves: list[Any], cotangents: Sequence[Any]
-    ) -> list[Any]:
-        outputs, pull_back = self.jax.vjp(f, leaves)
+    def _gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> list[Any]:
+        outputs, pull_back = self.jax.vjp(f, list(leaves))
         weights = [
             np.asarray(c).reshape(output.shape).astype(self._tangent_type(output))
             for (_, output), c in zip(leaves_of(outputs), cotangents)
@@ -269,5 +229,5 @@ def framework_of(leaves: Sequence[Any], module: Any = None) -> NumPy | PyTorch |
     return NumPy()
 
 
-def _float64(numbers: Any) -> Any:
-    return numbers
+def _rounding_to(dtype: Any) -> Callable[[Any], Any]:
+    return lambda numbers: np.asarray(numbers).astype(dtype).astype(np.float64)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from micrograd_mlp.checks.arrays import random_weights
 from micrograd_mlp.checks.frameworks import framework_of
-from micrograd_mlp.checks.structure import argument_names, leaves_of, takes_keywords, with_leaves
+from micrograd_mlp.checks.structure import accepts, argument_names, leaves_of, with_leaves
 
 SEED = 20240229  # of the weights of several outputs, so that a check gives the same answer again
 
@@ -25,18 +25,15 @@ class Function:
 
     def __init__(self, f: Callable[..., Any], inputs: Any, returns_gradient: bool = False) -> None:
         self._original = f
-        self.f = f if not returns_gradient else _first_of(f)
+        self.f = (lambda *a, **keywords: f(*a, **keywords)[0]) if returns_gradient else f
         self.module: Any = next(filter(_is_module, [inputs, f]), None)
         self.inputs = self._arguments(f, inputs)
         named = list(leaves_of(self.inputs))
         if isinstance(self.inputs, list):
-            named = [
-                leaf
-                for name, item in zip(self._names(), self.inputs, strict=True)
-                for leaf in leaves_of(item, name)
-            ]
-        parameters = dict(self.module.named_parameters()) if self.module is not None else {}
-        named += list(parameters.items())
+            names = argument_names(getattr(f, "forward", f), len(self.inputs))
+            named = [leaf for name, x in zip(names, self.inputs) for leaf in leaves_of(x, name)]
+        if self.module is not None:
+            named += self.module.named_parameters()
         self.framework = framework_of([leaf for _, leaf in named], self.module)
         self.named = [(name, leaf, self.framework.is_array(leaf)) for name, leaf in named]
         if not any(moves for *_, moves in self.named):
@@ -46,14 +43,10 @@ class Function:
 
     def _arguments(self, f: Callable[..., Any], inputs: Any) -> Any:
         if _is_module(inputs):
-            return [] if not _takes_one(f) else [_Module(inputs)]
+            return [inputs] if accepts(f, None) else []
         if isinstance(inputs, (list, tuple)):
             return list(inputs)
         return inputs if isinstance(inputs, Mapping) else [inputs]
-
-    def _names(self) -> list[str]:
-        forward = getattr(self._original, "forward", self._original)  # of a module
-        return argument_names(forward, len(self.inputs))
 
     def gradient_at(self, arrays: Sequence[Any]) -> Any:
         """The gradient that f returns beside its value."""
@@ -69,19 +62,10 @@ class Function:
         leaves = [next(changed) if moves else leaf for _, leaf, moves in self.named]
         arguments = with_leaves(self.inputs, iter(leaves))
         if isinstance(arguments, Mapping):
-            keys = list(arguments)
-            if all(isinstance(key, str) for key in keys) and takes_keywords(g, [*keys, *extra]):
+            if all(isinstance(key, str) for key in arguments) and accepts(g, **arguments, **extra):
                 return g(**arguments, **extra)
             return g(arguments, **extra)
-        arguments = [a.module if isinstance(a, _Module) else a for a in arguments]
         return g(*arguments, **extra)
-
-
-class _Module:
-    """A module that is handed to f as it is."""
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
 
 
 class Outputs:
@@ -128,11 +112,6 @@ class Outputs:
         return [self.function.framework.numbers(output) for _, output in leaves_of(result)]
 
 
-def random_weights(generator: Any, size: int) -> Any:
-    """Numbers with random signs and sizes between one half and one."""
-    return generator.uniform(0.5, 1.0, size) * generator.choice([-1.0, 1.0], size)
-
-
 def shape_of(array: Any) -> tuple[int, ...]:
     """The shape of an array of any framework, or of a number."""
     return tuple(array.shape) if hasattr(array, "shape") else np.shape(array)
@@ -154,16 +133,3 @@ def _require_same(
 def _is_module(x: Any) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(x, torch.nn.Module)
-
-
-def _first_of(f: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments, **keywords: f(*arguments, **keywords)[0]
-
-
-def _takes_one(f: Callable[..., Any]) -> bool:
-    """Can f be called with one argument?"""
-    try:
-        inspect.signature(f).bind(None)
-    except (TypeError, ValueError):
-        return False
-    return True

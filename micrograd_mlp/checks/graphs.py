@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +18,7 @@ from micrograd_mlp.engine.modes import no_grad
 from micrograd_mlp.engine.value import Value
 
 STEPS = 48  # in a ladder: from about a third of 1 or |x| down to 1e-15 of it
-RESOLUTION = (
-    5000.0  # slopes at a kink differ by so many times their noise; below, an operation's kink decides
-)
+RESOLUTION = 5000.0  # slopes at a kink differ by so many times their noise, else an operation's kink decides
 
 
 class GraphView:
@@ -87,15 +86,8 @@ class GraphSubject:
 
     def single(self, position: int) -> Row:
         """Check one derivative."""
-        [row] = rows_of_graphs(
-            [self.output],
-            lambda: [self.make_output().data],
-            self.inputs,
-            self.labels,
-            "richardson",
-            self.tolerance,
-            [position],
-        )
+        graphs = Graphs([self.output], lambda: [self.make_output().data], self.inputs, self.labels)
+        [row] = graphs.rows("richardson", self.tolerance, [position])
         return row
 
     def along(self, label: str, positions: Sequence[int], rng: random.Random) -> Row:
@@ -125,70 +117,64 @@ class GraphSubject:
         return judge(label, g, slopes, self.tolerance, GraphView(self.output, moves, scale))
 
 
-def rows_of_graphs(
-    outputs: Sequence[Value],
-    recompute: Callable[[], Sequence[float]],
-    inputs: Sequence[Value],
-    labels: Sequence[str],
-    method: str,
-    tolerance: Tolerance,
-    which: Sequence[int],
-) -> list[Row]:
-    """Check every output's derivative by the inputs at the positions `which`.
+class Graphs:
+    """One or several graphs, whose derivatives are checked one by one.
 
     Args:
         outputs: the graphs.
         recompute: gives the outputs' numbers anew, from the present data of the inputs.
-        inputs: all inputs.
+        inputs: Values.
         labels: one for every output and input, row by row.
-        method: "richardson" or "complex-step".
-        tolerance: errors that pass in any case.
-        which: positions in `inputs`.
     """
-    rows = []
-    noises = [rounding(output) for output in outputs]
-    gradients = [grad(output, inputs) for output in outputs]
-    scales = [contributions(output) for output in outputs]
-    for column in which:
-        x = inputs[column]
-        at = _function_of(x, recompute)
-        for row, output in enumerate(outputs):
-            label, g = labels[row * len(inputs) + column], gradients[row][column]
-            if not (math.isfinite(output.data) and math.isfinite(g)):
-                rows.append(Row(label, g, math.nan, math.nan, "not finite"))
-                continue
-            slopes = slopes_of(_line_along(x, at, row), noises[row], RESOLUTION)
-            view = GraphView(output, {x: 1.0}, scales[row].get(x, 0.0))
-            judged = judge(label, g, slopes, tolerance, view)
-            if method == "complex-step":
-                judged = judge_again(judged, *slope_in_graph(output, x), tolerance)
-            rows.append(judged)
-    return rows
+
+    def __init__(
+        self,
+        outputs: Sequence[Value],
+        recompute: Callable[[], Sequence[float]],
+        inputs: Sequence[Value],
+        labels: Sequence[str],
+    ) -> None:
+        self.outputs, self.recompute, self.inputs, self.labels = outputs, recompute, inputs, labels
+
+    def rows(self, method: str, tolerance: Tolerance, which: Sequence[int]) -> list[Row]:
+        """Check every output's derivative by the inputs at the positions `which`."""
+        rows = []
+        noises = [rounding(output) for output in self.outputs]
+        gradients = [grad(output, self.inputs) for output in self.outputs]
+        scales = [contributions(output) for output in self.outputs]
+        for column in which:
+            x = self.inputs[column]
+            at = self._function_of(x)
+            for row, output in enumerate(self.outputs):
+                label, g = self.labels[row * len(self.inputs) + column], gradients[row][column]
+                if not (math.isfinite(output.data) and math.isfinite(g)):
+                    rows.append(Row(label, g, math.nan, math.nan, "not finite"))
+                    continue
+                slopes = slopes_of(_line_along(x, at, row), noises[row], RESOLUTION)
+                view = GraphView(output, {x: 1.0}, scales[row].get(x, 0.0))
+                judged = judge(label, g, slopes, tolerance, view)
+                if method == "complex-step":
+                    judged = judge_again(judged, *slope_in_graph(output, x), tolerance)
+                rows.append(judged)
+        return rows
+
+    def _function_of(self, x: Value) -> Callable[[float], Sequence[float]]:
+        """The outputs' numbers as a function of one input; each point is computed once."""
+        here = x.data
+
+        @functools.cache
+        def at(number: float) -> Sequence[float]:
+            x.data = number
+            try:
+                return self.recompute()
+            finally:
+                x.data = here
+
+        return at
 
 
 def _line_along(x: Value, at: Callable[[float], Sequence[float]], row: int) -> Line:
     here = x.data
-
-    def nearest(h: float) -> float:
-        return (here + h) - here
-
     longest = math.frexp(max(1.0, abs(here)))[1] - 1
     shortest = min(0, math.frexp(here)[1]) - STEPS
-    return Line(lambda h: at(here + h)[row], longest, shortest, nearest)
-
-
-def _function_of(x: Value, recompute: Callable[[], Sequence[float]]) -> Callable[[float], Sequence[float]]:
-    """The outputs' numbers as a function of one input, each point computed once; empty outside the domain."""
-    seen: dict[float, Sequence[float]] = {}
-    here = x.data
-
-    def at(number: float) -> Sequence[float]:
-        if number not in seen:
-            x.data = number
-            try:
-                seen[number] = recompute()
-            finally:
-                x.data = here
-        return seen[number]
-
-    return at
+    return Line(lambda h: at(here + h)[row], longest, shortest, nearest=lambda h: (here + h) - here)

@@ -36,7 +36,6 @@ class Tolerance:
 
     atol: float
     rtol: float
-    widest: float = WIDEST
 
 
 def judge(label: str, g: float, slopes: Slopes, tolerance: Tolerance, view: View) -> Row:
@@ -44,7 +43,7 @@ def judge(label: str, g: float, slopes: Slopes, tolerance: Tolerance, view: View
     numerical, estimate = slopes.surest() if slopes.differ() else slopes.best()
     error, uncertainty = abs(g - numerical), CERTAINTY * estimate
     at_zero = max(slopes.steepest, view.scale if math.isfinite(view.scale) else 0.0)
-    narrow = tolerance.widest * max(abs(g), abs(numerical))
+    narrow = WIDEST * max(abs(g), abs(numerical))
     widest = max(tolerance.atol, narrow, LEAST_SLOPE * at_zero)
     agrees = g != 0.0 and error <= tolerance.rtol * abs(g)  # to more digits than chance explains
     level = g == numerical == 0.0

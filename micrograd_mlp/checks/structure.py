@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
@@ -39,23 +39,27 @@ def with_leaves(structure: Any, leaves: Iterator[Any]) -> Any:
     return next(leaves)
 
 
-def takes_keywords(f: Callable[..., Any], names: Sequence[str]) -> bool:
-    """Can f be called with these names as keywords?"""
+def accepts(f: Callable[..., Any], *arguments: Any, **keywords: Any) -> bool:
+    """Can f be called with such arguments?"""
     try:
-        inspect.signature(f).bind(**dict.fromkeys(names))
+        inspect.signature(f).bind(*arguments, **keywords)
     except (TypeError, ValueError):
         return False
     return True
 
 
+def parameters_of(f: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What f takes; nothing where it does not say, as some built-in functions."""
+    try:
+        return list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
 def argument_names(f: Callable[..., Any], count: int) -> list[str]:
     """What f calls its first arguments; x1, x2, … where it does not say."""
     names = [f"x{i + 1}" for i in range(count)]
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):  # some built-in functions have no signature
-        parameters = []
-    for i, parameter in enumerate(parameters[:count]):
+    for i, parameter in enumerate(parameters_of(f)[:count]):
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             names[i] = parameter.name
     return names
