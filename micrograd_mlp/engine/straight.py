@@ -40,9 +40,7 @@ class StraightBody(Body):
 
     def translated(self) -> list[str]:
         """The assignments that the result needs, and the result."""
-        result = self._run(self.statements())
-        if result is None:
-            raise UntranslatableError(self.tree, "it returns nothing at its end")
+        result = self._result()
         if result.kind is BOOLEAN:
             result = self.language.from_boolean(result)
         self.returned = result.kind
@@ -60,6 +58,9 @@ class StraightBody(Body):
     def expanded(self, arguments: Sequence[Expression]) -> Expression:
         """What the function returns for these arguments, in a language whose expressions are names."""
         self.bind([], arguments)
+        return self._result()
+
+    def _result(self) -> Expression:
         result = self._run(self.statements())
         if result is None:
             raise UntranslatableError(self.tree, "it returns nothing at its end")
@@ -177,14 +178,11 @@ class StraightBody(Body):
                 if any(isinstance(inner, (ast.Return, ast.Raise)) for inner in ast.walk(node)):
                     return self._returned_by(node, rest)
                 self._merge(node)
-            elif isinstance(node, ast.Assign) and len(node.targets) == 1:
-                self._assign_to(node.targets[0], self.expression(node.value), node.value)
-            elif isinstance(node, ast.AnnAssign) and node.value is not None:
-                self._assign_to(node.target, self.expression(node.value), node.value)
-            elif isinstance(node, ast.AugAssign):
-                value = ast.BinOp(ast.Name(getattr(node.target, "id", ""), ast.Load()), node.op, node.value)
-                self._assign_to(node.target, self.expression(value), value)
-            elif not isinstance(node, (ast.Pass, ast.AnnAssign)):
+            elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+                target, source = self.assigned(node)
+                if source is not None:
+                    self._assign_to(target, self.expression(source), source)
+            elif not isinstance(node, ast.Pass):
                 reason = "a statement of this kind can't be turned into straight-line code"
                 raise UntranslatableError(node, reason)
         return None
@@ -194,11 +192,9 @@ class StraightBody(Body):
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
             inner = self._static_truth(test.operand)
             return None if inner is None else not inner
-        if (
-            isinstance(test, ast.Name)
-            and (items := self.values.get(test.id, Expression("")).items) is not None
-        ):
-            return bool(items)
+        known = self.values.get(test.id) if isinstance(test, ast.Name) else None
+        if known is not None and known.items is not None:
+            return bool(known.items)
         value = self.static(test)
         return bool(value) if value is not UNKNOWN else None
 
@@ -406,9 +402,8 @@ class StraightBody(Body):
         values = [self._truth(value, node) for value in self._items(node.args[0])]
         if not values:
             return self.language.number(word == "all")
-        return (
-            self.language.logical("or" if word == "any" else "and", values) if len(values) > 1 else values[0]
-        )
+        connective = "or" if word == "any" else "and"
+        return self.language.logical(connective, values) if len(values) > 1 else values[0]
 
     def on_zip(self, node: ast.Call) -> Expression:
         columns = [self._items(argument) for argument in node.args]

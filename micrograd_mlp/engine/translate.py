@@ -33,7 +33,7 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp.engine.language import (
     ATOM,
@@ -50,6 +50,9 @@ from micrograd_mlp.engine.language import (
 )
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
+
+if TYPE_CHECKING:
+    from micrograd_mlp.engine.straight import StraightBody
 
 
 class TranslationError(TypeError):
@@ -93,6 +96,7 @@ _OPERATORS: dict[Any, str] = {
     operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=",
     operator.eq: "==", operator.ne: "!=",
 }  # fmt: skip
+_FUNCTIONS = {sign: function for function, sign in _OPERATORS.items()}
 _SIGNS: dict[type, str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
@@ -143,15 +147,14 @@ class Translation:
 
     def expanded(self, function: Callable[..., Any], arguments: Sequence[Expression]) -> Expression:
         """What a function returns, step by step, in a language whose expressions are names of results."""
-        return self._body(function, [argument.kind for argument in arguments]).expanded(arguments)
+        return self._straight(function, [argument.kind for argument in arguments]).expanded(arguments)
 
     def value(self, op: Op, arguments: Sequence[Expression]) -> Expression:
         """An operation of these arguments, each of which is a name or a literal."""
         with _blamed_on(op, "forward", self.language):
-            body = self._body(op.forward, [argument.kind for argument in arguments])
-            if self.language.inlines_all:
-                return body.apply(op, [(False, argument) for argument in arguments], ast.Name(op.name))
-            inline = None if self.is_short(op, arguments) else self.inline(op.forward, arguments)
+            is_call = self.language.inlines_all or self.is_short(op, arguments)
+            inline = None if is_call else self.inline(op.forward, arguments)
+            body = self._straight(op.forward, [argument.kind for argument in arguments])
             return inline or body.apply(op, [(False, argument) for argument in arguments], ast.Name(op.name))
 
     def is_short(self, op: Op, arguments: Sequence[Expression]) -> bool:
@@ -172,19 +175,17 @@ class Translation:
         This is so for `lambda out, *z: tuple([... for z_k in z])`: then the same words are right for all
         inputs at once, in a language of arrays, and for each of them in a loop.
         """
-        tree = _tree(op.partials)
-        body = self._body(op.partials, [NUMBER, NUMBER])
-        [statement] = body.statements() if len(body.statements()) == 1 else [None]
-        result = statement.value if isinstance(statement, ast.Return) else None
+        body = self._straight(op.partials, [NUMBER, NUMBER])
+        first, *others = body.statements()
+        result = first.value if isinstance(first, ast.Return) else None
         if isinstance(result, ast.Call) and body.static(result.func) is tuple and len(result.args) == 1:
             result = result.args[0]
-        if not isinstance(result, (ast.ListComp, ast.GeneratorExp)) or len(result.generators) != 1:
+        if others or not isinstance(result, (ast.ListComp, ast.GeneratorExp)) or len(result.generators) != 1:
             return None
-        loop, several, names = result.generators[0], tree.args.vararg, tree.args.args
-        over_inputs = isinstance(loop.iter, ast.Name) and several and loop.iter.id == several.arg
-        if not over_inputs or loop.ifs or not isinstance(loop.target, ast.Name) or len(names) != 1:
+        loop, several, names = result.generators[0], body.tree.args.vararg, body.tree.args.args
+        if several is None or len(names) != 1 or loop.ifs or not isinstance(loop.target, ast.Name):
             return None
-        if any(isinstance(n, ast.Name) and several and n.id == several.arg for n in ast.walk(result.elt)):
+        if _names_of(loop.iter) != [several.arg] or several.arg in _names_of(result.elt):
             return None
         arguments = ast.arguments([], [names[0], ast.arg(loop.target.id)], None, [], [], None, [])
         body.tree = ast.Lambda(arguments, result.elt)
@@ -206,7 +207,7 @@ class Translation:
 
         A result of several numbers has them in `items`.
         """
-        return self._body(function, [argument.kind for argument in arguments]).inline_with(arguments)
+        return self._straight(function, [argument.kind for argument in arguments]).inline_with(arguments)
 
     def source(self) -> str:
         """All definitions so far; a function stands below those that it calls."""
@@ -220,7 +221,8 @@ class Translation:
                 raise UntranslatableError(ast.Name(name), "the function calls itself")
             self._in_progress.append(key)
             try:
-                body = self._body(function, kinds, straight=not self.language.has_lists)
+                make = self._body if self.language.has_lists else self._straight
+                body = make(function, kinds)
                 body.bind(kinds)
                 lines = body.translated()
             finally:
@@ -230,13 +232,13 @@ class Translation:
             self._definitions.append(self.language.function(unique, body.parameters, lines))
         return self._functions[key]
 
-    def _body(self, function: Callable[..., Any], kinds: Sequence[Kind], straight: bool = True) -> Body:
-        from micrograd_mlp.engine.straight import StraightBody
+    def _body(self, function: Callable[..., Any], kinds: Sequence[Kind]) -> Body:
+        return Body(self, *_found(function, kinds))
 
-        body = StraightBody if straight else Body
-        if _word_for(function) or any(function in known for known in (_OPERATORS, _BUILT_IN, [operator.neg])):
-            return body(self, _around(kinds), {"f": function}.get)
-        return body(self, _tree(function), _free_variables(function))
+    def _straight(self, function: Callable[..., Any], kinds: Sequence[Kind]) -> StraightBody:
+        from micrograd_mlp.engine.straight import StraightBody  # here, since it is made of this file's Body
+
+        return StraightBody(self, *_found(function, kinds))
 
     def word(
         self, name: str, arguments: Sequence[Expression], node: ast.AST, kind: Kind = NUMBER
@@ -346,12 +348,16 @@ def _is_source_of(node: ast.AST, code: CodeType) -> bool:
     return all(start <= (line, column) and (last, until) <= end for line, last, column, until in places)
 
 
-def _around(kinds: Sequence[Kind]) -> ast.Lambda:
-    """A Python function around a built-in one, which `f` stands for."""
+def _found(
+    function: Callable[..., Any], kinds: Sequence[Kind]
+) -> tuple[ast.FunctionDef | ast.Lambda, Callable[[str], Any]]:
+    """A function's syntax tree, and what looks up its names; of a built-in one, a function around it."""
+    is_built_in = any(function in known for known in (_OPERATORS, _BUILT_IN, [operator.neg]))
+    if not is_built_in and not _word_for(function):
+        return _tree(function), _free_variables(function)
     names = ", ".join("xyz"[: len(kinds)]) if len(kinds) <= 3 and STAR not in kinds else "*x"
-    tree = ast.parse(f"lambda {names}: f({names})", mode="eval").body
-    assert isinstance(tree, ast.Lambda)
-    return tree
+    tree: Any = ast.parse(f"lambda {names}: f({names})", mode="eval").body
+    return tree, {"f": function}.get
 
 
 def _free_variables(function: Callable[..., Any]) -> Callable[[str], Any]:
@@ -405,14 +411,6 @@ class Body:
         """The lines of the function's body."""
         self._count_assignments(self.statements())
         return self.first_lines + self.block(self.statements())
-
-    def inline_with(self, arguments: Sequence[Expression]) -> Expression | None:
-        """What the function returns for these arguments as one expression, if it can be said so."""
-        return None
-
-    def expanded(self, arguments: Sequence[Expression]) -> Expression:
-        """What the function returns for these arguments, without a function of its own."""
-        raise NotImplementedError
 
     # Variables.
 
@@ -490,19 +488,22 @@ class Body:
         self.returned = value.kind
         return [self.language.returned(value)]
 
-    def on_assign(self, node: ast.Assign) -> list[str]:
+    def assigned(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> tuple[ast.expr, ast.expr | None]:
+        """The target of an assignment and its value, which a mere annotation does not have."""
+        if isinstance(node, ast.AugAssign):
+            variable = ast.Name(getattr(node.target, "id", ""), ast.Load())
+            return node.target, ast.BinOp(variable, node.op, node.value)
+        if isinstance(node, ast.AnnAssign):
+            return node.target, node.value
         if len(node.targets) != 1:
             raise UntranslatableError(node, "several targets of one assignment can't be turned")
-        return self._assign(node.targets[0], self.expression(node.value))
+        return node.targets[0], node.value
 
-    def on_annassign(self, node: ast.AnnAssign) -> list[str]:
-        return self._assign(node.target, self.expression(node.value)) if node.value else []
-
-    def on_augassign(self, node: ast.AugAssign) -> list[str]:
-        target = ast.Name(getattr(node.target, "id", ""), ast.Load())
-        return self._assign(node.target, self.expression(ast.BinOp(target, node.op, node.value)))
-
-    def _assign(self, target: ast.expr, value: Expression) -> list[str]:
+    def on_assign(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[str]:
+        target, source = self.assigned(node)
+        if source is None:
+            return []
+        value = self.expression(source)
         text = self._target(target, value.kind)
         names = set(_names_of(target))
         if names & self.declared:
@@ -510,6 +511,8 @@ class Body:
         self.declared |= names
         once = all(self.assignments[name] == 1 for name in names)
         return [self.language.assignment(text, value.text, "once" if once else "declare")]
+
+    on_annassign = on_augassign = on_assign
 
     def _target(self, target: ast.expr, kind: Kind) -> str:
         """What stands left of an assignment or in a loop; it enters the variables."""
@@ -544,11 +547,10 @@ class Body:
             raise UntranslatableError(node, "a loop with an else can't be turned")
         return self.language.while_loop(self.condition(node.test), self.block(node.body))
 
-    def on_break(self, node: ast.Break) -> list[str]:
-        return [self.language.jump("break")]
+    def on_break(self, node: ast.Break | ast.Continue) -> list[str]:
+        return [self.language.jump("break" if isinstance(node, ast.Break) else "continue")]
 
-    def on_continue(self, node: ast.Continue) -> list[str]:
-        return [self.language.jump("continue")]
+    on_continue = on_break
 
     def on_pass(self, node: ast.Pass) -> list[str]:
         return []
@@ -669,8 +671,7 @@ class Body:
             if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
                 return -children[0]
             if isinstance(node, ast.BinOp) and type(node.op) in _SIGNS and all(map(is_number, children)):
-                [function] = [f for f, sign in _OPERATORS.items() if sign == _SIGNS[type(node.op)]]
-                return function(*children)
+                return _FUNCTIONS[_SIGNS[type(node.op)]](*children)
             if isinstance(node, ast.Call) and not node.keywords and children[0] in (*_WORDS, float):
                 return children[0](*children[1:])
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -728,11 +729,12 @@ class Body:
 
     def on_compare(self, node: ast.Compare) -> Expression:
         sides = [node.left, *node.comparators]
-        comparisons = []
-        for left, op, right in zip(sides, node.ops, sides[1:]):
-            if type(op) not in _SIGNS:
-                raise UntranslatableError(node, "only numbers can be compared, with < <= > >= == !=")
-            comparisons.append(self.language.compare(_SIGNS[type(op)], self.number(left), self.number(right)))
+        if not all(type(op) in _SIGNS for op in node.ops):
+            raise UntranslatableError(node, "only numbers can be compared, with < <= > >= == !=")
+        comparisons = [
+            self.language.compare(_SIGNS[type(op)], self.number(left), self.number(right))
+            for left, op, right in zip(sides, node.ops, sides[1:])
+        ]
         return comparisons[0] if len(comparisons) == 1 else self.language.logical("and", comparisons)
 
     def on_boolop(self, node: ast.BoolOp) -> Expression:
@@ -973,8 +975,8 @@ def _word_for(function: Any) -> str | None:
 
 def compared(sign: ast.cmpop, left: float, right: float) -> Any:
     """The truth of a comparison of two known numbers."""
-    functions = [function for function, s in _OPERATORS.items() if s == _SIGNS.get(type(sign))]
-    return functions[0](left, right) if functions else UNKNOWN
+    function = _FUNCTIONS.get(_SIGNS.get(type(sign), ""))
+    return function(left, right) if function else UNKNOWN
 
 
 def is_number(value: Any) -> bool:
