@@ -1,17 +1,17 @@
-"""Which nodes of a graph are one neuron, found by the paper's names (§2.1, §3.1).
+"""The neurons and layers of a graph, found by the paper's names (§2.1, §3.1).
 
-The networks of `nn` label their nodes: W1[2,1] and b1[2] are the parameters of neuron 2 in layer 1,
-z1[2] is its pre-activation, a1[2] its activation. A graph over a batch holds the same labels once for
-each example, on other nodes, so labels alone do not tell neurons apart. Here a neuron is what lies
-between its z and its own parameters, and between its a and its z: each example has its own, and a
-parameter that several examples share belongs to none of them. A layer is the neurons that read
-the same inputs. Nodes without these labels are left alone.
+The networks of `nn` label their nodes: W1[2,1] and b1[2] are parameters of neuron 2 in layer 1, z1[2] is its
+pre-activation, and a1[2] is its activation. A graph over a batch has different nodes with the same labels,
+one for each example, so labels alone do not tell neurons apart. Here a neuron consists of the nodes between
+its z and its parameters, and between its a and its z. So each example has neurons of its own, and a
+parameter that several examples share belongs to no neuron. A layer consists of the neurons that read the
+same inputs. Nodes without these labels belong to no neuron.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from micrograd_mlp.engine.value import Constant, Parameter, Value
@@ -25,12 +25,13 @@ class Neuron:
     """The nodes of one neuron, for one example.
 
     Attributes:
-        layer, index: ℓ and j of its labels.
+        layer: ℓ in its labels.
+        index: j in its labels.
         z: the pre-activation.
         a: the activation, or z itself where the activation is linear.
-        nodes: everything that belongs to this neuron alone, z and a included.
-        parameters: its W and b, those that it shares with other examples included.
-        inputs: the nodes outside that its z is computed from, its own parameters aside.
+        nodes: the nodes that belong to this neuron alone, with z and a.
+        parameters: its W and b, with those that it shares with other examples.
+        inputs: the other nodes from which its z is computed.
     """
 
     def __init__(self, name: _Name, z: Value) -> None:
@@ -45,9 +46,9 @@ class Layer:
     """The neurons of one layer, for one example.
 
     Attributes:
-        number: ℓ of the labels.
-        example: 1, 2, … where the graph holds the network several times.
-        neurons: by index.
+        number: ℓ in the labels.
+        example: 1, 2, … for each example that the network was applied to.
+        neurons: the neurons by their indices.
     """
 
     def __init__(self, number: int) -> None:
@@ -57,7 +58,7 @@ class Layer:
 
 
 def find_layers(order: Sequence[Value]) -> list[Layer]:
-    """The layers of all networks in a graph, given its nodes in topological order.
+    """Find the layers of all networks in a graph, given its nodes in topological order.
 
     >>> from micrograd_mlp.nn.modules import MLP
     >>> output = MLP(2, [3, 1], seed=0)([0.5, -1.0])
@@ -68,11 +69,11 @@ def find_layers(order: Sequence[Value]) -> list[Layer]:
     _claim_nodes(neurons)
     layers: dict[tuple[int, frozenset[Value | float]], list[Layer]] = defaultdict(list)
     for neuron in neurons:
-        # Plain numbers become a Constant for each neuron that reads them: only their data is the same.
+        # A plain number becomes a different Constant for each neuron that reads it, with the same data.
         inputs = frozenset(x.data if isinstance(x, Constant) else x for x in neuron.inputs)
         passes = layers[neuron.layer, inputs]
         layer = next((layer for layer in passes if neuron.index not in layer.neurons), None)
-        if layer is None:  # the first time, or the network was called again on the same inputs
+        if layer is None:  # no neuron of it is known, or the network was called again on the same inputs
             layer = Layer(neuron.layer)
             passes.append(layer)
         layer.neurons[neuron.index] = neuron
@@ -84,9 +85,9 @@ def find_layers(order: Sequence[Value]) -> list[Layer]:
 
 
 def _find_neurons(order: Sequence[Value]) -> list[Neuron]:
-    """A neuron for every z that is computed from parameters of its own name."""
+    """Make a neuron of every z that is computed from parameters with its layer and index."""
     neurons: list[Neuron] = []
-    # Whose each node is so far: a name, before z; the neuron, from z on; absent, of no single neuron.
+    # The neuron that a node belongs to. Until its z is found, the name stands for it.
     owner: dict[Value, _Name | Neuron] = {}
     for node in order:
         letter, name = _parse(node.label)
@@ -96,7 +97,7 @@ def _find_neurons(order: Sequence[Value]) -> list[Neuron]:
         if not node.parents:
             continue
         owners = {owner[parent] for parent in node.parents if parent in owner}
-        # A weight decides over its input, which is the z of another neuron where that one is linear.
+        # A weight and its input have different owners where the input is the z of a linear neuron.
         owners = {name for name in owners if isinstance(name, tuple)} or owners
         if len(owners) != 1:
             continue
@@ -120,7 +121,7 @@ def _parse(label: str | None) -> tuple[str, _Name]:
 
 
 def _collect(neuron: Neuron, owner: dict[Value, _Name | Neuron]) -> None:
-    """Walk back from a through the nodes of this neuron, down to its parameters and inputs."""
+    """Walk from a through the nodes of this neuron to its parameters and inputs."""
     name = (neuron.layer, neuron.index)
     seen = {neuron.a}
     stack = [neuron.a]
@@ -144,20 +145,17 @@ def _collect(neuron: Neuron, owner: dict[Value, _Name | Neuron]) -> None:
 
 def _claim_nodes(neurons: Iterable[Neuron]) -> None:
     """Leave to each neuron the nodes that no other neuron uses."""
-    users: dict[Value, int] = defaultdict(int)
-    for neuron in neurons:
-        for node in neuron.nodes:
-            users[node] += 1
+    users = Counter(node for neuron in neurons for node in neuron.nodes)
     for neuron in neurons:
         neuron.nodes = [node for node in neuron.nodes if users[node] == 1]
 
 
 def _number_examples(layers: Iterable[Layer], neurons: Sequence[Neuron]) -> None:
-    """Count how often the network was applied; a layer and what feeds it are of one example."""
+    """Number the examples; a layer and the layers that feed it belong to the same one."""
     layer_of = {neuron: layer for layer in layers for neuron in layer.neurons.values()}
     neuron_of = {neuron.a: neuron for neuron in neurons}
     examples = 0
-    for neuron in reversed(neurons):  # outputs before what they are computed from
+    for neuron in reversed(neurons):  # a neuron comes before its inputs
         layer = layer_of[neuron]
         if not layer.example:
             examples += 1

@@ -1,9 +1,10 @@
-"""Every path from an output back to an input: how many, what they sum to, and which weigh most (§6, §7).
+"""The paths from an output back to an input: their number, their sum, and the largest of them (§6, §7).
 
 The chain rule, multiplied out, says that a gradient is a sum over paths: ∂(output)/∂(input) is the sum,
 over every path through the graph, of the product of the local derivatives along it. A graph of n nodes
-can have 2ⁿ paths, so they are never all written down. One pass from the input upwards finds for each
-node what its paths amount to, whole (`_Suffixes`); the search then opens only the largest of them.
+can have 2ⁿ paths, so they are never all listed. One pass from the input to the output finds for each node
+the number, the sum and the largest of its paths to the input (`_Suffixes`). A search then follows only the
+largest paths.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,12 +20,12 @@ from micrograd_mlp.engine.value import Value
 
 
 class Path(NamedTuple):
-    """One way from the output to the input, and what it adds to the gradient.
+    """A path from the output to the input, and its contribution to the gradient.
 
     Attributes:
-        nodes: from the output to the input, both included.
-        operands: for each step, which operand (0, 1, …) of the node is the next one; x·x has two
-            paths to x, by operand 0 and by operand 1.
+        nodes: the nodes from the output to the input, both included.
+        operands: for each node but the last, the index of the operand that is the next node. The product
+            x·x has two paths to x, through operand 0 and through operand 1.
         contribution: the product of the local derivatives, multiplied from the output on, as
             `backward()` does.
     """
@@ -41,11 +42,11 @@ class Path(NamedTuple):
 
 @dataclass(frozen=True)
 class Paths:
-    """The largest paths and the sum of all others.
+    """The largest paths, and the sum of all others.
 
     Attributes:
-        listed: the paths with the largest |contribution|, in that order.
-        count: how many paths there are, exactly.
+        listed: the paths with the largest |contribution|, the largest first.
+        count: the exact number of all paths.
         remainder: the sum of the contributions of the paths that are not listed.
     """
 
@@ -55,22 +56,22 @@ class Paths:
 
 
 class _Suffixes(NamedTuple):
-    """All paths from one node down to the input."""
+    """All paths from one node to the input."""
 
-    operands: tuple[int, ...]  # those that lead to the input
+    operands: tuple[int, ...]  # the operands from which a path leads to the input
     best: int  # the operand with which the largest path begins
-    size: float  # of the largest path: log |product|
-    paths: int  # how many
-    total: float  # the sum of all products: ∂(node)/∂(input)
+    size: float  # log |product| of the largest path
+    paths: int  # the number of paths
+    total: float  # the sum of all products, which is ∂(node)/∂(input)
 
 
 def largest_paths(output: Value, wrt: Value, limit: int) -> Paths:
-    """The `limit` largest paths from `output` to `wrt`, without enumerating the others.
+    """Find the `limit` largest paths from `output` to `wrt` without enumerating the others.
 
-    A branch is the set of all paths that begin in one given way. The heap holds branches that together
-    contain each path once, with the size of the largest path of each. Taking the largest branch gives
-    the next path; what else was in that branch falls into smaller branches, one for each operand
-    at which another path may leave. What remains in the heap at the end is the remainder.
+    A branch is the set of all paths that begin with the same steps. The heap holds branches, ordered by
+    their largest paths, and each path is in exactly one of them. The branch at the top of the heap contains
+    the next path of the list. Its other paths are put back as smaller branches, one for each operand at
+    which they leave the listed path. The branches that stay in the heap at the end make up the remainder.
 
     >>> x = Value(3.0)
     >>> y = x * x + x
@@ -81,11 +82,11 @@ def largest_paths(output: Value, wrt: Value, limit: int) -> Paths:
     suffixes = _suffixes(output, wrt)
     if output not in suffixes:
         return Paths((), 0, 0.0)
-    order = itertools.count()  # among equals, first come, first served
-    # Each step that some branch takes: which step came before, the node that it leaves, by which operand.
-    # A list, since tuples within tuples would be freed by a call inside a call, which a browser cannot do.
+    order = itertools.count()  # of branches with equally large paths the older one comes first
+    # The steps of all branches. A step has the index of the step before it, the node that it leaves, and the
+    # operand that it takes. Nested tuples would be freed recursively, which overflows the stack in a browser.
     steps: list[tuple[int, Value, int]] = []
-    # (-size of the branch's largest path, order, its last step, node, product so far, its size)
+    # A branch is (-size of its largest path, order, index of its last step, node, product so far, its size).
     heap: list[Any] = [(-suffixes[output].size, next(order), -1, output, 1.0, 0.0)]
     listed: list[Path] = []
     while heap and len(listed) < limit:
@@ -110,7 +111,7 @@ def largest_paths(output: Value, wrt: Value, limit: int) -> Paths:
 
 
 def exact_sum(numbers: Iterable[float]) -> float:
-    """The sum, rounded once; inf or nan where floats have no number for it.
+    """The sum, which is rounded once; inf or nan where it is not finite.
 
     >>> exact_sum([1e16, 1.0, -1e16]), exact_sum([math.inf, 1.0])
     (1.0, inf)
@@ -118,12 +119,12 @@ def exact_sum(numbers: Iterable[float]) -> float:
     numbers = list(numbers)
     try:
         return math.fsum(numbers)
-    except (OverflowError, ValueError):  # beyond the largest float on the way, or inf - inf
+    except (OverflowError, ValueError):  # an intermediate sum overflows, or is inf - inf
         return sum(numbers)
 
 
 def _suffixes(output: Value, wrt: Value) -> dict[Value, _Suffixes]:
-    """For every node between `wrt` and `output`, what its paths to `wrt` amount to."""
+    """The paths to `wrt` of every node between `wrt` and `output`."""
     suffixes: dict[Value, _Suffixes] = {}
     for node in output.topological_order():
         if node is wrt:
@@ -146,11 +147,33 @@ def _suffixes(output: Value, wrt: Value) -> dict[Value, _Suffixes]:
     return suffixes
 
 
-_LOG_OF_ZERO = -1e300  # not -inf, which would make nan of a zero and an infinity on one path
+def sums_over_paths(order: Iterable[Value], wrt: Value, factor: Callable[[float], Any]) -> dict[Value, Any]:
+    """For each node with a path to `wrt` the sum over these paths of products of factors.
+
+    Args:
+        order: the graph in topological order.
+        wrt: the node at which all paths end.
+        factor: a function of a local derivative.
+
+    >>> x = Value(3.0)
+    >>> y = x * x + x
+    >>> sums_over_paths(y.topological_order(), x, lambda local_grad: 1)[y]
+    3
+    """
+    sums: dict[Value, Any] = {wrt: 1}
+    for node in order:
+        edges = zip(node.parents, node.local_grads)
+        terms = [factor(local_grad) * sums[parent] for parent, local_grad in edges if parent in sums]
+        if terms and node is not wrt:
+            sums[node] = sum(terms)
+    return sums
+
+
+_LOG_OF_ZERO = -1e300  # -inf would give nan where one path has a factor of 0 and an infinite one
 
 
 def _size(local_grad: float) -> float:
-    """log |local derivative|: sums of it neither overflow nor underflow. inf and nan come first of all."""
+    """log |local derivative|, whose sums do not overflow; inf for inf and nan, which are listed first."""
     if not math.isfinite(local_grad):
         return math.inf
     return math.log(abs(local_grad)) if local_grad else _LOG_OF_ZERO
