@@ -32,16 +32,15 @@ def explain(output: Value, wrt: Value, *, max_paths: int = 10) -> Explanation:
     Args:
         output: what is differentiated.
         wrt: with respect to what: a leaf, or any node in between.
-        max_paths: how many paths to list, at least 1. The largest |contributions| are found without
-            enumerating all paths; the others become one line with their exact number and their sum.
+        max_paths: the number of paths to list, at least 1. Those with the largest |contribution| are found
+            without enumerating all paths; the others become one line with their exact number and their sum.
 
     Returns:
         An explanation that prints as text and shows itself in a notebook.
 
     Raises:
         TypeError: output or wrt is not a Value.
-        ValueError: max_paths is below 1; or some leaf
-            has changed since the value was computed.
+        ValueError: max_paths is below 1, or some leaf has changed since the output was computed.
         RuntimeError: under `no_grad()`.
 
     >>> w, x, b = Value(0.5, "w"), Value(2.0, "x"), Value(-1.0, "b")
@@ -87,7 +86,7 @@ class Explanation:
         gradient: ∂(output)/∂(wrt) as backpropagation computes it.
         paths: the listed paths, the largest |contribution| first; each has .nodes from output to
             input, .local_grads and .contribution.
-        path_count: how many paths there are in all, exactly.
+        path_count: the exact number of all paths.
         remainder: the sum of the paths that are not listed, computed from them and not from the gradient.
 
     >>> x = Value(3.0, "x")
@@ -117,10 +116,8 @@ class Explanation:
             lines += ["", f"{i}. {first}", *(f"{' ' * len(str(i))}  = {row}" for row in rows)]
         if self._unlisted:
             lines += ["", f"{self._others()}: {writer.number(self.remainder)}"]
-        if signals := writer.error_signals():
-            lines += ["", "With the error signals δ (§6.2):", *(f"  {' = '.join(row)}" for row in signals)]
-        if definitions := writer.definitions():
-            lines += ["", "where", *(f"  {' = '.join(row)}" for row in definitions)]
+        for title, equations in writer.further_equations():
+            lines += ["", title, *(f"  {' = '.join(row)}" for row in equations)]
         lines += ["", f"Sum over paths:   {self.total!r}"]
         lines += [f"Backpropagation:  {self.gradient!r}, {self._agreement()}"]
         return "\n".join(lines)
@@ -139,10 +136,8 @@ class Explanation:
         ]
         if self._unlisted:
             blocks.append(f"{self._others()}: ${writer.number(self.remainder)}$")
-        if signals := writer.error_signals():
-            blocks += ["With the error signals $\\delta$ (§6.2):", _equations(signals)]
-        if definitions := writer.definitions():
-            blocks += ["where", _equations(definitions)]
+        for title, equations in writer.further_equations():
+            blocks += [title.replace("δ", "$\\delta$"), _equations(equations)]
         blocks.append(
             f"Sum over paths: `{self.total!r}`  \nBackpropagation: `{self.gradient!r}`, {self._agreement()}"
         )
@@ -156,8 +151,8 @@ class Explanation:
             rows += [(rf"\text{{path {i}}}", first), *(("", row) for row in others)]
         if self._unlisted:
             rows.append((writer.notation.label(self._others()), writer.number(self.remainder)))
-        rows += [(first, " = ".join(others)) for first, *others in writer.error_signals()]
-        rows += [(first, " = ".join(others)) for first, *others in writer.definitions()]
+        for _, equations in writer.further_equations():
+            rows += [(first, " = ".join(others)) for first, *others in equations]
         return _aligned([(left, f"= {right}") for left, right in rows])
 
     def _repr_markdown_(self) -> str:
@@ -253,20 +248,20 @@ class _Writer:
     def paths(self) -> Iterator[list[str]]:
         """Each listed path: as derivatives, in the paper's symbols, in numbers, and multiplied."""
         for path, steps in zip(self._explained.paths, self._steps):
-            gap: list[Term] = []
-            ends = [steps]
-            if len(steps) > _SHOWN_STEPS:
-                half = _SHOWN_STEPS // 2
-                gap = [Term(self.notation.gap(len(steps) - 2 * half), ATOM)]
-                ends = [steps[:half], steps[-half:]]
-            edges = [[edge for step in end for edge in step.edges] for end in ends]
             rows = [
-                self._product([[self._step(step) for step in end] for end in ends], gap),
-                self._product([[self._factor(*edge) for edge in end] for end in edges], gap),
-                self._product([[self._local_grad(*edge) for edge in end] for end in edges], gap),
+                self._product(steps, lambda step: [self._step(step)]),
+                self._product(steps, lambda step: [self._factor(*edge) for edge in step.edges]),
+                self._product(steps, lambda step: [self._local_grad(*edge) for edge in step.edges]),
                 self.number(path.contribution),
             ]
             yield [row for i, row in enumerate(rows) if row not in rows[i + 1 : i + 2]]
+
+    def further_equations(self) -> Iterator[tuple[str, list[list[str]]]]:
+        """The equations below the paths, under a title each. Each equation is a list of equal sides."""
+        if signals := self.error_signals():
+            yield "With the error signals δ (§6.2):", signals
+        if definitions := self.definitions():
+            yield "where", definitions
 
     def error_signals(self) -> list[list[str]]:
         """δ of each pre-activation on the listed paths, from the δ above it, then the derivative (§6)."""
@@ -355,9 +350,13 @@ class _Writer:
 
     # Formulas
 
-    def _product(self, ends: list[list[Term]], gap: list[Term]) -> str:
-        first, *last = ends
-        return self.notation.product(_without_ones([*first, *gap, *itertools.chain(*last)]))
+    def _product(self, steps: list[_Step], factors: Callable[[_Step], list[Term]]) -> str:
+        """The factors of all steps; of a long path only those at both ends."""
+        hidden, half = len(steps) - _SHOWN_STEPS, _SHOWN_STEPS // 2
+        gap = Term(self.notation.gap(hidden), ATOM)
+        shown = [*steps[:half], None, *steps[-half:]] if hidden > 0 else steps
+        terms = [term for step in shown for term in (factors(step) if step else [gap])]
+        return self.notation.product(_without_ones(terms))
 
     def _step(self, step: _Step) -> Term:
         operand = step.edges[0][1] if step.twice else None
@@ -423,18 +422,13 @@ class _Writer:
 
 
 def _children_towards(wrt: Value, order: list[Value]) -> dict[Value, list[tuple[Value, int]]]:
-    """For every node from `wrt` up, in topological order: by which nodes it is used, as which operand."""
-    children: dict[Value, list[tuple[Value, int]]] = {}
+    """For `wrt` and every node that depends on it the nodes that use it, and as which operand they do."""
+    children: dict[Value, list[tuple[Value, int]]] = {wrt: []}
     for node in order:
-        uses = (
-            []
-            if node is wrt
-            else [(parent, i) for i, parent in enumerate(node.parents) if parent in children]
-        )
-        if node is wrt or uses:
-            children[node] = []
-        for parent, i in uses:
-            children[parent].append((node, i))
+        for i, parent in enumerate(node.parents):
+            if parent in children:
+                children.setdefault(node, [])
+                children[parent].append((node, i))
     return children
 
 

@@ -27,26 +27,18 @@ ATOM = 4.0
 _SHOWN_TERMS = 4  # of a sum
 _NEGATIVE = 0.0  # a negative number takes brackets beside every operation
 _PRECEDENCE = {"add": 1.0, "sub": 1.0, "div": 1.5, "mul": 2.0, "neg": 2.0, "pow": 3.0, "expm1": 1.0}
-_INFIX = {
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "div": "{0} / {1}",
-    "mul": "{0} · {1}",
-    "neg": "-{0}",
-    "pow": "{0}**{1}",
-}
+_INFIX = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} · {1}", "div": "{0} / {1}"}
+_INFIX |= {"neg": "-{0}", "pow": "{0}**{1}"}
 
 
 def infix(op: Op) -> tuple[str | None, float]:
     """A template such as "{0} + {1}", and how tightly it binds; (None, ATOM) for what is written f(x)."""
-    if TABLE.get(op.name) is not op:
-        return None, ATOM
-    return _INFIX.get(op.name), _precedence(op)
+    is_own = TABLE.get(op.name) is op  # not an operation of the user's own with the same name
+    return (_INFIX.get(op.name), _PRECEDENCE.get(op.name, ATOM)) if is_own else (None, ATOM)
 
 
 def _precedence(op: Op) -> float:
-    """Of the table's own operations; any other is a function, whose operands stand in brackets."""
-    return _PRECEDENCE.get(op.name, ATOM) if TABLE.get(op.name) is op else ATOM
+    return infix(op)[1]
 
 
 def _needs_brackets(op: Op, position: int, operand: Term) -> bool:
@@ -63,7 +55,7 @@ class Text:
     times = " · "
 
     def gap(self, steps: int) -> str:
-        """In place of steps that are left out."""
+        """What stands for steps that are left out."""
         return f"… ({steps} more) …"
 
     def number(self, x: float) -> Term:
@@ -75,7 +67,7 @@ class Text:
         return printable(label)
 
     def repeated(self, name: str, occurrence: int) -> str:
-        """The second and third node of one name."""
+        """The name of the second node, the third … that has this label."""
         return f"{name}#{occurrence}"
 
     def delta(self, layer: str, index: str) -> str:
@@ -83,7 +75,7 @@ class Text:
         return f"δ{layer}[{index}]" if index else f"δ{layer}"
 
     def derivative(self, of: str, by: str, operand: int | None = None) -> str:
-        """∂(of)/∂(by); by its first or second operand, where both are the same node."""
+        """∂(of)/∂(by). The operand tells apart two uses of the same node."""
         return f"∂{of}/∂{by}" + ("" if operand is None else f" (operand {operand + 1})")
 
     def bracketed(self, term: Term) -> str:
@@ -92,14 +84,14 @@ class Text:
 
     def apply(self, op: Op, operands: list[Term]) -> Term:
         """The operation written out: a + b, tanh(z)."""
-        written_sum = self._written_sum(op, operands)
-        if written_sum is not None:
+        if written_sum := self._written_sum(op, operands):
             return written_sum
-        if TABLE.get(op.name) is op and op.name in _INFIX:
+        template, precedence = infix(op)
+        if template:
             written = [
                 self.bracketed(x) if _needs_brackets(op, i, x) else x.text for i, x in enumerate(operands)
             ]
-            return Term(_INFIX[op.name].format(*written), _precedence(op))
+            return Term(template.format(*written), precedence)
         return Term(f"{printable(op.symbol)}({', '.join(x.text for x in operands)})", ATOM)
 
     def prime(self, op: Op, operand: Term) -> Term:
@@ -144,7 +136,6 @@ class Latex(Text):
     times = r" \cdot "
 
     def gap(self, steps: int) -> str:
-        """In place of steps that are left out."""
         return rf"\cdots (\text{{{steps} more}}) \cdots"
 
     def number(self, x: float) -> Term:
@@ -166,26 +157,21 @@ class Latex(Text):
         return letter + superscript + subscript
 
     def repeated(self, name: str, occurrence: int) -> str:
-        """The second and third node of one name."""
         return rf"{{{name}}}^{{\#{occurrence}}}"
 
     def delta(self, layer: str, index: str) -> str:
-        """δ of a pre-activation (§6.2)."""
         return self.label(super().delta(layer, index))
 
     def derivative(self, of: str, by: str, operand: int | None = None) -> str:
-        """∂(of)/∂(by); by its first or second operand, where both are the same node."""
         fraction = rf"\frac{{\partial {of}}}{{\partial {by}}}"
         return fraction if operand is None else rf"\left.{fraction}\right|_{{\text{{operand {operand + 1}}}}}"
 
     def bracketed(self, term: Term) -> str:
-        """The formula in brackets."""
         return rf"\left({term.text}\right)"
 
     def apply(self, op: Op, operands: list[Term]) -> Term:
         """The operation's own template, filled in."""
-        written_sum = self._written_sum(op, operands)
-        if written_sum is not None:
+        if written_sum := self._written_sum(op, operands):
             return written_sum
         written = []
         for i, operand in enumerate(operands):
@@ -209,7 +195,7 @@ class Latex(Text):
 
 
 class _Parts(NamedTuple):
-    """A label such as W1[2,1] taken apart: W, layer 1, index 21."""
+    """The parts of a label: those of W1[2,1] are W, layer 1 and the indices 21."""
 
     word: str
     layer: str
@@ -229,7 +215,7 @@ def _parts(label: str) -> _Parts | None:
 
 
 def symbol_of(label: str, occurrence: int = 1) -> dict[str, str] | None:
-    """A label as a letter with indices, for a view that sets them itself; None for a word.
+    """A label as a letter with indices, for a view that formats them itself; None for a word.
 
     >>> symbol_of("W1[2,1]")
     {'letter': 'W', 'superscript': '(1)', 'subscript': '21', 'occurrence': ''}
