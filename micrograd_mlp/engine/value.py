@@ -703,13 +703,18 @@ def _check_backward(node: Value, lines: dict[Value, str]) -> None:
     if not math.isfinite(node.grad):
         return
     for parent, local_grad in zip(node.parents, node.local_grads):
-        # ∂(xⁿ)/∂n is nan for x below zero, and of no use where n is a plain number.
-        if not math.isfinite(parent.grad) and not isinstance(parent, Constant):
+        # ∂(xⁿ)/∂n is nan for x below zero, and of no use where n comes from plain numbers alone.
+        if not math.isfinite(parent.grad) and not _is_of_constants(parent):
             raise FloatingPointError(
                 f"the gradient of {describe(parent)} became {parent.grad!r} in the backward pass of "
                 f"{_call(node)}: local derivative {local_grad!r} times {node.grad!r}, "
                 f"computed at {lines.get(node, 'a line outside detect_anomaly()')}"
             )
+
+
+def _is_of_constants(node: Value) -> bool:
+    leaves = [leaf for leaf in node.topological_order() if not leaf.parents]
+    return all(isinstance(leaf, Constant) for leaf in leaves)
 
 
 def _users_line() -> str:

@@ -2,7 +2,8 @@
 
 Their gradients are the paper's closed forms: ŷ - y for the squared error (§4.1) and for cross entropy on
 logits (§4.2). Every loss also takes plain numbers, and then returns a float. A target that the loss is not
-defined for is an error.
+defined for is an error. A target that is a plain number is recorded by the name y, or y[1], y[2], …, so that
+views of the graph show it by its name.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from micrograd_mlp._require import is_sequence
 from micrograd_mlp.engine.table import dot, equal, logsumexp, relu, softplus, total, xlog1py, xlogy
-from micrograd_mlp.engine.value import Value, number_of
+from micrograd_mlp.engine.value import Constant, Value, number_of
 
 Number = Value | float
 
@@ -37,11 +38,11 @@ def squared_error(y_hat: Any, y: Any) -> Any:
     2.0
     """
     if not is_sequence(y_hat) and not is_sequence(y):
-        return 0.5 * (y_hat - y) ** 2
+        return 0.5 * (y_hat - _named(y, "y", y_hat)) ** 2
     outputs, targets = _as_list(y_hat), _as_list(y)
     if len(outputs) != len(targets):
         raise ValueError(f"squared_error: {len(outputs)} outputs, but {len(targets)} targets")
-    return total([squared_error(output, target) for output, target in zip(outputs, targets)])
+    return total([squared_error(*pair) for pair in zip(outputs, _all_named(targets, outputs))])
 
 
 def binary_cross_entropy(p: Any, y: Any) -> Any:
@@ -62,6 +63,7 @@ def binary_cross_entropy(p: Any, y: Any) -> Any:
     """
     _require_probability("binary_cross_entropy", "the probability p", p)
     _require_probability("binary_cross_entropy", "the target y", y)
+    y = _named(y, "y", p)
     return -(xlogy(y, p) + xlog1py(1.0 - y, -p))
 
 
@@ -83,7 +85,7 @@ def binary_cross_entropy_with_logits(z: Any, y: Any) -> Any:
     """
     _require_number("binary_cross_entropy_with_logits", "the logit z", z)
     _require_probability("binary_cross_entropy_with_logits", "the target y", y)
-    return softplus(z) - y * z
+    return softplus(z) - _named(y, "y", z) * z
 
 
 def cross_entropy(logits: Sequence[Any], target: Any) -> Any:
@@ -106,7 +108,7 @@ def cross_entropy(logits: Sequence[Any], target: Any) -> Any:
     if is_sequence(target):
         probabilities = list(target)
         _require_distribution(probabilities, len(logits))
-        return logsumexp(logits) - dot(probabilities, logits)
+        return logsumexp(logits) - dot(_all_named(probabilities, logits), logits)
     index = _class_index(target, len(logits))
     if not isinstance(target, Value):
         return logsumexp(logits) - logits[index]
@@ -131,7 +133,7 @@ def hinge(score: Any, y: Any) -> Any:
     _require_number("hinge", "the score", score)
     if _require_number("hinge", "the target y", y) not in (-1.0, 1.0):
         raise ValueError(f"hinge: the target y must be -1 or +1, got {y!r:.60}")
-    return relu(1.0 - y * score)
+    return relu(1.0 - _named(y, "y", score) * score)
 
 
 def mean(values: Iterable[Any]) -> Any:
@@ -163,6 +165,16 @@ def l2(parameters: Iterable[Any]) -> Any:
     """
     parameters = list(parameters)
     return dot(parameters, parameters)
+
+
+def _named(y: Any, name: str, output: Any) -> Any:
+    """The target as a node with a name, where it is a plain number and the output is part of a graph."""
+    return Constant(y, name) if isinstance(output, Value) and not isinstance(y, Value) else y
+
+
+def _all_named(targets: list[Any], outputs: list[Any]) -> list[Any]:
+    pairs = zip(targets, outputs)
+    return [_named(y, f"y[{k}]", output) for k, (y, output) in enumerate(pairs, start=1)]
 
 
 def _as_list(x: Any) -> list[Any]:

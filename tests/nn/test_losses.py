@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from micrograd_mlp import (
+    Constant,
     Value,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -167,6 +168,56 @@ class TestHinge:
     def test_takes_signs_as_targets(self, y):
         with pytest.raises(ValueError, match=r"must be -1 or \+1, got"):
             hinge(0.0, y)
+
+
+def targets(loss):
+    return {
+        node.label: node.data
+        for node in loss.topological_order()
+        if isinstance(node, Constant) and node.label
+    }
+
+
+class TestNamesOfTargets:
+    """A target that is a plain number is a node called y, as plain inputs are x[1], x[2], …."""
+
+    @pytest.mark.parametrize(
+        ("loss", "y"),
+        [
+            (squared_error, 0.7),
+            (binary_cross_entropy, 1),
+            (binary_cross_entropy_with_logits, 0.25),
+            (hinge, -1),
+        ],
+    )
+    def test_one_output(self, loss, y):
+        assert targets(loss(Value(0.5), y)) == {"y": y}
+
+    @pytest.mark.parametrize("loss", [squared_error, cross_entropy])
+    def test_several_outputs(self, loss):
+        y_hat = [Value(1.0), Value(2.0), Value(3.0)]
+        assert targets(loss(y_hat, [0.5, 0.25, 0.25])) == {"y[1]": 0.5, "y[2]": 0.25, "y[3]": 0.25}
+
+    def test_a_class_index_picks_a_logit_and_is_no_number_of_the_graph(self):
+        assert targets(cross_entropy([Value(1.0), Value(2.0)], 1)) == {}
+
+    def test_a_target_of_ones_own_keeps_its_name(self):
+        y = Value(0.5, "wanted")
+        for loss in (squared_error, binary_cross_entropy, binary_cross_entropy_with_logits):
+            assert y in loss(Value(0.25), y).topological_order()
+            assert targets(loss(Value(0.25), y)) == {}
+
+    def test_every_term_follows_the_one_target(self):
+        p = Value(0.25)
+        loss = binary_cross_entropy(p, 1)
+        [y] = [node for node in loss.topological_order() if node.label == "y"]
+        y.data = 0.5
+        loss.forward()
+        assert loss.data == binary_cross_entropy(0.25, 0.5)
+
+    def test_a_certain_and_right_probability_is_no_anomaly(self):
+        with detect_anomaly():
+            assert gradient(lambda p: binary_cross_entropy(p, 1), 1.0) == [-1.0]
 
 
 class TestMeanAndL2:

@@ -63,6 +63,15 @@ def test_every_view_gives_a_node_the_same_name():
     assert name in [node["name"] for node in describe(Scene(output))[0]["nodes"]]
 
 
+def test_every_view_names_the_target_of_a_loss():
+    y_hat = Value(0.5, "ŷ")
+    loss = squared_error(y_hat, 0.75)
+    assert "── y = 0.75" in tree(loss)
+    assert "<y = 0.75>" in draw(loss).source
+    assert "ŷ - y" in str(explain(loss, y_hat))
+    assert "y" in [node["name"] for node in describe(Scene(loss))[0]["nodes"]]
+
+
 @pytest.mark.parametrize("op", [op for op in TABLE.values() if op.arity in (1, 2)], ids=lambda op: op.name)
 def test_every_view_gives_an_operation_the_same_symbol(op):
     output = op(*[Value(0.5, f"x{i}") for i in range(op.arity)])
