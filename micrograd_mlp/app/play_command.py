@@ -43,9 +43,9 @@ def _points(file: Path, target: str | None) -> tuple[list[list[float]], list[Any
         raise ValueError(f"{file}: name the column to predict with --target")
     from micrograd_mlp.app.table_training import prepare, read_frame
 
-    table = prepare(read_frame(file), target)
-    numbers = table.inputs.select_dtypes(float).dropna()
+    inputs, y, _ = prepare(read_frame(file), target)
+    numbers = inputs.select_dtypes(float).dropna()
     if numbers.shape[1] != 2:
         found = ", ".join(numbers.columns) or "none"
         raise ValueError(f"{file}: the playground takes two columns of numbers besides {target}, got {found}")
-    return numbers.values.tolist(), table.target[numbers.index].tolist()
+    return numbers.values.tolist(), y[numbers.index].tolist()

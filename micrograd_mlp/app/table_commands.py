@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_LETTERS = 500  # of a line about a table
-ARGUMENTS = (  # of the estimators; options that are named otherwise have them as their dest
-    *("hidden_layer_sizes", "activation", "solver", "alpha", "batch_size"),
-    *("learning_rate_init", "max_iter", "random_state", "early_stopping"),
-)
 
 
 def add_train(commands: Any) -> None:
@@ -30,64 +26,24 @@ def add_train(commands: Any) -> None:
     train.add_argument("file", type=Path, metavar="FILE", help="a table: CSV, TSV, Excel or Parquet")
     train.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     task = train.add_mutually_exclusive_group()
-    task.add_argument("--classify", action="store_true", default=None, help="predict classes, as for text")
-    task.add_argument(
-        "--regress", action="store_false", dest="classify", default=None, help="predict numbers"
-    )
+    task.add_argument("--classify", action="store_true", help="predict classes, as for text")
+    task.add_argument("--regress", dest="classify", action="store_false", help="predict numbers")
+    train.set_defaults(classify=None)
     train.add_argument("--out", type=Path, metavar="FILE", help="for the model (FILE.model.json)")
     train.add_argument("--overwrite", action="store_true", help="replace the file of --out if it exists")
     train.add_argument("--plot", type=Path, metavar="FILE", help="draw the loss curve: .png, .svg or .pdf")
-
     add = train.add_argument_group("training").add_argument
-    add(
-        "--hidden",
-        dest="hidden_layer_sizes",
-        type=whole_number(1, 10_000),
-        nargs="*",
-        default=[32],
-        metavar="SIZE",
-        help="neurons in each hidden layer (32)",
-    )
+    add("--hidden", type=whole_number(1, 10_000), nargs="*", default=[32], help="sizes of hidden layers (32)")
     add("--activation", choices=ACTIVATIONS, default="relu", help="σ of hidden layers (relu)")
-    add("--optimizer", dest="solver", choices=OPTIMIZERS, default="adam", help="(adam)")
-    add(
-        "--epochs",
-        dest="max_iter",
-        type=whole_number(1),
-        default=200,
-        metavar="N",
-        help="the largest number (200)",
-    )
-    add(
-        "--learning-rate",
-        dest="learning_rate_init",
-        type=real_number(least=0),
-        default=0.003,
-        metavar="ETA",
-        help="η (0.003)",
-    )
+    add("--optimizer", choices=OPTIMIZERS, default="adam", help="(adam)")
+    add("--epochs", type=whole_number(1), default=200, metavar="N", help="the largest number (200)")
+    add("--learning-rate", type=real_number(least=0), default=0.003, metavar="ETA", help="η (0.003)")
     add("--batch-size", type=whole_number(1), default=64, metavar="N", help="for a step (64)")
     add("--alpha", type=real_number(least=0), default=1.0, metavar="A", help="strength of the L2 penalty (1)")
-    add(
-        "--held-out",
-        type=real_number(above=0, below=1),
-        default=0.25,
-        metavar="PART",
-        help="part of the rows that measures the network (0.25)",
-    )
-    add(
-        "--all-epochs",
-        dest="early_stopping",
-        action="store_false",
-        help="train for all epochs, without early stopping",
-    )
-    add(
-        "--seed",
-        dest="random_state",
-        type=whole_number(0),
-        default=0,
-        help="of everything that is random (0)",
-    )
+    part = real_number(above=0, below=1)
+    add("--held-out", type=part, default=0.25, metavar="PART", help="part of the rows for the score (0.25)")
+    add("--all-epochs", action="store_true", help="train for all epochs, without early stopping")
+    add("--seed", type=whole_number(0), default=0, help="of everything that is random (0)")
     _add_read_options(train)
 
 
@@ -124,29 +80,45 @@ def _train(options: argparse.Namespace) -> None:
     from micrograd_mlp.app.table_training import prepare, train
 
     out = options.out or Path(f"{options.file.stem}.model.json")
-    for path in filter(None, (out, options.plot)):
-        require_writable(path)
+    require_writable(out)
+    if options.plot:
+        require_writable(options.plot)
     if out.exists() and not options.overwrite:
         raise ValueError(f"{out} exists: add --overwrite to replace it, or choose another --out")
     frame = _read(options)
-    table = prepare(frame, options.target, options.classify)
-    how = "classified; --regress predicts" if table.is_classified else "regressed; --classify predicts"
-    _show("rows", f"{len(table.target):,} of {len(frame):,} in {options.file} have a target")
-    _show("target", f"{options.target} ({how} {'numbers' if table.is_classified else 'classes'})")
-    _show("inputs", ", ".join(table.inputs.columns))
-    _show("left out", ", ".join(f"{name} ({reason})" for name, reason in table.left_out.items()))
-    _show("missing", _missing(table.inputs))
-    patience = 10 if options.early_stopping else options.max_iter
-    arguments = {name: getattr(options, name) for name in ARGUMENTS}
+    inputs, target, left_out = prepare(frame, options.target, options.classify)
+    is_classified = target.dtype == object
+    how = (
+        "classified; --regress predicts numbers"
+        if is_classified
+        else "regressed; --classify predicts classes"
+    )
+    _show("rows", f"{len(target):,} of {len(frame):,} in {options.file} have a target")
+    _show("target", f"{target.name} ({how})")
+    _show("inputs", ", ".join(inputs.columns))
+    _show("left out", ", ".join(f"{name} ({reason})" for name, reason in left_out.items()))
+    _show("missing", _missing(inputs))
     model, network, scores = train(
-        table, options.held_out, **arguments, n_iter_no_change=patience, verbose=True
+        inputs,
+        target,
+        options.held_out,
+        hidden_layer_sizes=tuple(options.hidden),
+        activation=options.activation,
+        solver=options.optimizer,
+        max_iter=options.epochs,
+        learning_rate_init=options.learning_rate,
+        batch_size=options.batch_size,
+        alpha=options.alpha,
+        early_stopping=not options.all_epochs,
+        n_iter_no_change=options.epochs if options.all_epochs else 10,
+        random_state=options.seed,
+        verbose=True,
     )
     model.save(out)
     stopped = ", stopped by Ctrl-C" if network.interrupted_ else ""
-    _show("trained", f"{network.n_iter_} of {options.max_iter} epochs{stopped}")
-    print(
-        scores.rename_axis(columns="accuracy" if table.is_classified else "R²").to_string(float_format="%.3f")
-    )
+    _show("trained", f"{network.n_iter_} of {options.epochs} epochs{stopped}")
+    scores.columns.name = "accuracy" if is_classified else "R²"
+    print(scores.to_string(float_format="%.3f"))
     if scores.loc["linear model"].iloc[1] > scores.loc["network"].iloc[1]:
         _show("warning", "the linear model predicts the held-out rows better than the network")
     if options.plot:
@@ -156,17 +128,15 @@ def _train(options: argparse.Namespace) -> None:
 
 def _show(what: str, text: str) -> None:
     if text:
-        text = printable(text)
-        print(
-            f"{what + ':':9} {text if len(text) <= MOST_LETTERS else text[:MOST_LETTERS] + ' …'}", flush=True
-        )
+        shown = text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]} …"
+        print(f"{what + ':':9} {printable(shown)}", flush=True)
 
 
 def _missing(inputs: pd.DataFrame) -> str:
     """How many cells of each input are missing, and what they count as."""
     counts = inputs.isna().sum()
     names = ", ".join(f"{name} {n:,}" for name, n in counts[counts > 0].items())
-    return f"{names}; a missing number counts as the mean, missing text as no value" if names else ""
+    return f"{names}; a missing number counts as the median, missing text as no value" if names else ""
 
 
 def _plot_losses(network: Any, path: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +44,12 @@ def read_frame(
 ) -> pd.DataFrame:
     """The file as a data frame: Excel or Parquet by the end of its name, else text such as CSV.
 
-    Args:
-        path: the file.
-        delimiter: what separates the cells of text; None takes the most frequent in the first line.
-        encoding: the encoding of text.
-        decimal: the decimal sign of text.
-        sheet: the name of a sheet of a workbook; None takes the first.
+    `delimiter`, `encoding` and `decimal` are those of text; no delimiter means the most frequent in the first
+    line. `sheet` is the name of a sheet of a workbook; no name means the first.
 
     Raises:
         OSError: there is no such file.
-        ImportError: pandas needs another package for this kind of file.
-        ValueError: the file is no table.
+        ValueError: the file is no table, or pandas needs another package for this kind of file.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file: give the path of a CSV, Excel or Parquet file")
@@ -72,41 +66,24 @@ def read_frame(
             frame = pd.read_csv(path, skipinitialspace=True, **how)
             if not isinstance(frame.index, pd.RangeIndex):
                 raise ValueError("its lines have more cells than its first line has names")
-    except UnicodeError:
-        hint = "name its encoding, such as --encoding cp1252 or utf-16"
-        raise ValueError(f"{path} is not {encoding} text: {hint}") from None
-    except ImportError:
-        raise
     except Exception as error:  # the library behind each kind of file has errors of its own
-        raise ValueError(f"{path} can't be read: {error}") from None
+        hint = ": name its encoding, such as --encoding cp1252 or utf-16"
+        hint = hint if isinstance(error, UnicodeError) else ""
+        raise ValueError(f"{path} can't be read: {error}{hint}") from None
     return frame.rename(columns=str)
 
 
-@dataclass
-class Table:
-    """What a network is trained on.
+def prepare(
+    frame: pd.DataFrame, target: str, classify: bool | None = None
+) -> tuple[pd.DataFrame, pd.Series, dict[str, str]]:
+    """Choose what is trained on; rows without a target are left out.
 
-    Attributes:
-        inputs: the columns to predict from, as floats or text; missing cells are nan.
-        target: the column to predict: text for a classification, floats for a regression.
-        is_classified: which of the two it is.
-        left_out: why a column is not among the inputs, by its name.
-    """
+    Text, true and false, and whole numbers with few different values are classified, other numbers regressed,
+    unless `classify` says what to do.
 
-    inputs: pd.DataFrame
-    target: pd.Series
-    is_classified: bool
-    left_out: dict[str, str]
-
-
-def prepare(frame: pd.DataFrame, target: str, classify: bool | None = None) -> Table:
-    """Choose what is trained on.
-
-    Args:
-        frame: the table.
-        target: the name of the column to predict. Rows without it are left out.
-        classify: True or False instead of what the target's values suggest: text, true and false, and whole
-            numbers with few different values are classified, other numbers regressed.
+    Returns:
+        The columns to predict from, as floats or text, where missing cells are nan; the target, which is text
+        for a classification and floats for a regression; and why other columns are left out, by their names.
 
     Raises:
         ValueError: there is no such column, or nothing to learn from.
@@ -124,7 +101,7 @@ def prepare(frame: pd.DataFrame, target: str, classify: bool | None = None) -> T
             inputs[name] = cells
     if not inputs:
         raise ValueError(f"the table has no column to predict {target!r:.60} from: {left_out!r:.200}")
-    return Table(pd.DataFrame(inputs), *_target(frame[target], classify), left_out)
+    return pd.DataFrame(inputs), _target(frame[target], classify), left_out
 
 
 def _require_column(frame: pd.DataFrame, name: str) -> None:
@@ -148,7 +125,7 @@ def _input(cells: pd.Series) -> tuple[pd.Series, str]:
     return texts, ""
 
 
-def _target(cells: pd.Series, classify: bool | None) -> tuple[pd.Series, bool]:
+def _target(cells: pd.Series, classify: bool | None) -> pd.Series:
     """The target as text for a classification, or as floats."""
     numbers, n_different = _numbers(cells), cells.nunique()
     words = cells[numbers.isna()]
@@ -161,7 +138,7 @@ def _target(cells: pd.Series, classify: bool | None) -> tuple[pd.Series, bool]:
         raise ValueError(f"the target {cells.name!r:.60} has {how_many}, {hint}")
     if not classify and not words.empty:
         raise ValueError(f"the target {cells.name!r:.60} has {str(words.iloc[0])!r:.60}, not a number")
-    return (_texts(cells) if classify else numbers), classify
+    return _texts(cells) if classify else numbers
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
@@ -206,57 +183,59 @@ def encode(columns: Sequence[Column], inputs: pd.DataFrame) -> Any:
     return np.hstack([[column.encode(cell) for cell in inputs[column.name]] for column in columns])
 
 
-def train(table: Table, held_out: float, **options: Any) -> tuple[TableModel, Any, pd.DataFrame]:
+def train(
+    inputs: pd.DataFrame, target: pd.Series, held_out: float, **options: Any
+) -> tuple[TableModel, Any, pd.DataFrame]:
     """Fit a network to a part of the table, and measure it on the rest.
 
-    Args:
-        table: what `prepare` gave.
-        held_out: the part of the rows that is held out, above 0 and below 1.
-        options: arguments of `MLPClassifier` and `MLPRegressor`.
+    `inputs` and `target` are those of `prepare`, `held_out` is the part of the rows that is held out, and
+    `options` are arguments of the estimators.
 
     Returns:
-        The model, the fitted estimator, and the scores of the network, of a linear model and of a constant on
-        the rows of the training and on those held out: the accuracy, or R², the part of the target's variance
-        that is explained.
+        The model, the fitted estimator, and the scores of the network, a linear model and a constant on both
+        parts of the rows: the accuracy, or R², the part of the target's variance that is explained.
 
     Raises:
         ValueError: the training rows have one class alone.
         FloatingPointError: the loss became infinite or nan; try a smaller learning rate.
     """
-    if table.is_classified:
-        peers = MLPClassifier(**options), LogisticRegression(max_iter=1000), DummyClassifier()
+    if target.dtype == float:
+        peers = {"network": MLPRegressor(**options), "linear model": RidgeCV(), "constant": DummyRegressor()}
     else:
-        peers = MLPRegressor(**options), RidgeCV(), DummyRegressor()
-    network = peers[0]
-    parts = _split(table, held_out, network.random_state)
-    columns = [_learn(cells) for _, cells in table.inputs.iloc[parts[0]].items()]
-    X, y = encode(columns, table.inputs), table.target.to_numpy()
-    scores = pd.DataFrame(columns=[f"{len(parts[0]):,} trained on", f"{len(parts[1]):,} held out"])
-    for name, peer in zip(("network", "linear model", "constant"), peers):
+        linear = LogisticRegression(max_iter=1000)
+        peers = {"network": MLPClassifier(**options), "linear model": linear, "constant": DummyClassifier()}
+    network = peers["network"]
+    training, others = _split(target, held_out, network.random_state)
+    columns = [_learn(cells) for _, cells in inputs.iloc[training].items()]
+    X, y = encode(columns, inputs), target.to_numpy()
+    scores = pd.DataFrame(columns=[f"{len(training):,} trained on", f"{len(others):,} held out"])
+    for name, peer in peers.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            peer.fit(X[parts[0]], y[parts[0]])
-        scores.loc[name] = [peer.score(X[rows], y[rows]) for rows in parts]
-    target = _learn(table.target.iloc[parts[0]])
-    if table.is_classified:
-        target = Column(target.name, network.classes_.tolist())
-    return TableModel(network.model_, columns, target), network, scores
+            peer.fit(X[training], y[training])
+        scores.loc[name] = [peer.score(X[rows], y[rows]) for rows in (training, others)]
+    predicted = _learn(target.iloc[training])
+    if target.dtype != float:
+        predicted = Column(predicted.name, network.classes_.tolist())
+    return TableModel(network.model_, columns, predicted), network, scores
+
+
+def _split(target: pd.Series, held_out: float, seed: int) -> Any:
+    """The positions of the training rows and of those held out; classes are split evenly where possible."""
+    n = len(target)
+    # Two rows at least on each side: a single one has no R².
+    how = {"test_size": min(max(round(held_out * n), 2), n - 2), "random_state": seed}
+    try:
+        return train_test_split(np.arange(n), stratify=None if target.dtype == float else target, **how)
+    except ValueError:  # a class has one row alone, or there are more classes than rows held out
+        return train_test_split(np.arange(n), **how)
 
 
 def _learn(cells: pd.Series) -> Column:
     """What a column is to a network, learned from the rows of the training."""
     if cells.dtype != float:
         return Column(str(cells.name), sorted(cells.value_counts().index[:MOST_VALUES]))
-    scaler = StandardScaler().fit(cells.to_frame() if cells.count() else [[0.0]])
-    return Column(str(cells.name), None, float(scaler.mean_[0]), float(scaler.scale_[0]))
-
-
-def _split(table: Table, held_out: float, seed: int) -> Any:
-    """The positions of the training rows and of those held out; classes are split evenly where possible."""
-    n = len(table.target)
-    # Two rows at least on each side: a single one has no R².
-    how = {"test_size": min(max(round(held_out * n), 2), n - 2), "random_state": seed}
-    try:
-        return train_test_split(np.arange(n), stratify=table.target if table.is_classified else None, **how)
-    except ValueError:  # a class has one row alone, or there are more classes than rows held out
-        return train_test_split(np.arange(n), **how)
+    median = float(cells.median()) if cells.count() else 0.0
+    scaler = StandardScaler().fit(cells.fillna(median).to_frame())
+    mean, deviation = float(scaler.mean_[0]), float(scaler.scale_[0])
+    return Column(str(cells.name), None, mean, deviation, (median - mean) / deviation)

@@ -24,14 +24,15 @@ LARGEST = 1e100  # the largest number in a table: the sum of squares still fits 
 class Column:
     """A column of a table, and what a network sees of it.
 
-    A number becomes one input, (x - mean) / deviation, and a missing one counts as the mean. Text, and true
-    and false, become an input of 0 or 1 for each value: all are 0 where the text is missing or unknown.
+    A number becomes one input, (x - mean) / deviation. Text, and true and false, become an input of 0 or 1
+    for each value: all are 0 where the text is missing or unknown.
 
     Attributes:
         name: the column's name.
         values: the values of text that have an input; None for a column of numbers.
         mean: the mean of the numbers in the training.
         deviation: their standard deviation.
+        missing: the input where a number is missing.
 
     >>> Column("age", mean=30.0, deviation=10.0).encode(40), Column("sex", ("f", "m")).encode("m")
     ([1.0], [0.0, 1.0])
@@ -41,12 +42,14 @@ class Column:
     values: Sequence[str] | None = None
     mean: float = 0.0
     deviation: float = 1.0
+    missing: float = 0.0
 
     def __post_init__(self) -> None:
         texts = [self.name, *(self.values or [])]
         if not all(isinstance(text, str) for text in texts) or len(set(texts[1:])) < len(texts) - 1:
             raise ValueError(f"a column has a name and different values of text, got {texts!r:.60}")
         require_number("mean", self.mean)
+        require_number("missing", self.missing)
         require_number("deviation", self.deviation, above=0)
 
     @property
@@ -65,7 +68,7 @@ class Column:
             text = None if is_missing else str(cell)
             return [float(text == value) for value in self.values]
         if is_missing:
-            return [0.0]
+            return [self.missing]
         try:
             number = float(cell)
         except (TypeError, ValueError, OverflowError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from micrograd_mlp.engine.modes import no_grad
 from micrograd_mlp.engine.table import total
@@ -22,20 +22,11 @@ EndOfEpoch = Callable[[float], bool]
 """Is told the loss of an epoch that has ended; returning True ends the run."""
 
 
-class Engine(Protocol):
-    """What `run_epochs` asks of an engine."""
-
-    run: Run
-
-    def train(self, epochs: int, end_of_epoch: EndOfEpoch) -> None:
-        """Take all steps of so many epochs."""
-
-    def mean_loss(self, X: Features, Y: list[Any]) -> float:
-        """The mean loss of examples, without the penalty and without a step."""
-
-
 def run_epochs(
-    engine: Engine, epochs: int, progress: bool, after_epoch: Callable[[int, float], bool]
+    engine: EagerEngine | CompiledEngine,
+    epochs: int,
+    progress: bool,
+    after_epoch: Callable[[int, float], bool],
 ) -> None:
     """Take the steps of so many more epochs, and note their losses in the run's history.
 
@@ -43,6 +34,7 @@ def run_epochs(
     returning True.
     """
     run, history = engine.run, engine.run.history
+    history.interrupted = False
     n_before = len(history.losses)
     with progress_bar(progress, n_before, n_before + epochs) as show:
 
@@ -73,7 +65,7 @@ class EagerEngine:
         self.run = run
 
     def train(self, epochs: int, end_of_epoch: EndOfEpoch) -> None:
-        """See `Engine`."""
+        """Take all steps of so many epochs."""
         X, Y = self.run.X, self.run.Y
         step = _SafeStep(self.gradient, self.run)
         for _ in range(epochs):
@@ -100,7 +92,7 @@ class EagerEngine:
         return summed / n + number_of(penalty)
 
     def mean_loss(self, X: Features, Y: list[Any]) -> float:
-        """See `Engine`."""
+        """The mean loss of examples, without the penalty and without a step."""
         with no_grad():
             losses = [number_of(self.run.loss(self.run.model(x), y)) for x, y in zip(X, Y)]
         return math.fsum(losses) / len(X)
@@ -125,7 +117,7 @@ class CompiledEngine:
         return self._loss(x, y) + self.run.penalty()
 
     def train(self, epochs: int, end_of_epoch: EndOfEpoch) -> None:
-        """See `Engine`."""
+        """Take all steps of so many epochs."""
         run = self.run
         try:
             self.program.train(
@@ -141,7 +133,7 @@ class CompiledEngine:
             raise NonFiniteLossError(str(error), run.history) from None
 
     def mean_loss(self, X: Features, Y: list[Any]) -> float:
-        """See `Engine`."""
+        """The mean loss of examples, without the penalty and without a step."""
         loss, _ = self.measured.loss_and_grad(X, Y)
         if not math.isfinite(loss):  # compile has checked the targets of the run, but not these
             _require_targets(self.run, Y)

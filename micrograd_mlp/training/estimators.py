@@ -88,7 +88,7 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
                 best.update(self.model_.state_dict())
             return epoch > patience and min(losses[-patience:]) >= min(losses[:-patience]) - tol
 
-        self._train(training, validation, epochs, has_settled)
+        self._train(training, epochs, validation, has_settled)
         if best:
             self.model_.load_state_dict(best)
         elif not self.interrupted_ and not has_settled(self.n_iter_, losses[-1]):
@@ -150,30 +150,30 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     def _train(
         self,
         training: list[Any],
-        validation: list[Any] | None,
-        epochs: int,
-        after_epoch: Callable[[int, float], bool],
+        epochs: int = 1,
+        validation: list[Any] | None = None,
+        after_epoch: Callable[[int, float], bool] = lambda epoch, loss: False,
     ) -> None:
         """Minimise (Σ wᵢℓᵢ + ½ alpha ‖W‖²) / Σ wᵢ, where W are all weights without the biases."""
-        n, run = len(training[0]), self._engine.run
+        run = self._engine.run
         batch_size = 200 if self.batch_size == "auto" else require_count("batch_size", self.batch_size, 1)
-        run.batch_size = batch_size if batch_size < n else None
+        run.batch_size = batch_size if batch_size < len(training[0]) else None
         alpha = require_number("alpha", self.alpha, least=0)
-        run.X, run.Y = self._examples(training, float(alpha / (2.0 * training[-1].sum())))
-        run.validation = self._examples(validation, 0.0) if validation else None
+        run.X, run.Y = _examples(training, alpha / (2.0 * training[-1].sum()))
+        run.validation = _examples(validation, 0.0) if validation else None
         run_epochs(self._engine, epochs, self.verbose, after_epoch)
         run.X, run.Y, run.validation = [], [], None  # an estimator that is kept does not keep its data
         self.n_iter_, self.interrupted_ = len(run.history.losses), run.history.interrupted
 
-    def _examples(self, arrays: list[Any], factor: float) -> tuple[Any, Any]:
-        """Features and targets as the engine takes them."""
-        X, targets, weights = arrays
-        Y = np.column_stack([targets, weights / weights.mean(), np.full(len(X), factor)])
-        return (X, Y) if isinstance(self._engine, CompiledEngine) else (X.tolist(), Y.tolist())
-
     def _outputs(self, X: Any) -> Any:
         check_is_fitted(self)
         return outputs_of(self.model_, validate_data(self, X, dtype=np.float64, reset=False))
+
+
+def _examples(arrays: list[Any], factor: float) -> tuple[Any, Any]:
+    """Features, and targets as `_penalised_loss` takes them."""
+    X, targets, weights = arrays
+    return X, np.column_stack([targets, weights / weights.mean(), np.full(len(X), factor)])
 
 
 def outputs_of(model: MLP, X: Any) -> Any:
@@ -245,9 +245,6 @@ class MLPClassifier(ClassifierMixin, _MLPEstimator):  # type: ignore[misc]
             classes: all classes that will ever occur. The first call needs them.
             sample_weight: as for `fit`.
 
-        Returns:
-            The estimator itself.
-
         Raises:
             ValueError: `classes` is missing in the first call or differs in a later one, y has a class that
                 is not among them, or as for `fit`.
@@ -257,7 +254,7 @@ class MLPClassifier(ClassifierMixin, _MLPEstimator):  # type: ignore[misc]
             raise ValueError("the first call of partial_fit needs classes, a list of all classes")
         if not new and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes are {np.unique(classes)}, but were {self.classes_} in the first call")
-        self._train(self._prepare(X, y, sample_weight, classes, new), None, 1, lambda epoch, loss: False)
+        self._train(self._prepare(X, y, sample_weight, classes, new))
         return self
 
     def predict(self, X: Any) -> Any:
@@ -295,16 +292,12 @@ class MLPRegressor(RegressorMixin, _MLPEstimator):  # type: ignore[misc]
     the learning rate nor the penalty depends on their unit; predictions are in the unit of y.
 
     Attributes:
-        model_: the MLP. Its outputs are standardised targets.
-        target_mean_: the mean of each target in the training; the prediction is model_(x) · scale + mean.
-        target_scale_: the standard deviation of each target.
+        model_: the MLP. Its outputs are standardised targets; the prediction is model_(x) · scale + mean.
+        target_mean_: the mean of each target in the training.
+        target_scale_: their standard deviations.
         n_outputs_: the number of outputs of the network, one for each column of y.
-        loss_curve_: for each epoch the mean loss on standardised targets, penalty included.
-        validation_loss_curve_: for each epoch the mean loss of the validation part; empty without one.
-        n_iter_: the number of epochs.
-        interrupted_: whether Ctrl-C ended the training.
-        n_features_in_: the number of columns of X.
-        feature_names_in_: their names, if X is a data frame.
+
+    Other attributes are those of `MLPClassifier`, but for `classes_`.
 
     >>> from micrograd_mlp.estimators import MLPRegressor
     >>> X, y = [[x / 10] for x in range(-10, 11)], [1000 + x * x for x in range(-10, 11)]
@@ -325,14 +318,11 @@ class MLPRegressor(RegressorMixin, _MLPEstimator):  # type: ignore[misc]
             y: as for `fit`.
             sample_weight: as for `fit`.
 
-        Returns:
-            The estimator itself.
-
         Raises:
-            ValueError: as for `fit`, or the number of targets differs from the first call's.
+            ValueError: the number of targets differs from the first call's, or as for `fit`.
         """
         new = not hasattr(self, "model_")
-        self._train(self._prepare(X, y, sample_weight, None, new), None, 1, lambda epoch, loss: False)
+        self._train(self._prepare(X, y, sample_weight, None, new))
         return self
 
     def predict(self, X: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 from micrograd_mlp._require import is_sequence, nearest, random_generator, require_count, require_examples
 from micrograd_mlp.optim import Optimizer
 from micrograd_mlp.training.checkpoint import Checkpoint
-from micrograd_mlp.training.engines import CompiledEngine, EagerEngine, Engine, run_epochs
+from micrograd_mlp.training.engines import CompiledEngine, EagerEngine, run_epochs
 from micrograd_mlp.training.run import Features, History, Run
 
 
@@ -113,7 +113,7 @@ def fit(
     if compiled and sys.platform == "emscripten":
         warnings.warn("there is no compiled execution in the browser: fit runs eagerly", stacklevel=2)
         compiled = False
-    engine: Engine = CompiledEngine(run, dtype or "float64") if compiled else EagerEngine(run)
+    engine = CompiledEngine(run, dtype or "float64") if compiled else EagerEngine(run)
 
     def after_epoch(epoch: int, epoch_loss: float) -> bool:
         stop = callback is not None and callback(epoch, epoch_loss) is True

@@ -63,7 +63,7 @@ def test_train_regresses_a_real_target_from_text_and_numbers_and_warns_if_a_line
     assert status == 0
     assert "t (regressed; --classify predicts classes)" in out
     assert "left out: d (a date), e (the same in every row)\n" in out
-    assert "missing:  x 1; a missing number counts as the mean, missing text as no value\n" in out
+    assert "missing:  x 1; a missing number counts as the median, missing text as no value\n" in out
     assert scores(out, "linear model")[1] > scores(out, "network")[1] > 0.8
     assert "warning:  the linear model predicts the held-out rows better than the network" in out
     assert files() == ["line.csv", "model.json"]
@@ -226,7 +226,7 @@ def test_predict_reads_what_train_reads_and_tells_what_is_missing(run, model):
     status, out, err = run("predict", "iris.model.json", "iris.tsv", *options)
     assert status == 0
     assert len(out.splitlines()) == 151
-    counted = "petal_width_cm 1; a missing number counts as the mean, missing text as no value"
+    counted = "petal_width_cm 1; a missing number counts as the median, missing text as no value"
     assert err == f"micrograd-mlp: missing or unknown: {counted}\n"
 
 

@@ -7,7 +7,7 @@ pd = pytest.importorskip("pandas", reason='needs pip install "micrograd_mlp[tabl
 pytest.importorskip("sklearn", reason='needs pip install "micrograd_mlp[table]"')
 from micrograd_mlp import MLP  # noqa: E402
 from micrograd_mlp.app import table_training  # noqa: E402
-from micrograd_mlp.app.table_training import Table, encode, inputs_of, prepare, read_frame  # noqa: E402
+from micrograd_mlp.app.table_training import encode, inputs_of, prepare, read_frame  # noqa: E402
 from micrograd_mlp.app.tables import Column, TableModel  # noqa: E402
 
 FLOWERS = "width,height,colour,kind\n1.5,2,red,rose\n3,-4,blue,tulip\n5,6,red,rose\n7,8,blue,tulip\n"
@@ -98,7 +98,7 @@ def test_encodings_and_the_decimal_comma(tmp_path, encoding):
     frame = read_frame(path, encoding=encoding, decimal=",")
     assert frame.to_dict("list") == {"größe": [1.5, 2.5], "t": ["é", "b"]}
     if encoding != "utf-8":
-        with pytest.raises(ValueError, match="is not utf-8 text: name its encoding, such as --encoding"):
+        with pytest.raises(ValueError, match=r"utf-8.*: name its encoding, such as --encoding"):
             read_frame(path)
 
 
@@ -130,23 +130,23 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
 
 
 def test_numbers_stay_numbers_and_text_stays_text(table):
-    flowers = table(FLOWERS, target="kind")
-    assert flowers.inputs.to_dict("list") == FRAME.drop(columns="kind").to_dict("list")
-    assert (flowers.is_classified, flowers.target.tolist()) == (True, FRAME["kind"].tolist())
-    assert flowers.left_out == {}
+    inputs, kind, left_out = table(FLOWERS, target="kind")
+    assert inputs.to_dict("list") == FRAME.drop(columns="kind").to_dict("list")
+    assert inputs.dtypes.tolist() == [float, float, object]
+    assert (kind.tolist(), left_out) == (FRAME["kind"].tolist(), {})
 
 
 def test_a_few_words_among_numbers_are_missing_numbers_and_many_make_a_column_text(table):
-    cells = table(columns(x=[*range(30, 70), "?", "inf", "NA"]))
-    assert cells.inputs["x"].isna().sum() == 3
-    cells = table(columns(x=[1, 2, "many", 2, 1, "many"]))
-    assert cells.inputs["x"].tolist() == ["1", "2", "many", "2", "1", "many"]
+    inputs, _, _ = table(columns(x=[*range(30, 70), "?", "inf", "NA"]))
+    assert inputs["x"].isna().sum() == 3
+    inputs, _, _ = table(columns(x=[1, 2, "many", 2, 1, "many"]))
+    assert inputs["x"].tolist() == ["1", "2", "many", "2", "1", "many"]
 
 
 def test_true_and_false_and_text_with_missing_values_are_text(table):
-    cells = table(columns(x=["True", "False", "True", "", "True"], y=["a", "", "b", "a", "b"]))
-    assert cells.inputs["x"].fillna("missing").tolist() == ["True", "False", "True", "missing", "True"]
-    assert cells.inputs["y"].fillna("missing").tolist() == ["a", "missing", "b", "a", "b"]
+    inputs, _, _ = table(columns(x=["True", "False", "True", "", "True"], y=["a", "", "b", "a", "b"]))
+    assert inputs["x"].fillna("missing").tolist() == ["True", "False", "True", "missing", "True"]
+    assert inputs["y"].fillna("missing").tolist() == ["a", "missing", "b", "a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_true_and_false_and_text_with_missing_values_are_text(table):
 )
 def test_dates_are_left_out_in_words(dates):
     frame = pd.DataFrame({"when": dates, "x": [4, 3, 9, 1], "t": [1.5, 2.5, 3.5, 4.5]})
-    assert prepare(frame, "t").left_out == {"when": "a date"}
+    assert prepare(frame, "t")[2] == {"when": "a date"}
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,15 @@ def test_dates_are_left_out_in_words(dates):
     [["Sat", "Sun"], ["may", "june"], ["1.2.3", "1.2.4"], ["1998", "1999"], ["20200101", "20200201"]],
 )
 def test_what_only_looks_like_a_date_is_kept(table, values):
-    assert list(table(columns(x=values * 3)).inputs) == ["x"]
+    inputs, _, _ = table(columns(x=values * 3))
+    assert list(inputs) == ["x"]
 
 
 def test_columns_without_information_are_left_out_in_words(table):
     text = columns(same=[7] * 8, empty=[""] * 8, name=[f"Ada {k} B" for k in range(8)], x=[2, 1] * 4)
-    cells = table(text)
-    assert list(cells.inputs) == ["x"]
-    assert cells.left_out == {
+    inputs, _, left_out = table(text)
+    assert list(inputs) == ["x"]
+    assert left_out == {
         "same": "the same in every row",
         "empty": "empty",
         "name": "text with 8 different values in 8 rows",
@@ -185,9 +186,9 @@ def test_columns_without_information_are_left_out_in_words(table):
 
 
 def test_rows_without_a_target_are_left_out(table):
-    cells = table(columns(t=[1.5, "", 2.5, 3.5, 4.5, ""], x=[1, 2, 3, 4, 5, 6]))
-    assert cells.inputs["x"].tolist() == [1.0, 3.0, 4.0, 5.0]
-    assert cells.target.tolist() == [1.5, 2.5, 3.5, 4.5]
+    inputs, y, _ = table(columns(t=[1.5, "", 2.5, 3.5, 4.5, ""], x=[1, 2, 3, 4, 5, 6]))
+    assert inputs["x"].tolist() == [1.0, 3.0, 4.0, 5.0]
+    assert y.tolist() == [1.5, 2.5, 3.5, 4.5]
 
 
 # The target
@@ -207,15 +208,14 @@ def test_rows_without_a_target_are_left_out(table):
     ],
 )
 def test_text_and_few_whole_numbers_are_classified_and_other_numbers_regressed(table, values, classes):
-    cells = table(columns(t=values * 3, x=[k * k for k in range(3 * len(values))]))
-    assert cells.is_classified == (classes is not None)
-    assert cells.target.tolist() == (classes or [float(value) for value in values]) * 3
+    _, y, _ = table(columns(t=values * 3, x=[k * k for k in range(3 * len(values))]))
+    assert y.tolist() == (classes or [float(value) for value in values]) * 3
 
 
 def test_the_user_chooses_between_the_two(table):
     text = columns(t=[3, 4] * 4, x=[k * k for k in range(8)])
-    assert table(text, classify=False).target.tolist() == [3.0, 4.0] * 4
-    assert table(text.replace("3,", "3.5,"), classify=True).target.tolist() == ["3.5", "4.0"] * 4
+    assert table(text, classify=False)[1].tolist() == [3.0, 4.0] * 4
+    assert table(text.replace("3,", "3.5,"), classify=True)[1].tolist() == ["3.5", "4.0"] * 4
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,7 @@ OPTIONS = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.03, "batch_size"
 
 
 def train(inputs, target, held_out=0.25, **options):
-    table = Table(inputs, target, target.dtype != float, {})
-    return table_training.train(table, held_out, **OPTIONS | options)
+    return table_training.train(inputs, target, held_out, **OPTIONS | options)
 
 
 def test_a_classification_is_scored_beside_a_linear_model_and_a_constant():
@@ -315,9 +314,11 @@ def test_the_same_seed_gives_the_same_bits():
     assert first != other
 
 
-def test_a_column_is_learned_without_its_missing_cells():
+def test_a_column_is_learned_from_the_cells_that_it_has():
     learn = table_training._learn
-    assert learn(pd.Series([1.0, np.nan, 3.0], name="x")) == Column("x", None, 2.0, 1.0)
+    column = learn(pd.Series([1.0, np.nan, 3.0, 8.0], name="x"))
+    assert (column.mean, column.deviation) == (3.75, pytest.approx(np.std([1.0, 3.0, 3.0, 8.0])))
+    assert column.encode(None) == column.encode(3.0), "a missing number counts as the median"
     assert learn(pd.Series([0.1] * 3, name="x")).deviation == 1.0, "the same number in every row of a part"
     assert learn(pd.Series([np.nan, np.nan], name="x")) == Column("x", None, 0.0, 1.0)
     frequent_first = [f"v{k:02}" for k in range(40) for _ in range(40 - k)]

@@ -10,7 +10,7 @@ from micrograd_mlp.app.tables import Column, TableModel
 from micrograd_mlp.files import checksum
 
 NAN = math.nan
-AGE = Column("age", mean=30.0, deviation=10.0)
+AGE = Column("age", mean=30.0, deviation=10.0, missing=-0.25)
 SEX = Column("sex", ["f", "m"])
 
 
@@ -25,8 +25,8 @@ def regressor():
 # Columns
 
 
-@pytest.mark.parametrize(("cell", "x"), [(40, 1.0), ("20", -1.0), (30.0, 0.0), (None, 0.0), (NAN, 0.0)])
-def test_numbers_are_standardised_and_a_missing_one_counts_as_the_mean(cell, x):
+@pytest.mark.parametrize(("cell", "x"), [(40, 1.0), ("20", -1.0), (30.0, 0.0), (None, -0.25), (NAN, -0.25)])
+def test_numbers_are_standardised_and_a_missing_one_has_an_input_of_its_own(cell, x):
     assert AGE.encode(cell) == [x]
     assert AGE.inputs == ["age"]
 
@@ -47,7 +47,7 @@ def test_a_row_is_encoded_in_the_order_of_the_columns():
     model = classifier()
     assert model.inputs == ["age", "sex=f", "sex=m"]
     assert model.encode({"sex": "m", "age": 40, "unused": object()}) == [1.0, 0.0, 1.0]
-    assert model.encode({"sex": None, "age": None}) == [0.0, 0.0, 0.0]
+    assert model.encode({"sex": None, "age": None}) == [-0.25, 0.0, 0.0]
 
 
 def test_a_class_is_predicted_from_one_logit_each_or_from_one_of_two_classes():
@@ -125,6 +125,7 @@ def test_a_model_of_version_1_has_columns_of_numbers(tmp_path):
     model = TableModel.load(path)
     assert model.inputs == ["a", "b"]
     assert model.encode({"a": 4, "b": 1}) == [0.5, 2.0]
+    assert model.encode({"a": None, "b": 1}) == [0.0, 2.0], "a missing number counts as the mean"
     assert model.target == Column("t", ["no", "yes"])
     path.write_text(
         json.dumps(version_1(network=MLP(2, [1]).to_dict(), classes=None, target_scale=[3.0, 2.0]))
@@ -147,6 +148,7 @@ CHANGES = {
     "a column with an unknown field": lambda d: d["columns"][0].update(kind="number"),
     "a mean of text": lambda d: d["columns"][0].update(mean="1"),
     "a mean of nan": lambda d: d["columns"][0].update(mean=math.nan),
+    "a missing number of nan": lambda d: d["columns"][0].update(missing=math.nan),
     "a deviation of 0": lambda d: d["columns"][0].update(deviation=0.0),
     "values that are a number": lambda d: d["columns"][1].update(values=2),
     "a value that is a number": lambda d: d["columns"][1].update(values=["f", 1]),

@@ -109,10 +109,10 @@ def read_a_table(path: Path) -> None:
     for classify in (True, False):
         with contextlib.suppress(ValueError):
             prepare(frame, "t", classify)
-    table = prepare(frame, "t")
-    assert len(table.inputs) == len(table.target) >= 4
-    assert len(table.inputs.columns) >= 1
-    assert table.target.notna().all()
+    inputs, y, _ = prepare(frame, "t")
+    assert len(inputs) == len(y) >= 4
+    assert len(inputs.columns) >= 1
+    assert y.notna().all()
 
 
 def as_file(content: bytes) -> Path:
