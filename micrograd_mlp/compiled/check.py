@@ -12,8 +12,6 @@ the graph: `_rounding_bound` carries an error of half a unit in the last place t
 from __future__ import annotations
 
 import math
-import operator
-import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,7 +59,23 @@ PRECISIONS = {
 
 Function = Callable[..., Any]
 Example = Sequence[Any]
-Move = Callable[[float], float]
+Move = Callable[[Floats], Floats]
+
+
+class Point(NamedTuple):
+    """Where f and its graph are compared.
+
+    Attributes:
+        what: how an error message calls it.
+        example: the arguments of f, as numbers.
+        parameters: the numbers of the parameters, if they are moved.
+        may_fail: a function of the user may refuse moved numbers: then they say nothing.
+    """
+
+    what: str
+    example: Example
+    parameters: Floats | None = None
+    may_fail: bool = False
 
 
 def check(machine: Machine, f: Function, x: Floats, y: Floats, example: Callable[[int], Example]) -> None:
@@ -73,12 +87,9 @@ def check(machine: Machine, f: Function, x: Floats, y: Floats, example: Callable
         RuntimeError: they differ by more than rounding.
     """
     n = max(min(CHECKED_OPERATIONS // max(machine.n_recorded, 1), MOST_EXAMPLES), 2)
-    for row in _telling_examples(x, y, n):
-        _compare(machine, f, example(row), f"row {row}")
-    for what, moved, move in _moved_points(example(0))[: 2 * n]:
-        with _moved(machine.parameters, move):
-            # A program of the user may refuse the moved numbers: then they say nothing.
-            _compare(machine, f, moved, what, may_fail=True)
+    points = [Point(f"row {row}", example(row)) for row in _telling_examples(x, y, n)]
+    points += _moved_points(example(0), machine.parameters)[: 2 * n]
+    _compare(machine, f, points, is_single=len(x) == 1)
 
 
 def check_again(machine: Machine, f: Function, n_steps: int, batch_size: int) -> None:
@@ -93,7 +104,8 @@ def check_again(machine: Machine, f: Function, n_steps: int, batch_size: int) ->
     due = CHECKED_AGAIN * machine.plan.work if machine.is_checked_again else 0
     if n_steps and machine.unchecked >= due:
         machine.unchecked, machine.is_checked_again = 0, True
-        _compare(machine, f, machine.example, "the parameters after this training, which they still have")
+        point = Point("the parameters after this training, which they still have", machine.example)
+        _compare(machine, f, [point], is_single=batch_size == 1)
 
 
 def _telling_examples(x: Floats, y: Floats, n: int) -> list[int]:
@@ -107,81 +119,117 @@ def _telling_examples(x: Floats, y: Floats, n: int) -> list[int]:
     return list(dict.fromkeys(mixed))[:n]
 
 
-def _moved_points(example: Example) -> list[tuple[str, Example, Move]]:
-    """What to compare besides the examples of the user: what is moved, the arguments of f, the parameters."""
-    rng = random.Random(0)
+def _moved_points(example: Example, parameters: Sequence[Value]) -> list[Point]:
+    """The example with moved parameters, and with each of its arguments moved."""
+    rng = np.random.default_rng(0)
 
-    def shift(number: float) -> float:
-        return number * rng.uniform(0.5, 1.5) + rng.uniform(-0.1, 0.1)
+    def shift(numbers: Floats) -> Floats:
+        return numbers * rng.uniform(0.5, 1.5, numbers.shape) + rng.uniform(-0.1, 0.1, numbers.shape)
 
-    def far(number: float) -> float:
-        return number * rng.uniform(-3.0, 3.0) + rng.uniform(-1.0, 1.0)
+    def far(numbers: Floats) -> Floats:
+        return numbers * rng.uniform(-3.0, 3.0, numbers.shape) + rng.uniform(-1.0, 1.0, numbers.shape)
 
-    moves: list[Move] = [shift, operator.neg, far]
-    points: list[tuple[str, Example, Move]] = []
+    theta = np.array([p._data for p in parameters], dtype=np.float64)
+    moves: list[Move] = [shift, np.negative, far]
+    points = []
     for move in moves:
-        points.append(("moved parameters", example, move))
-        points += [
-            (f"moved inputs {label}", _with_moved(example, k, move), float)
-            for k, label in enumerate("xy"[: len(example)])
-        ]
+        points.append(Point("moved parameters", example, move(theta), may_fail=True))
+        for k, label in enumerate("xy"[: len(example)]):
+            moved = move(np.array(example[k], dtype=np.float64)).tolist()
+            arguments = [*example[:k], moved, *example[k + 1 :]]
+            points.append(Point(f"moved inputs {label}", arguments, may_fail=True))
     return points
 
 
-def _with_moved(example: Example, k: int, move: Move) -> Example:
-    """The arguments of f with the k-th one moved."""
-    numbers = example[k]
-    moved = [move(number) for number in numbers] if isinstance(numbers, list) else move(numbers)
-    return [*example[:k], moved, *example[k + 1 :]]
+def _compare(machine: Machine, f: Function, points: list[Point], is_single: bool) -> None:
+    """Refuse f if it differs from its graph at one of the points.
+
+    `is_single` says whether the program is for single examples or for blocks of them: machine code for the
+    other kind is not made for a comparison.
+    """
+    compared, eager = [], []
+    for point in points:
+        try:
+            with _moved(machine.parameters, point.parameters):
+                eager.append(_eager(f, point.example))
+        except Exception:
+            if not point.may_fail:
+                raise
+        else:
+            compared.append(point)
+    found, expected = _predicted(machine, compared, is_single), np.array(eager)
+    tolerance = PRECISIONS[machine.dtype].tolerance
+    agree = np.isclose(found, expected.reshape(found.shape), rtol=tolerance, atol=0.0, equal_nan=True)
+    for k in np.flatnonzero(~agree.all(axis=1)).tolist():
+        with _moved(machine.parameters, compared[k].parameters):
+            _require_rounding(machine, f, compared[k], found[k].tolist(), eager[k])
 
 
 @contextmanager
-def _moved(parameters: Sequence[Value], move: Move) -> Iterator[None]:
-    """Change the numbers of the parameters inside a `with` block."""
+def _moved(parameters: Sequence[Value], numbers: Floats | None) -> Iterator[None]:
+    """Give the parameters other numbers for a while, unless there are none."""
+    if numbers is None:
+        yield
+        return
     before = [p._data for p in parameters]
     try:
-        for p in parameters:
-            p._data = move(p._data)
+        for p, number in zip(parameters, numbers.tolist()):
+            p._data = number
         yield
     finally:
         for p, number in zip(parameters, before):
             p._data = number
 
 
-def _compare(machine: Machine, f: Function, example: Example, what: str, may_fail: bool = False) -> None:
-    try:
-        expected = _eager(f, example)
-    except Exception:
-        if may_fail:
-            return
-        raise
-    machine.read()
-    precision, empty = PRECISIONS[machine.dtype], np.zeros((1, 0))
-    flat = [np.array(argument, dtype=np.float64).reshape(1, -1) for argument in example]
-    x, y = [*flat, empty, empty][:2]
-    with np.errstate(over="ignore"):
-        found = machine.predict(x.astype(machine.dtype), y.astype(machine.dtype))[0].tolist()
-    if np.allclose(found, expected, rtol=precision.tolerance, atol=0.0, equal_nan=True):
-        return
-    numbers = [*x[0].tolist(), *y[0].tolist(), *[p._data for p in machine.parameters]]
-    bounds = _rounding_bounds(machine.graph, numbers, precision)
-    if all(_is_rounding(a, b, bound) for a, b, bound in zip(found, expected, bounds)):
-        return
-    lines = _suspicious_lines(f, example)
-    seen = f" f {'; '.join(lines)}." if lines else ""
-    raise RuntimeError(
-        f"f gives {_shown(expected)} for {what}, its recorded graph {_shown(found)}, and rounding explains a "
-        f"difference of at most {max(bounds):.1g}: the result depends on something that the graph does not "
-        f"hold, such as a branch on `.data`, a number taken out of a Value, or a random choice.{seen} "
-        "Use maximum, minimum, relu, abs or equal, which are part of the graph"
-    )
-
-
 def _eager(f: Function, example: Example) -> list[float]:
     """The outputs of f."""
     with no_grad():
         result = call(f, [placeholders(numbers, label) for numbers, label in zip(example, "xy")])
-    return [v.data for v in result] if isinstance(result, list) else [result.data]
+    return [v._data for v in result] if isinstance(result, list) else [result._data]
+
+
+def _predicted(machine: Machine, points: list[Point], is_single: bool) -> Floats:
+    """The outputs of the graph at each of the points."""
+    with np.errstate(over="ignore"):
+        x, y = [
+            np.array([point.example[k : k + 1] for point in points], machine.dtype).reshape(len(points), -1)
+            for k in range(2)
+        ]
+    groups: dict[int, list[int]] = {}  # points that are computed together: those with the same parameters
+    for k, point in enumerate(points):
+        is_alone = is_single or point.parameters is not None
+        groups.setdefault(k if is_alone else -1, []).append(k)
+    found = np.empty((len(points), len(machine.plan.outputs)))
+    machine.read()
+    theta = machine.theta[machine.order]
+    for group in groups.values():
+        moved = points[group[0]].parameters
+        with np.errstate(over="ignore"):
+            machine.theta[machine.order] = theta if moved is None else moved
+        rows = group if is_single else [*group, group[-1]]  # two examples are a block
+        found[group] = machine.predict(x[rows], y[rows])[: len(group)]
+    machine.theta[machine.order] = theta
+    return found
+
+
+def _require_rounding(
+    machine: Machine, f: Function, point: Point, found: list[float], expected: list[float]
+) -> None:
+    """Refuse f, with what it does that no graph can hold, if more than rounding is between the outputs."""
+    numbers = np.concatenate(
+        [*[np.ravel(argument) for argument in point.example], [p._data for p in machine.parameters]]
+    )
+    bounds = _rounding_bounds(machine.graph, numbers.tolist(), PRECISIONS[machine.dtype])
+    if all(_is_rounding(a, b, bound) for a, b, bound in zip(found, expected, bounds)):
+        return
+    lines = _suspicious_lines(f, point.example)
+    seen = f" f {'; '.join(lines)}." if lines else ""
+    raise RuntimeError(
+        f"f gives {_shown(expected)} for {point.what}, its recorded graph {_shown(found)}, and rounding "
+        f"explains a difference of at most {max(bounds):.1g}: the result depends on something that the graph "
+        "does not hold, such as a branch on `.data`, a number taken out of a Value, or a random choice."
+        f"{seen} Use maximum, minimum, relu, abs or equal, which are part of the graph"
+    )
 
 
 # Rounding

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -141,13 +140,10 @@ class Machine:
         dtype: str = "float64",
     ) -> None:
         arguments = [placeholders(row, label) for row, label in zip(example, "xy")]
-        with _no_garbage_collection():
-            self.graph, self.is_list = trace(f, arguments, parameters)
-            graph = replace(
-                self.graph, operators=list(self.graph.operators), operands=list(self.graph.operands)
-            )
-            self.parameters, self.dtype, self.target = parameters, dtype, target(REAL[dtype])
-            self.plan = plan(graph, lambda op, n: is_worth_keeping(op, n, self.target))
+        self.graph, self.is_list = trace(f, arguments, parameters)
+        graph = replace(self.graph, operators=list(self.graph.operators), operands=list(self.graph.operands))
+        self.parameters, self.dtype, self.target = parameters, dtype, target(REAL[dtype])
+        self.plan = plan(graph, lambda op, n: is_worth_keeping(op, n, self.target))
         self.example, self.n_recorded = example, graph.n_recorded
         self.unchecked, self.is_checked_again = 0, False
         self._shapes = [len(argument) if isinstance(argument, list) else None for argument in arguments]
@@ -392,18 +388,6 @@ def _zeros(n: int, dtype: str, aligned: int = 0) -> Floats:
     first = -(numbers.ctypes.data // item) % boundary
     first += -aligned % (LINE // item)
     return numbers[first : first + n]
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """A graph has no reference cycles; looking for them takes a third of the time of building one."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _together(member: Callable[[int], None], progress: Integers) -> None:
