@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from micrograd_mlp.engine.language import (
-    NUMBERS,
     Expression,
     Item,
     Kind,
@@ -95,12 +94,6 @@ class JavaScript(Language):
 
     def call(self, name: str, arguments: Sequence[Item], kind: Kind) -> Expression:
         return Expression(f"{name}({self._listed(arguments)})", kind)
-
-    def call_for_several(
-        self, target: str, name: str, arguments: Sequence[Expression], n: int
-    ) -> tuple[str, list[Expression]]:
-        call = self.call(name, [(False, argument) for argument in arguments], NUMBERS)
-        return f"const {target} = {call};", [Expression(f"{target}[{k}]") for k in range(n)]
 
     def unpacking(self, names: Sequence[str]) -> str:
         return f"[{', '.join(names)}]"

@@ -361,6 +361,8 @@ class StraightBody(Body):
         if self.language.inlines_all:
             return self.translation.expanded(function, values)
         unique, result = self.translation.function(function, name, [value.kind for value in values])
+        if result.parts and self.language.has_lists:
+            raise UntranslatableError(node, "it returns a list, whose elements are not known one by one")
         texts = [leaf for value in values for leaf in _leaves(value)]
         if result.name != "tuple":
             return self.language.call(unique, [(False, value) for value in texts], result)

@@ -139,9 +139,22 @@ def attention():
     return compile(f, parameters), X4, ROWS
 
 
+def that_uses_weights_beside_their_layer():
+    """A layer's matrix in a penalty on some of its entries, and each of two numbers in several products."""
+    model = MLP(4, [2, 1], "tanh", seed=3)
+    s = [Value(0.5, "s[1]"), Value(-0.25, "s[2]")]
+
+    def f(x, y):
+        (w, _), hidden = model.layers[0].neurons[0].w[:2], model.layers[0](x)
+        products = [s[k // 2] * x[k] for k in range(4)]
+        return squared_error(total(hidden), y) + w.exp() + total([p.sin() for p in products])
+
+    return compile(f, [*model.layers[0].parameters(), *s]), X4, ROWS[:, 0]
+
+
 PROGRAMS = [
     with_shared_weights, of_parameters_alone, of_x_alone, that_ignores_its_inputs, with_names_that_repeat,
-    attention,
+    attention, that_uses_weights_beside_their_layer,
 ]  # fmt: skip
 
 
@@ -169,6 +182,25 @@ def _mean_of_squares_partials(out, *x):
 @primitive(arity=None, partials=_mean_of_squares_partials)
 def mean_of_squares(*x):
     return sum(x_k * x_k for x_k in x) / len(x)
+
+
+def _slope_by_each(x, y):
+    """A helper that returns several numbers."""
+    square = x * x
+    return 2.0 * x * y, square
+
+
+@primitive(arity=2, partials=lambda out, x, y: tuple([3.0 * slope for slope in _slope_by_each(x, y)]))
+def three_x_squared_y(x, y):
+    return 3.0 * x * x * y
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_helpers_that_return_several_numbers(language, tmp_path):
+    w = Value(0.5, "w")
+    program = compile(lambda x: three_x_squared_y(w * x, w), [w])
+    source = assert_same(program, language, tmp_path, X4[:, 1])
+    assert "_slope_by_each" in source
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
