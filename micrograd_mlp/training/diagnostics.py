@@ -11,7 +11,7 @@ import math
 import operator
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from micrograd_mlp._require import random_generator, require_count
@@ -155,16 +155,33 @@ def largest_hessian_eigenvalue(
             raise ValueError("the second derivatives of the loss are not finite at these parameters")
         return product
 
-    x = _unit([rng.gauss(0.0, 1.0) for _ in params])
+    start = _unit([rng.gauss(0.0, 1.0) for _ in params])
+    x, settled = _climb(hessian_times, start, max_products - 2, tolerance)
+    if not settled:
+        warnings.warn(
+            f"the largest eigenvalue did not settle in {max_products} products with the Hessian: look at "
+            "the uncertainty, and raise max_products or tolerance",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    hx = hessian_times(x)  # computed anew, because rounding errors accumulate on the way
+    value = _dot(x, hx)
+    return Measured(value, _norm(_add(hx, -value, x)))
+
+
+def _climb(
+    hessian_times: Callable[[Vector], Vector], x: Vector, n_steps: int, tolerance: float
+) -> tuple[Vector, bool]:
+    """The unit vector with the largest Rayleigh quotient, from x on; and whether it has settled."""
     hx = hessian_times(x)
     scale = 0.0  # the largest ‖Hx‖ so far, a lower bound of ‖H‖
     direction = last_slope = [0.0] * len(x)
-    for _ in range(max_products - 2):
+    for _ in range(n_steps):
         value = _dot(x, hx)
         slope = _add(hx, -value, x)  # the residual, which is half the gradient of the Rayleigh quotient
         scale = max(scale, _norm(hx))
         if _norm(slope) <= tolerance * scale:
-            break
+            return x, True
         direction = _add(slope, _momentum(slope, last_slope), direction)
         direction = _add(direction, -_dot(direction, x), x)
         p = _unit(direction)
@@ -172,16 +189,7 @@ def largest_hessian_eigenvalue(
         angle = 0.5 * math.atan2(2.0 * _dot(x, hp), value - _dot(p, hp))  # of the best combination of x and p
         x, hx = _turn(angle, x, p), _turn(angle, hx, hp)
         last_slope = slope
-    else:
-        warnings.warn(
-            f"the largest eigenvalue did not settle in {max_products} products with the Hessian: look at "
-            "the uncertainty, and raise max_products or tolerance",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    hx = hessian_times(x)  # computed anew, because hx has accumulated rounding errors
-    value = _dot(x, hx)
-    return Measured(value, _norm(_add(hx, -value, x)))
+    return x, False
 
 
 def max_stable_learning_rate(loss: Value, params: Sequence[Value], **options: Any) -> Measured:

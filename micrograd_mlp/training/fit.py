@@ -94,17 +94,10 @@ def fit(
     if dtype is not None and not compiled:
         raise ValueError(f"dtype={dtype!r} is for machine code: add compiled=True; Python has float64 alone")
     features, targets = require_examples(X, Y)
-    run = Run(
-        model,
-        loss,
-        features,
-        targets,
-        optimizer,
-        penalty,
-        None if validation is None else _validation_examples(validation),
-        None if batch_size is None else require_count("batch_size", batch_size, least=1),
-        random_generator(seed),
-    )
+    held_out = None if validation is None else _validation_examples(validation)
+    batch_size = None if batch_size is None else require_count("batch_size", batch_size, least=1)
+    rng = random_generator(seed)
+    run = Run(model, loss, features, targets, optimizer, penalty, held_out, batch_size, rng)
     epochs = require_count("epochs", epochs)
     checkpoint_every = require_count("checkpoint_every", checkpoint_every, least=1)
     saved = None if checkpoint is None else Checkpoint(checkpoint, run)
