@@ -64,7 +64,7 @@ class ArraySubject:
         self.sizes: Any = np.concatenate([_sizes(x.values) for x in inputs])
         self.largest = float(np.max(np.abs(self.gradient), initial=0.0, where=np.isfinite(self.gradient)))
 
-    def label(self, position: int) -> str:
+    def _label(self, position: int) -> str:
         """The name of an entry, with NumPy's indices: `W2[3,1]`."""
         x, group = self._input_of(position)
         if x.values.ndim == 0:
@@ -88,7 +88,7 @@ class ArraySubject:
         longest = math.frexp(max(1.0, abs(here)))[1] + 1
         bits = round(-math.log2(x.epsilon)) - 4
         line = Line(function, longest, min(0, math.frexp(here)[1]) - bits, nearest)
-        return self._judged(self.label(position), float(self.gradient[position]), line, self.largest)
+        return self._judged(self._label(position), float(self.gradient[position]), line, self.largest)
 
     def along(self, label: str, positions: Sequence[int], rng: random.Random) -> Row:
         """Check the slope along a random direction of these entries, whose numbers move all at once."""

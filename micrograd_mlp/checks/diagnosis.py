@@ -275,7 +275,8 @@ def _slopes(z: Any, a: Any) -> Iterator[tuple[str, Any]]:
         yield "sigmoid, a(1 - a)", a * (1.0 - a)
         yield "sigmoid with its input in the place of its output, z(1 - z)", z * (1.0 - z)
         yield "sigmoid", sigmoid * (1.0 - sigmoid)
-        yield "sigmoid of the sigmoid", _sigmoid_slope(sigmoid)
+        twice = 1.0 / (1.0 + np.exp(-sigmoid))
+        yield "sigmoid of the sigmoid", twice * (1.0 - twice)
         yield "softplus, which is sigmoid", sigmoid
         yield "relu", (z > 0.0) * 1.0
         for leak in (0.01, 0.1, 0.2, 0.3):
@@ -288,11 +289,6 @@ def _slopes(z: Any, a: Any) -> Iterator[tuple[str, Any]]:
         yield "the square", 2.0 * z
         yield "its own value, which is right for exp alone", a
         yield "tanh without its square, 1 - a", 1.0 - a
-
-
-def _sigmoid_slope(z: Any) -> Any:
-    a = 1.0 / (1.0 + np.exp(-z))
-    return a * (1.0 - a)
 
 
 def _with_slope(z: int, a: int, slope: Any) -> Any:

@@ -50,9 +50,6 @@ class Subject(Protocol):
     def groups(self) -> Sequence[Group]:
         """The inputs to which the entries belong."""
 
-    def label(self, position: int) -> str:
-        """The name of an entry."""
-
     def single(self, position: int) -> Row:
         """Check one derivative."""
 
@@ -117,9 +114,7 @@ def _search(subject: Subject, failed: Row, rng: random.Random) -> list[Row]:
     for name, first, last in subject.groups:
         if last - first > 1:
             row = subject.along(f"{name}, along a direction", range(first, last), rng)
-            if (
-                "slopes" not in row.verdict
-            ):  # where several kinks meet, a slope says nothing about conventions
+            if "slopes" not in row.verdict:  # where kinks meet, a slope says nothing about conventions
                 rows.append(row)
             if _is_sure(row):
                 rows += [subject.single(i) for i in unresolved(subject, range(first, last), [row])[:ALONE]]

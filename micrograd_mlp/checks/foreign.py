@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from micrograd_mlp.checks.arrays import ArraySubject, Input, random_weights
+from micrograd_mlp.checks.arrays import ArraySubject, random_weights
 from micrograd_mlp.checks.diagnosis import explain_arrays
 from micrograd_mlp.checks.directions import rows_by_directions
 from micrograd_mlp.checks.functions import SEED, Function, Outputs, shape_of
@@ -40,7 +40,10 @@ def check_foreign(
         if order == 2:
             more, more_notes = _second_order(function, outputs, tolerance, noise, strict)
             rows, notes, count = rows + more, notes + more_notes, count + len(subject.gradient)
-        rows += [_row_of_shape(function.read[k], array) for k, array in other_shapes.items()]
+        for k, array in other_shapes.items():
+            x = function.read[k]
+            verdict = f"wrong, its shape is {array.shape} and not {x.values.shape}"
+            rows.append(Row(x.name, np.nan, np.nan, np.nan, verdict))
         kinks = any("slopes" in row.verdict for row in rows)  # a gradient there is a matter of convention
         if any(row.verdict.startswith("wrong") for row in rows) and not kinks:
             arrays = [other_shapes.get(k, g) for k, g in enumerate(claimed)]
@@ -139,7 +142,3 @@ def _in_order(function: Function, given: Any) -> list[Any]:
     if len(arrays) != len(inputs):
         raise ValueError(f"gradient gave {len(arrays)} arrays for {len(inputs)} inputs ({names})")
     return [function.framework.numbers(a)[0].reshape(shape_of(a)) for a in arrays]
-
-
-def _row_of_shape(x: Input, g: Any) -> Row:
-    return Row(x.name, np.nan, np.nan, np.nan, f"wrong, its shape is {g.shape} and not {x.values.shape}")

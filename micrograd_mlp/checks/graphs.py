@@ -80,10 +80,6 @@ class GraphSubject:
         with no_grad():
             return self.make_output().data
 
-    def label(self, position: int) -> str:
-        """The name of an input."""
-        return self.labels[position]
-
     def single(self, position: int) -> Row:
         """Check one derivative."""
         graphs = Graphs([self.output], lambda: [self.make_output().data], self.inputs, self.labels)

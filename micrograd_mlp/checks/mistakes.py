@@ -73,10 +73,9 @@ class BackwardPass:
         self.order = output.topological_order()
         self.index = {node: i for i, node in enumerate(self.order)}
         self.edges: list[Edge] = []
-        self.out_of: list[list[int]] = [
-            [] for _ in self.order
-        ]  # edges by which a node passes its gradient on
-        self.into: list[list[int]] = [[] for _ in self.order]  # edges by which its gradient arrives
+        # For each node the edges by which it passes its gradient on, and those by which its gradient arrives.
+        self.out_of: list[list[int]] = [[] for _ in self.order]
+        self.into: list[list[int]] = [[] for _ in self.order]
         for child in reversed(range(len(self.order))):
             node = self.order[child]
             for parent, local in zip(node.parents, node.local_grads):

@@ -16,12 +16,8 @@ WITH_THE_OUTPUT: dict[str, Callable[[float], float]] = {  # derivatives that are
     "tanh, 1 - a²": lambda a: 1.0 - a * a,
     "exp, a": lambda a: a,
 }
-RATIOS = (
-    1.0,
-    0.83,
-    1.21,
-    -0.9,
-)  # an operation is looked at near its operands too, so that chance explains nothing
+# An operation is looked at near its operands too, so that chance explains nothing.
+RATIOS = (1.0, 0.83, 1.21, -0.9)
 
 
 def explain_graph(outputs: Iterable[Value]) -> list[str]:

@@ -75,8 +75,8 @@ def _required_values(output: Any, inputs: Any) -> list[Value]:
         raise TypeError(f"output must be one Value, got {output!r:.60}: add them up first, total(outputs)")
     if not isinstance(output, Value):
         raise TypeError(f"output must be a Value, got {output!r:.60}")
-    several = [] if isinstance(inputs, Value) or not hasattr(inputs, "__iter__") else list(inputs)
-    if (not several and not hasattr(inputs, "__iter__")) or not all(isinstance(x, Value) for x in several):
+    several: list[Any] = list(inputs) if hasattr(inputs, "__iter__") else [None]
+    if not all(isinstance(x, Value) for x in several):
         raise TypeError(f"inputs must be a list of Values, got {inputs!r:.60}")
     return several
 

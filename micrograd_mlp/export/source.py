@@ -75,7 +75,7 @@ def to_source(program: Program, language: str) -> str:
             f"{program!r} returns {len(plan.outputs)} Values, but a loss is one: compile a function that "
             "returns one Value"
         )
-    source: str = _language(language).write(plan)
+    source: str = importlib.import_module(f"micrograd_mlp.export.languages.{language}").write(plan)
     return source
 
 
@@ -123,7 +123,3 @@ def loss_function(program: Program, language: str) -> Any:
     module = ModuleType("exported")
     exec(compile(text, name, "exec"), vars(module))
     return module.loss
-
-
-def _language(name: str) -> Any:
-    return importlib.import_module(f"micrograd_mlp.export.languages.{name}")

@@ -19,50 +19,32 @@ if TYPE_CHECKING:
 Initializer = Callable[[int, int, "random.Random"], float]
 
 
-def xavier_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """Glorot and Bengio: uniform with variance 2 / (n_inputs + n_outputs), for sigmoid and tanh.
-
-    >>> import random
-    >>> abs(xavier_uniform(3, 3, random.Random(0))) <= 1.0
-    True
-    """
-    return _uniform(2.0 / (n_inputs + n_outputs), rng)
+VARIANCES: dict[str, Callable[[int, int], float]] = {
+    "xavier": lambda n_inputs, n_outputs: 2.0 / (n_inputs + n_outputs),  # Glorot and Bengio: sigmoid and tanh
+    "he": lambda n_inputs, n_outputs: 2.0 / n_inputs,  # He et al.: ReLU, which is 0 for half of its inputs
+    "lecun": lambda n_inputs, n_outputs: 1.0 / n_inputs,  # LeCun
+}
+"""The variance of the weights of a layer with so many inputs and outputs."""
 
 
-def xavier_normal(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """Glorot and Bengio: normal with variance 2 / (n_inputs + n_outputs), for sigmoid and tanh."""
-    return rng.gauss(0.0, math.sqrt(2.0 / (n_inputs + n_outputs)))
+def _uniform(variance: Callable[[int, int], float]) -> Initializer:
+    def draw(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
+        bound = math.sqrt(3.0 * variance(n_inputs, n_outputs))  # uniform on ±bound has variance bound²/3
+        return rng.uniform(-bound, bound)
+
+    return draw
 
 
-def he_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """He et al.: uniform with variance 2 / n_inputs, for ReLU, which is 0 for half of its inputs."""
-    return _uniform(2.0 / n_inputs, rng)
-
-
-def he_normal(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """He et al.: normal with variance 2 / n_inputs, for ReLU, which is 0 for half of its inputs."""
-    return rng.gauss(0.0, math.sqrt(2.0 / n_inputs))
-
-
-def lecun_uniform(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """LeCun: uniform with variance 1 / n_inputs."""
-    return _uniform(1.0 / n_inputs, rng)
-
-
-def lecun_normal(n_inputs: int, n_outputs: int, rng: random.Random) -> float:
-    """LeCun: normal with variance 1 / n_inputs."""
-    return rng.gauss(0.0, math.sqrt(1.0 / n_inputs))
-
-
-def _uniform(variance: float, rng: random.Random) -> float:
-    bound = math.sqrt(3.0 * variance)  # uniform on ±bound has variance bound²/3
-    return rng.uniform(-bound, bound)
+def _normal(variance: Callable[[int, int], float]) -> Initializer:
+    return lambda n_inputs, n_outputs, rng: rng.gauss(0.0, math.sqrt(variance(n_inputs, n_outputs)))
 
 
 INITIALIZERS: dict[str, Initializer] = {
-    function.__name__: function
-    for function in (xavier_uniform, xavier_normal, he_uniform, he_normal, lecun_uniform, lecun_normal)
+    f"{name}_{shape}": of_variance(variance)
+    for name, variance in VARIANCES.items()
+    for shape, of_variance in (("uniform", _uniform), ("normal", _normal))
 }
+"""The initializers by name: "xavier_uniform", "xavier_normal", and so on."""
 
 
 def initializer(name: str | Initializer, activation: Sigma) -> Initializer:
@@ -71,8 +53,8 @@ def initializer(name: str | Initializer, activation: Sigma) -> Initializer:
     Raises:
         ValueError: there is no initializer of that name.
 
-    >>> initializer("auto", "relu").__name__, initializer("auto", "tanh").__name__
-    ('he_normal', 'xavier_normal')
+    >>> initializer("auto", "relu") is INITIALIZERS["he_normal"]
+    True
     """
     if callable(name):
         return name
