@@ -11,11 +11,11 @@ import ast
 import math
 import unicodedata
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from micrograd_mlp._require import nearest
-from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Constant, Value
 
@@ -30,6 +30,9 @@ OPERATORS: dict[type[ast.AST], str] = {
     ast.Pow: "pow",
     ast.USub: "neg",
 }
+
+
+Recorder = Callable[[Mapping[str, Value]], Value]
 
 
 class ExpressionError(ValueError):
@@ -50,13 +53,12 @@ class Expression:
     Attributes:
         text: the formula as it was written, on one line.
         names: its variables, in the order of their first occurrence.
-        program: the formula in postfix order. A step is a number, a name, or an operation with the number
-            of operands that it takes from the stack.
+        record: a function that records the formula's graph on a Value for each name.
     """
 
     text: str
     names: tuple[str, ...]
-    program: tuple[float | str | tuple[Op, int], ...]
+    record: Recorder
 
     def __call__(self, values: Mapping[str, Value]) -> Value:
         """Record the formula's graph on these Values, one for each name.
@@ -65,16 +67,7 @@ class Expression:
         >>> parse("x**2 + 1")({"x": x}).data
         10.0
         """
-        stack: list[Value] = []
-        for step in self.program:
-            if isinstance(step, tuple):
-                op, n = step
-                inputs = stack[len(stack) - n :]
-                del stack[len(stack) - n :]
-                stack.append(op(*inputs))
-            else:
-                stack.append(values[step] if isinstance(step, str) else Constant(step))
-        return stack.pop()
+        return self.record(values)
 
 
 def parse(text: str) -> Expression:
@@ -100,11 +93,10 @@ def parse(text: str) -> Expression:
     if not text:
         raise ExpressionError('the expression is empty: write one such as "tanh(w*x + b)"')
     reader = _Reader(text)
-    reader.read(_syntax_tree(text), 0)
-    names = tuple(dict.fromkeys(step for step in reader.program if isinstance(step, str)))
-    if not names:
+    record = reader.read(_syntax_tree(text), 0)
+    if not reader.names:
         raise ExpressionError("the expression has no variable, such as x, to differentiate by", text)
-    return Expression(text, names, tuple(reader.program))
+    return Expression(text, tuple(reader.names), record)
 
 
 def parse_assignment(text: str) -> tuple[str, float]:
@@ -144,42 +136,42 @@ def _syntax_tree(text: str) -> ast.expr:
 
 
 class _Reader:
-    """Walks the syntax tree and writes the program in postfix order."""
+    """Turns the syntax tree into a function that records the graph."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.program: list[float | str | tuple[Op, int]] = []
+        self.names: dict[str, None] = {}  # a set that keeps the order
 
-    def read(self, node: ast.expr, depth: int) -> None:
+    def read(self, node: ast.expr, depth: int) -> Recorder:
         if depth > MAX_DEPTH:
             raise self.error(f"the expression is nested more than {MAX_DEPTH} deep", node)
         match node:
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-                self.program.append(self.number(number, node))
+                return self.constant(number, node)
             case ast.Name(id=name):
                 if name in TABLE:
                     raise self.error(f"{name} is a function: write {name}(…)", node)
-                self.program.append(name)
+                self.names[name] = None
+                return itemgetter(name)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                self.read(operand, depth + 1)
+                return self.read(operand, depth + 1)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-                self.program.append(-self.number(number, node))
+                return self.constant(-number, node)
             case ast.UnaryOp(op=ast.USub() as operator, operand=operand):
-                self.apply(OPERATORS[type(operator)], [operand], depth)
+                return self.apply(OPERATORS[type(operator)], [operand], depth)
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in OPERATORS:
-                self.apply(OPERATORS[type(operator)], [left, right], depth)
+                return self.apply(OPERATORS[type(operator)], [left, right], depth)
             case ast.BinOp(op=ast.BitXor(), left=left):
                 column = self.text.index("^", self.column(left.end_col_offset))
                 raise ExpressionError("^ does not mean a power here: write x**2", self.text, column)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-                self.apply(name, self.arguments(name, node, arguments), depth)
+                return self.apply(name, self.arguments(name, node, arguments), depth)
             case _:
                 raise self.error("only numbers, names, + - * / **, ( ) and functions are understood", node)
 
-    def apply(self, name: str, arguments: list[ast.expr], depth: int) -> None:
-        for argument in arguments:
-            self.read(argument, depth + 1)
-        self.program.append((TABLE[name], len(arguments)))
+    def apply(self, name: str, arguments: list[ast.expr], depth: int) -> Recorder:
+        op, operands = TABLE[name], [self.read(argument, depth + 1) for argument in arguments]
+        return lambda values: op(*[operand(values) for operand in operands])
 
     def arguments(self, name: str, call: ast.Call, arguments: list[ast.expr]) -> list[ast.expr]:
         """The operands of a call; lists are flattened, as in total([a, b]) and dot([a, b], [c, d])."""
@@ -200,11 +192,12 @@ class _Reader:
             raise self.error(f"{name} takes at least one input", call)
         return flat
 
-    def number(self, number: int | float, node: ast.expr) -> float:
+    def constant(self, number: int | float, node: ast.expr) -> Recorder:
         try:
-            return float(number)
+            x = float(number)
         except OverflowError:
             raise self.error("the number is too large", node) from None
+        return lambda values: Constant(x)
 
     def error(self, what: str, node: ast.expr) -> ExpressionError:
         return ExpressionError(what, self.text, self.column(node.col_offset))

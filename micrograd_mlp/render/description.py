@@ -1,11 +1,12 @@
 """The scene as the scripts of the page read it: plain lists, and the operations' functions in JavaScript.
 
-Nodes go by their position in topological order, operations and rules by their position in lists. A rule is
-a local derivative as a formula, such as cos(x); the page writes the chain rule with it.
+A node is given by its position in topological order, an operation or a rule by its position in a list. A rule
+is a local derivative as a formula, such as cos(x); the page writes the chain rule with it.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -21,13 +22,14 @@ from micrograd_mlp.render.notation import infix, symbol_of
 from micrograd_mlp.render.scene import PALETTE, Group, Scene, kind, symbol
 from micrograd_mlp.render.text import printable
 
+_DEEPEST_RULE = 6  # operations within operations; the page shows a deeper rule as its number
+
 
 def describe(scene: Scene) -> tuple[dict[str, Any], str]:
     """Nodes, operations, rules and groups as data for JSON, and JavaScript for the operations."""
-    index = {node: i for i, node in enumerate(scene.order)}
-    ops, rules = _Interned(), _Interned()
-    nodes = [_describe_node(scene, node, index, ops, rules) for node in scene.order]
-    functions, problems = _translate(ops.items)
+    description = _Description(scene)
+    nodes = [description.node(node) for node in scene.order]
+    functions, problems = _translate(description.ops)
     for node, described in zip(scene.order, nodes):
         if described["op"] is not None and problems[described["op"]]:
             described["locals"] = node.local_grads  # the page can't compute them
@@ -35,75 +37,103 @@ def describe(scene: Scene) -> tuple[dict[str, Any], str]:
         "title": scene.name(scene.output),
         "palette": {what: colours._asdict() for what, colours in PALETTE.items()},
         "nodes": nodes,
-        "partials": rules.items,
-        "ops": [_describe_op(op) | {"problem": problem} for op, problem in zip(ops.items, problems)],
-        "groups": _describe_groups(scene, index),
+        "partials": list(map(json.loads, description.rules)),
+        "ops": [_describe_op(op) | {"problem": problem} for op, problem in zip(description.ops, problems)],
+        "groups": description.groups(),
     }
     return data, functions
 
 
-def _describe_node(
-    scene: Scene, node: Value, index: dict[Value, int], ops: _Interned, rules: _Interned
-) -> dict[str, Any]:
-    name = scene.names[node]
-    op = node.op
-    plain_number = isinstance(node, Constant) and not node.label  # whose name is its number
-    return {
-        "name": None if plain_number else str(name),
-        "label": node.label or None,
-        "symbol": None if plain_number else symbol_of(name.label, name.occurrence),
-        "kind": kind(node),
-        "data": node.data,
-        "op": None if op is None else ops.add(op),
-        "parents": [index[parent] for parent in node.parents],
-        "partials": None if op is None else rules.add(_rules(node, ops)),
-    }
+class _Description:
+    """The parts of a description.
 
+    Attributes:
+        ops: the operations, and the position of each.
+        rules: the rules as JSON, and the position of each.
+    """
 
-class _Interned:
-    """A list of different things, and the position of each."""
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.index = {node: i for i, node in enumerate(scene.order)}
+        self.ops: dict[Op, int] = {}
+        self.rules: dict[str, int] = {}
 
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-        self._positions: dict[Any, int] = {}
+    def node(self, node: Value) -> dict[str, Any]:
+        name = self.scene.names[node]
+        plain_number = isinstance(node, Constant) and not node.label  # its name is its number
+        described = {
+            "name": None if plain_number else str(name),
+            "label": node.label or None,
+            "symbol": None if plain_number else symbol_of(name.label, name.occurrence),
+            "kind": kind(node),
+            "data": node.data,
+            "op": None,
+            "parents": self.positions(node.parents),
+            "partials": None,
+        }
+        if node.op is not None:
+            described["op"] = self.position_of(node.op)
+            described["partials"] = self.rules.setdefault(json.dumps(self.rules_of(node)), len(self.rules))
+        return described
 
-    def add(self, item: Any) -> int:
-        key = item if isinstance(item, Op) else repr(item)
-        if key not in self._positions:
-            self._positions[key] = len(self.items)
-            self.items.append(item)
-        return self._positions[key]
+    def positions(self, nodes: Iterable[Value]) -> list[int]:
+        return [self.index[node] for node in nodes]
 
+    def position_of(self, op: Op) -> int:
+        return self.ops.setdefault(op, len(self.ops))
 
-_DEEPEST_RULE = 6  # operations within operations; the page shows a deeper rule as its number
+    def rules_of(self, node: Value) -> list[Any]:
+        """For each operand the local derivative as a formula; None where the rule gives a plain number."""
+        rules: list[Any] = []
+        for partial in partials_as_graph(node):
+            if not isinstance(partial, Value):
+                rules.append(None)
+            elif len(node.parents) == 1 and partial is not node and partial is not node.parents[0]:
+                rules.append(["prime"])
+            else:
+                rules.append(self.rule(partial, node, _DEEPEST_RULE))
+        return rules
 
+    def rule(self, partial: Value, node: Value, room: int) -> Any:
+        if partial is node:
+            return ["out"]
+        for operand, parent in enumerate(node.parents):
+            if partial is parent:
+                return ["operand", operand]
+        if partial.op is None:
+            return ["number", partial.data]
+        if not room:
+            return None
+        inner = [self.rule(parent, node, room - 1) for parent in partial.parents]
+        return None if None in inner else ["op", self.position_of(partial.op), *inner]
 
-def _rules(node: Value, ops: _Interned) -> list[Any]:
-    """For each operand the local derivative as a formula; None where the rule gives a plain number."""
-    rules: list[Any] = []
-    for partial in partials_as_graph(node):
-        single = len(node.parents) == 1 and partial is not node and partial is not node.parents[0]
-        if not isinstance(partial, Value):
-            rules.append(None)
-        elif single:
-            rules.append(["prime"])
-        else:
-            rules.append(_rule(partial, node, ops, _DEEPEST_RULE))
-    return rules
+    def groups(self) -> list[dict[str, Any]]:
+        """Layers, and the neurons in them. A layer of one neuron is not shown beside its neuron."""
+        layers = self.scene.groups("layer")
+        layer_of = {node: layer for layer in layers for node in layer.nodes}
+        found = [neuron for neuron in self.scene.groups("neuron") if neuron.nodes]
+        neurons = {neuron: layer_of.get(neuron.nodes[0]) for neuron in found}
+        sizes = Counter(neurons.values())
+        outer = [layer for layer in layers if sizes[layer] > 1]
+        positions: dict[Group | None, int] = {layer: i for i, layer in enumerate(outer)}
+        return [
+            *[self.group(layer, None) for layer in outer],
+            *[self.group(neuron, positions.get(layer)) for neuron, layer in neurons.items()],
+        ]
 
-
-def _rule(partial: Value, node: Value, ops: _Interned, room: int) -> Any:
-    if partial is node:
-        return ["out"]
-    for operand, parent in enumerate(node.parents):
-        if partial is parent:
-            return ["operand", operand]
-    if partial.op is None:
-        return ["number", partial.data]
-    if not room:
-        return None
-    inner = [_rule(parent, node, ops, room - 1) for parent in partial.parents]
-    return None if None in inner else ["op", ops.add(partial.op), *inner]
+    def group(self, group: Group, parent: int | None) -> dict[str, Any]:
+        return {
+            "level": group.level,
+            "title": group.title,
+            "formula": group.formula(),
+            "parent": parent,
+            "nodes": self.positions(group.nodes),
+            "parameters": self.positions(group.parameters),
+            "quantities": [
+                {"name": name, "symbol": symbol_of(name), "what": attribute, "nodes": self.positions(nodes)}
+                for name, attribute, nodes in group.quantities()
+            ],
+        }
 
 
 def _describe_op(op: Op) -> dict[str, Any]:
@@ -120,39 +150,6 @@ def _describe_op(op: Op) -> dict[str, Any]:
         "precedence": precedence,
         "function": op.name if built_in and op.arity is None else function,
         "sequence": op.arity is None,  # whether that function takes a list
-    }
-
-
-def _describe_groups(scene: Scene, index: dict[Value, int]) -> list[dict[str, Any]]:
-    """Layers, and the neurons in them. A layer of one neuron is no more than its neuron."""
-    layers = scene.groups("layer")
-    layer_of = {node: layer for layer in layers for node in layer.nodes}
-    neurons = [neuron for neuron in scene.groups("neuron") if neuron.nodes]
-    sizes = Counter(layer_of.get(neuron.nodes[0]) for neuron in neurons)
-    outer = [layer for layer in layers if sizes[layer] > 1]
-    positions: dict[Any, int] = {layer: i for i, layer in enumerate(outer)}
-    return [_describe_group(layer, index, None) for layer in outer] + [
-        _describe_group(neuron, index, positions.get(layer_of.get(neuron.nodes[0]))) for neuron in neurons
-    ]
-
-
-def _describe_group(group: Group, index: dict[Value, int], parent: int | None) -> dict[str, Any]:
-    return {
-        "level": group.level,
-        "title": group.title,
-        "formula": group.formula(),
-        "parent": parent,
-        "nodes": [index[node] for node in group.nodes],
-        "parameters": [index[node] for node in group.parameters],
-        "quantities": [
-            {
-                "name": name,
-                "symbol": symbol_of(name),
-                "what": attribute,
-                "nodes": [index[node] for node in nodes],
-            }
-            for name, attribute, nodes in group.quantities()
-        ],
     }
 
 
