@@ -297,14 +297,14 @@ def logsumexp_forward(k: Kernel) -> None:
         is_finite = abs(largest) < math.inf
         result = k.select(is_finite, largest + functions.log1p(rest.now), largest)
         k.store(result, k.values, at)
-        scale = k.select(is_finite, functions.exp(largest - result), 1.0)  # with the rounding that L has
+        scale = k.select(is_finite, 1.0 / (1.0 + rest.now), 1.0)
         with k.loop(n) as j:
             slope = k.lane_of(slopes + i * n + j)
             k.store(k.value(slope, lane) * scale, k.values, slope + lane)
 
 
 def logsumexp_backward(k: Kernel) -> None:
-    """∂ℓ/∂zₖ += exp(zₖ - L) g."""
+    """∂ℓ/∂zₖ += exp(zₖ - L) g, with the slopes that the forward pass has kept."""
     adjoints, first, slopes, n = (
         k.pointer("operand_adjoints"), k.word("first_adjoint"), k.word("slopes"), k.word("arity")
     )  # fmt: skip

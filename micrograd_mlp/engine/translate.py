@@ -814,6 +814,13 @@ class Body:
 
     # Calls.
 
+    def on_getattr(self, node: ast.Call) -> Expression:
+        """getattr(x, "data", x): the default, since x is a number and has no such attribute."""
+        _, name, *default = node.args
+        if not default or not isinstance(name, ast.Constant) or hasattr(0.0, str(name.value)):
+            raise UntranslatableError(node, "it asks for an attribute")
+        return self.number(default[0])
+
     def on_call(self, node: ast.Call) -> Expression:
         function = self.static(node.func)
         if function is UNKNOWN or function is None:
@@ -963,6 +970,7 @@ _BUILT_IN: dict[Any, Callable[[Body, ast.Call], Expression]] = {
     list: lambda body, node: body.on_list_call(node),
     tuple: lambda body, node: body.on_list_call(node),
     float: lambda body, node: body.number(node.args[0]),
+    getattr: lambda body, node: body.on_getattr(node),
     bool: lambda body, node: body.condition(node.args[0]),
 }
 

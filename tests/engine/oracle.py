@@ -287,9 +287,9 @@ SPECS = Specs({
         softmax_slopes,
         ulps=(2.0, 4.0, 8.0),
         value_scale=lambda *z: abs(max(z)) + sum_of_exponents(z),
-        first_scale=lambda *z: tuple([p_k * (1 + 2 * max(map(abs, z))) for p_k in softmax(z)]),
-        second_scale=lambda *z: tuple([(p_k * (1 + 4 * max(map(abs, z))),) * len(z) for p_k in softmax(z)]),
-        reason="the exponent zₖ - logsumexp is rounded, which exp magnifies by its size",
+        first_scale=lambda *z: tuple([p_k * (1 + max(z) - min(z)) for p_k in softmax(z)]),
+        second_scale=lambda *z: tuple([(p_k * (1 + max(z) - min(z)),) * len(z) for p_k in softmax(z)]),
+        reason="differences of the zₖ are rounded, which exp magnifies by their size",
     ),
     "prod": Spec(
         lambda *x: mp.fprod(x),

@@ -63,6 +63,7 @@ NOT_AS_PYTORCH = {
     "acosh": lambda x: x < 1.0 or x == LARGEST,  # PyTorch has slopes outside of the domain, and x² overflows
     "asinh": lambda x: abs(x) == LARGEST,  # x² overflows in PyTorch,
     "log10": lambda x: abs(x) == LARGEST,  # and so does x log 10
+    "logsumexp": lambda *z: z == (LARGEST, LARGEST) or z == (-LARGEST, -LARGEST),  # PyTorch's slopes sum to 2
     "atan2": lambda y, x: (x == y == 0.0) or max(abs(x), abs(y)) > 1e154 or max(abs(x), abs(y)) < 1e-150,
     "clip": lambda x, low, high: math.isnan(x + low + high) or low >= high or math.isinf(low),
 }

@@ -89,10 +89,25 @@ def _complex_logsumexp(*z: complex) -> complex:
     return largest + cmath.log(sum(cmath.exp(z_k - largest) for z_k in z))
 
 
+def _normalized(shares: Any) -> Any:
+    whole = total(shares)
+    return tuple([share / whole for share in shares])
+
+
+def _logsumexp_slopes(out: float, *z: float) -> tuple[float, ...]:
+    """exp(zₖ - out). These sum to 1, but for the rounding of out: 1e16 + log 2 is 1e16."""
+    shares = tuple([exp(z_k - out) for z_k in z])
+    return _normalized(shares) if _LARGE < abs(out) < math.inf else shares
+
+
+_LARGE = 1024.0  # up to here the rounding of a number changes its exponential by a part in 10¹³ at most
+
+
 @operation(
     arity=None,
     latex=r"\log\sum\exp\left({args}\right)",
-    partials=lambda out, *z: tuple([exp(z_k - out) for z_k in z]),
+    partials=lambda out, *z: _normalized([exp(z_k - out) for z_k in z]),
+    slopes=_logsumexp_slopes,
     complex_form=_complex_logsumexp,
 )
 def logsumexp(*z: float) -> float:
@@ -179,6 +194,8 @@ def softmax(values: Iterable[Value | float]) -> list[Value]: ...
 def softmax(values: Iterable[Any]) -> list[Any]:
     """exp(zₖ) / Σⱼ exp(zⱼ) for every k, computed as exp(zₖ - logsumexp(z)).
 
+    Where logsumexp(z) is so large that its rounding shows, these are divided by their sum.
+
     Raises:
         ValueError: there are no values.
 
@@ -187,4 +204,7 @@ def softmax(values: Iterable[Any]) -> list[Any]:
     """
     values = tuple(values)
     normalizer = logsumexp(values)
-    return [exp(z_k - normalizer) for z_k in values]
+    shares = [exp(z_k - normalizer) for z_k in values]
+    if _LARGE < abs(getattr(normalizer, "data", normalizer)) < math.inf:
+        return list(_normalized(shares))
+    return shares
