@@ -19,8 +19,9 @@ from typing import NamedTuple
 from micrograd_mlp.compiled.code import Code, Number, Target, Variable
 from micrograd_mlp.compiled.kernels import Kernel, written
 
-DEPTH = 256  # rows of B of which a tile's columns stay in the first-level cache
+DEPTH = 96  # rows of B of which a tile's columns stay in the first-level cache
 HEIGHTS = (8, 4, 2, 1)  # rows of a tile
+WORTH_TRANSPOSING = 24  # rows of ∂W from which on a product with xᵀ is faster than dot products
 FEW_ROWS = 4  # below it tiles are flat and wide, so that there are enough sums to work on at the same time
 
 
@@ -161,7 +162,18 @@ def dots(target: Target) -> Code:
             new = code.select(skipped, 0.0, row)
             new = code.select(code.number(first_row + i >= j, skipped.type), new, 0.0)
             code.add_to(c, (first_row + i) * c_row + first_column, new)
-    with code.if_(~is_large), code.loop(m) as j, code.loop(n) as k:
+    is_flat, is_tall = ~is_large & (n >= width), ~is_large & (n < width) & (m >= width)
+    with code.if_(is_flat), code.loop(m) as j, code.loop(n, step=width) as k:
+        first = code.minimum(k, n - width)
+        new = code.select(code.lanes_below(k - first), 0.0, _sums(code, tile(j, first, 1, width)))
+        code.add_to(c, j * c_row + first, new)
+    with code.if_(is_tall), code.loop(n) as k, code.loop(m, step=width) as j:
+        first = code.minimum(j, m - width)
+        new = code.select(code.lanes_below(j - first), 0.0, _sums(code, tile(first, k, width, 1)))
+        for i in range(width):
+            code.add_to(c, (first + i) * c_row + k, new[i])
+    is_small = ~(is_large | is_flat | is_tall)
+    with code.if_(is_small), code.loop(m) as j, code.loop(n) as k:
         code.add_to(c, j * c_row + k, tile(j, k, 1, 1)[0].sum())
     return code
 
@@ -171,17 +183,23 @@ SIDE = 4  # rows and columns of a tile of dot products
 
 def _rows_of_sums(code: Code, vectors: list[Number]) -> list[Number]:
     """The sum of each of SIDE · SIDE vectors, as the rows of a tile."""
-    width, sums = code.target.width, list[Number]()
-    for first in range(
-        0, len(vectors), width
-    ):  # the columns of some vectors, added, are a vector of their sums
-        columns = transposed(code, vectors[first : first + width])
-        while len(columns) > 1:
-            columns = [x + y for x, y in zip(columns[::2], columns[1::2])]
-        sums += columns
+    width = code.target.width
+    sums = [_sums(code, vectors[k : k + width]) for k in range(0, len(vectors), width)]
     if width < SIDE:
         sums = [code.shuffled(x, y, range(SIDE)) for x, y in zip(sums[::2], sums[1::2])]
     return [code.shuffled(x, x, range(k, k + SIDE)) for x in sums for k in range(0, x.width, SIDE)]
+
+
+def _sums(code: Code, vectors: Sequence[Number]) -> Number:
+    """The sum of each of some vectors, side by side: as many as each of them has elements."""
+    lanes, half = range(len(vectors)), len(vectors) // 2
+    while half:  # add the halves of two vectors, then the halves of those, and so on
+        kept = [lane + (len(lanes) if lane & half else 0) for lane in lanes]
+        moved = [(lane ^ half) + (len(lanes) if lane & half else 0) for lane in lanes]
+        pairs = zip(vectors[:half], vectors[half:])
+        vectors = [code.shuffled(x, y, kept) + code.shuffled(x, y, moved) for x, y in pairs]
+        half //= 2
+    return vectors[0]
 
 
 # B = Aᵀ, where the elements of a row are adjacent in both.
@@ -259,7 +277,9 @@ def weights_by(m: int, n: int, is_x: bool, target: Target) -> str:
     """The fastest way to the adjoints of an m × n matrix: see `affine`."""
     if n < 2 * target.width or m < FEW_ROWS:
         return "dots"
-    return "rows" if is_x else "product"
+    if is_x:
+        return "rows"
+    return "product" if m >= WORTH_TRANSPOSING else "dots"
 
 
 def _inputs(k: Kernel, is_row: bool, n: Number) -> Number:

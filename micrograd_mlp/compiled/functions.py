@@ -210,14 +210,24 @@ def sigmoid_slope(z: Number) -> Number:
     return (e * quotient) * quotient
 
 
+def _tanh_parts(z: Number) -> tuple[Number, Number, Number]:
+    """e = e⁻ˢ, 1 - e and 2 / (1 + e) with s = 2|z|. The second has all digits where s is small."""
+    k, r = _reduced_minus(2.0 * abs(z))
+    one, rest = [_times_power_of_two(x, k) for x in (z.code.number(1.0, z.type), _expm1_small(r))]
+    e = one + rest
+    return e, (1.0 - one) - rest, 2.0 / (1.0 + e)
+
+
 def tanh(z: Number) -> Number:
     """(1 - e⁻ˢ) / (1 + e⁻ˢ) with s = 2|z|."""
-    size = abs(2.0 * z)
-    _, quotient = _exponential_and_quotient(size)
-    k, r = _reduced_minus(size)
-    power = _power_of_two(z.code.maximum(-4.0 * _precision(z).flat, k))
-    t = power * _expm1_small(r) + (power - 1.0)  # e⁻ˢ - 1, with all digits where s is small
-    return copysign(-t * quotient, z)
+    _, difference, quotient = _tanh_parts(z)
+    return copysign(0.5 * difference * quotient, z)
+
+
+def tanh_slope(_tanh: Number, z: Number) -> list[Number]:
+    """4 e⁻ˢ / (1 + e⁻ˢ)² with s = 2|z|: 1 - tanh² would lose its digits where tanh is nearly 1."""
+    e, _, quotient = _tanh_parts(z)
+    return [e * quotient * quotient]
 
 
 def silu(z: Number) -> Number:
@@ -556,5 +566,5 @@ OPERATIONS: dict[str, Callable[..., Number]] = {
 }  # fmt: skip
 """By an operation's name, what runs instead of the table's `forward`, which is written for reading."""
 
-SLOPES: dict[str, Callable[..., list[Number]]] = {"prod": products_of_others}
+SLOPES: dict[str, Callable[..., list[Number]]] = {"prod": products_of_others, "tanh": tanh_slope}
 """By an operation's name, what runs instead of the table's `partials`, from the output and the inputs."""

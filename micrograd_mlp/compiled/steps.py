@@ -175,13 +175,17 @@ def _shard(e: Execute, gradient: Number, start: Number, stop: Number, n_in_step:
     scale = 1.0 / n_in_step.to_real("double")
     loss = e.variable(0.0, "double")
     _clear(e, gradient, e.word("width"))
-    # Blocks of equal size, in whole vectors. A shard may have no examples.
-    n_blocks = _at_least(e, (stop - start + lanes_of_block - 1) // lanes_of_block, 1)
-    rounded = _at_least(e, ((stop - start + n_blocks - 1) // n_blocks + width - 1) // width * width, width)
-    lanes = e.select(e.word("is_single").equals(1), e.integer(1), rounded)
     values, adjoints, outputs = e.pointer("values"), e.pointer("adjoints"), e.pointer("outputs")
-    with e.loop(stop, start=start, step=lanes) as first, e.if_(_has_not_failed(e)):
-        examples = e.minimum(stop - first, lanes)
+    following = e.variable(start)
+    with e.while_(lambda: (following.now < stop) & _has_not_failed(e)):
+        first = following.now
+        # Of those that are left, blocks of equal size, in whole vectors.
+        left = stop - first
+        n_blocks = (left + lanes_of_block - 1) // lanes_of_block
+        rounded = ((left + n_blocks - 1) // n_blocks + width - 1) // width * width
+        lanes = e.select(e.word("is_single").equals(1), e.integer(1), rounded)
+        examples = e.minimum(left, lanes)
+        following.set(first + examples)
         block = _block(e, lanes, examples, gradient, _rows_in_order(e, first, examples))
         _load(e, "x", e.integer(0), first, lanes, examples)
         _load(e, "y", e.word("n_x"), first, lanes, examples)
