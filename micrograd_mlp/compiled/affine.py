@@ -19,8 +19,7 @@ from typing import NamedTuple
 from micrograd_mlp.compiled.code import Code, Number, Target, Variable
 from micrograd_mlp.compiled.kernels import Kernel, written
 
-DEPTH = 96  # rows of B of which a tile's columns stay in the first-level cache
-HEIGHTS = (8, 4, 2, 1)  # rows of a tile
+DEPTH = 128  # rows of B of which a tile's columns stay in the first-level cache
 WORTH_TRANSPOSING = 24  # rows of ∂W from which on a product with xᵀ is faster than dot products
 FEW_ROWS = 4  # below it tiles are flat and wide, so that there are enough sums to work on at the same time
 
@@ -85,10 +84,14 @@ def _strips(p: _Product, column: Variable, n_vectors: int) -> None:
         column.set(column.now + step)
 
 
+HEIGHTS = (12, 6, 4, 2, 1)  # rows of a tile; all of it has to fit into the registers
+
+
 def _strip(p: _Product, column: Number, n_vectors: int, mask: Number | None) -> None:
     """All rows of some columns of C, in tiles."""
     row = p.code.variable(p.code.integer(0))
-    for height in HEIGHTS if n_vectors <= 2 else HEIGHTS[2:]:
+    most = (p.code.target.n_registers - 4) // 2 if n_vectors <= 2 else 2
+    for height in [height for height in HEIGHTS if height <= most]:
         with p.code.while_(lambda: row.now + height <= p.m):  # noqa: B023  (called at once)
             _tile(p, row.now, column, height, n_vectors, mask)
             row.set(row.now + height)
@@ -153,12 +156,13 @@ def dots(target: Target) -> Code:
             add(whole, mask)
         return [total.now for total in sums]
 
-    is_large = (m >= SIDE) & (n >= SIDE)
-    with code.if_(is_large), code.loop(m, step=SIDE) as j, code.loop(n, step=SIDE) as k:
+    height = SIDE if target.n_registers > 16 else SIDE // 2
+    is_large = (m >= height) & (n >= SIDE)
+    with code.if_(is_large), code.loop(m, step=height) as j, code.loop(n, step=SIDE) as k:
         # The last tiles overlap with those before them, whose elements they leave alone.
-        first_row, first_column = code.minimum(j, m - SIDE), code.minimum(k, n - SIDE)
+        first_row, first_column = code.minimum(j, m - height), code.minimum(k, n - SIDE)
         skipped = code.lanes_below(k - first_column, SIDE)
-        for i, row in enumerate(_rows_of_sums(code, tile(first_row, first_column, SIDE, SIDE))):
+        for i, row in enumerate(_rows_of_sums(code, tile(first_row, first_column, height, SIDE))):
             new = code.select(skipped, 0.0, row)
             new = code.select(code.number(first_row + i >= j, skipped.type), new, 0.0)
             code.add_to(c, (first_row + i) * c_row + first_column, new)
@@ -178,11 +182,11 @@ def dots(target: Target) -> Code:
     return code
 
 
-SIDE = 4  # rows and columns of a tile of dot products
+SIDE = 4  # columns of a tile of dot products, and its rows if there are enough registers
 
 
 def _rows_of_sums(code: Code, vectors: list[Number]) -> list[Number]:
-    """The sum of each of SIDE · SIDE vectors, as the rows of a tile."""
+    """The sum of each vector of a tile, as its rows."""
     width = code.target.width
     sums = [_sums(code, vectors[k : k + width]) for k in range(0, len(vectors), width)]
     if width < SIDE:

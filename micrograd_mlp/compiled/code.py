@@ -34,11 +34,13 @@ class Target:
         real: the type of a number, "double" or "float".
         width: how many of them a vector register holds.
         is_avx512: the machine has the instructions of that name.
+        n_registers: how many vector registers there are.
     """
 
     real: str
     width: int
     is_avx512: bool = False
+    n_registers: int = 16
 
     @property
     def vector(self) -> str:

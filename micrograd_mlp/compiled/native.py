@@ -10,6 +10,7 @@ import functools
 import hashlib
 import itertools
 import os
+import platform
 import sys
 import tempfile
 import threading
@@ -78,8 +79,10 @@ def _features() -> str:
 def target(real: str) -> Target:
     """The vectors that this machine computes with, for "double" or "float"."""
     features = llvm.get_host_cpu_features()
-    n_bytes = 64 if features.get("avx512f") else 32 if features.get("avx") else 16
-    return Target(real, n_bytes // (8 if real == "double" else 4), bool(features.get("avx512f")))
+    is_avx512 = bool(features.get("avx512f"))
+    n_bytes = 64 if is_avx512 else 32 if features.get("avx") else 16
+    n_registers = 32 if is_avx512 or platform.machine().lower() in ("arm64", "aarch64") else 16
+    return Target(real, n_bytes // (8 if real == "double" else 4), is_avx512, n_registers)
 
 
 @functools.cache
