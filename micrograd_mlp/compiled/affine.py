@@ -313,8 +313,10 @@ def _backward(k: Kernel, is_row: bool, adjoints: str, by: str) -> None:
     examples, weights = k.of_block("examples"), k.of_block("weights", "ptr")
     gradient, scratch = k.of_block("weight_adjoints", "ptr"), k.of_block("scratch", "ptr")
     dz = k.at(k.adjoints, k.lane_of(k.word("first_adjoint")))
-    with k.if_(k.word("biases") >= 0), k.loop(m) as j:
-        k.add_to(gradient, k.word("bias_adjoints") + j, sum_of_row(k, k.at(dz, j * k.lanes), examples))
+    with k.if_(k.word("biases") >= 0):  # the dot product with a row of ones is the sum
+        k.each(k.lanes, lambda lane, kind: k.store(k.number(1.0, kind), scratch, lane))
+        db = k.at(gradient, k.word("bias_adjoints"))
+        _call(k, "dots", [scratch, k.lanes, dz, k.lanes, db, m, one, m, examples])
     dw, add = k.at(gradient, k.word("weight_adjoints")), k.integer(ADD)
 
     # Lanes without an example take no part: the sums go over the examples.

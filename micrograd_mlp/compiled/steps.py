@@ -113,6 +113,9 @@ def _run_tape(e: Execute, tape: str, values: Number, adjoints: Number, block: Nu
     e.call(kernel, [run, values, adjoints, block])
 
 
+WORTH_TRANSPOSING = 5  # numbers of an example from which on they are loaded as a vector
+
+
 def _load(e: Execute, name: str, first: Number, start: Number, lanes: Number, examples: Number) -> None:
     """Copy x or y of a block to its values, with a lane for each example; others repeat the last one."""
     n, numbers, order, values = e.word(f"n_{name}"), e.pointer(name), e.pointer("order"), e.pointer("values")
@@ -130,7 +133,13 @@ def _load(e: Execute, name: str, first: Number, start: Number, lanes: Number, ex
             square = [e.load(row, k, e.target.vector) for row in rows]
             for i, column in enumerate(transposed(e, square)):
                 e.store(column, values, (first + k + i) * lanes + lane)
-        with e.loop(n, start=whole) as k:
+        is_much = n - whole >= WORTH_TRANSPOSING
+        with e.if_(is_much):
+            square = [e.load_masked(row, whole, e.lanes_below(n - whole)) for row in rows]
+            for i, column in enumerate(transposed(e, square)):
+                with e.if_(n - whole > i):
+                    e.store(column, values, (first + whole + i) * lanes + lane)
+        with e.if_(~is_much), e.loop(n, start=whole) as k:
             e.store(e.vector([e.load(row, k) for row in rows]), values, (first + k) * lanes + lane)
 
 
