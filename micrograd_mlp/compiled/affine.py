@@ -169,11 +169,11 @@ def dots(target: Target) -> Code:
     is_flat, is_tall = ~is_large & (n >= width), ~is_large & (n < width) & (m >= width)
     with code.if_(is_flat), code.loop(m) as j, code.loop(n, step=width) as k:
         first = code.minimum(k, n - width)
-        new = code.select(code.lanes_below(k - first), 0.0, _sums(code, tile(j, first, 1, width)))
+        new = code.select(code.lanes_below(k - first), 0.0, sums(code, tile(j, first, 1, width)))
         code.add_to(c, j * c_row + first, new)
     with code.if_(is_tall), code.loop(n) as k, code.loop(m, step=width) as j:
         first = code.minimum(j, m - width)
-        new = code.select(code.lanes_below(j - first), 0.0, _sums(code, tile(first, k, width, 1)))
+        new = code.select(code.lanes_below(j - first), 0.0, sums(code, tile(first, k, width, 1)))
         for i in range(width):
             code.add_to(c, (first + i) * c_row + k, new[i])
     is_small = ~(is_large | is_flat | is_tall)
@@ -188,13 +188,13 @@ SIDE = 4  # columns of a tile of dot products, and its rows if there are enough 
 def _rows_of_sums(code: Code, vectors: list[Number]) -> list[Number]:
     """The sum of each vector of a tile, as its rows."""
     width = code.target.width
-    sums = [_sums(code, vectors[k : k + width]) for k in range(0, len(vectors), width)]
+    found = [sums(code, vectors[k : k + width]) for k in range(0, len(vectors), width)]
     if width < SIDE:
-        sums = [code.shuffled(x, y, range(SIDE)) for x, y in zip(sums[::2], sums[1::2])]
-    return [code.shuffled(x, x, range(k, k + SIDE)) for x in sums for k in range(0, x.width, SIDE)]
+        found = [code.shuffled(x, y, range(SIDE)) for x, y in zip(found[::2], found[1::2])]
+    return [code.shuffled(x, x, range(k, k + SIDE)) for x in found for k in range(0, x.width, SIDE)]
 
 
-def _sums(code: Code, vectors: Sequence[Number]) -> Number:
+def sums(code: Code, vectors: Sequence[Number]) -> Number:
     """The sum of each of some vectors, side by side: as many as each of them has elements."""
     lanes, half = range(len(vectors)), len(vectors) // 2
     while half:  # add the halves of two vectors, then the halves of those, and so on

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 Operand = Union["Number", float]
+FLUSH_AND_DENORMALS_ARE_ZERO = 0x8040  # bits of Intel's MXCSR register: of results, and of operands
 BYTES = {"double": 8, "float": 4, "i64": 8, "i32": 4}
 
 
@@ -35,12 +36,14 @@ class Target:
         width: how many of them a vector register holds.
         is_avx512: the machine has the instructions of that name.
         n_registers: how many vector registers there are.
+        is_x86: the machine has Intel's instructions.
     """
 
     real: str
     width: int
     is_avx512: bool = False
     n_registers: int = 16
+    is_x86: bool = False
 
     @property
     def vector(self) -> str:
@@ -283,9 +286,9 @@ class Code:
     def text(self) -> str:
         """The function."""
         arguments = ", ".join([f"{a.type} {a.text}" for a in self.arguments])
-        last = "ret void\n" if self.returns == "void" else ""
+        last = "ret void" if self.returns == "void" else "unreachable"
         body = "\n".join([*self._front, *self._lines])
-        return f"define {self.returns} @{self.name}({arguments}) {{\nentry:\n{body}\n{last}}}\n"
+        return f"define {self.returns} @{self.name}({arguments}) {{\nentry:\n{body}\n{last}\n}}\n"
 
     @property
     def declarations(self) -> list[str]:
@@ -535,6 +538,22 @@ class Code:
         yield after
         self.line(f"br label %{test}")
         self.line(f"{after}:")
+
+    @contextmanager
+    def subnormals_are_zero(self) -> Iterator[None]:
+        """Numbers below the smallest normal one count as 0: Intel's processors take long for each of them."""
+        if not self.target.is_x86:
+            yield
+            return
+        before, inside = [self.in_front("alloca i32") for _ in range(2)]
+        for name in ("stmxcsr", "ldmxcsr"):
+            self.declare(f"declare void @llvm.x86.sse.{name}(ptr)")
+        self.line(f"call void @llvm.x86.sse.stmxcsr(ptr {before})")
+        mode = self.emit("i32", f"load i32, ptr {before}") | FLUSH_AND_DENORMALS_ARE_ZERO
+        self.line(f"store i32 {mode.text}, ptr {inside}")
+        self.line(f"call void @llvm.x86.sse.ldmxcsr(ptr {inside})")
+        yield
+        self.line(f"call void @llvm.x86.sse.ldmxcsr(ptr {before})")
 
     @contextmanager
     def if_(self, condition: Number) -> Iterator[None]:

@@ -81,8 +81,10 @@ def target(real: str) -> Target:
     features = llvm.get_host_cpu_features()
     is_avx512 = bool(features.get("avx512f"))
     n_bytes = 64 if is_avx512 else 32 if features.get("avx") else 16
-    n_registers = 32 if is_avx512 or platform.machine().lower() in ("arm64", "aarch64") else 16
-    return Target(real, n_bytes // (8 if real == "double" else 4), is_avx512, n_registers)
+    processor = platform.machine().lower()
+    n_registers = 32 if is_avx512 or processor in ("arm64", "aarch64") else 16
+    is_x86 = processor in ("x86_64", "amd64")
+    return Target(real, n_bytes // (8 if real == "double" else 4), is_avx512, n_registers, is_x86)
 
 
 @functools.cache

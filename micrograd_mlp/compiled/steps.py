@@ -336,19 +336,10 @@ def move(e: Execute, s: Number, theta: Number, gradient: Number) -> None:
     t = (e.word("t") + s).to_real("double")
     n = e.word("n_parameters")
     arguments = [theta, e.at(gradient, 1), e.pointer("state"), e.pointer("settings"), n, t]
-    e.call(e.pointer("rule"), arguments)
+    check = e.call(e.pointer("rule"), arguments, e.target.real)
     finished = e.pointer("finished")
     e.store(e.load(finished, 0, "i64") + 1, finished)
-    vectors, rest = e.variable(0.0, e.target.vector), e.variable(0.0)
-
-    def look(k: Number, kind: str) -> None:  # 0 times inf or nan is nan, and stays nan
-        total = rest if kind == e.target.real else vectors
-        total.set(total.now + e.load(theta, k, kind) * 0.0)
-
-    e.fused = False
-    e.each(n, look)
-    e.fused = True
-    _leave_unless(e, (vectors.now.sum() + rest.now).equals(0.0))
+    _leave_unless(e, check.equals(0.0))
 
 
 @functools.cache
@@ -400,13 +391,20 @@ RULE = [
 def step_of(rule: Callable[..., object], n_states: int, n_settings: int, target: Target) -> Code:
     """One step of an optimizer's `rule` for n parameters, in place. The rule is written for one of them.
 
+    Moments of gradients that have become 0 shrink for ever: below the smallest normal number they are 0.
+
+    Returns:
+        A function that returns 0 if all new parameters are finite, else nan.
+
     Raises:
         TranslationError: the rule can't be turned into machine code.
     """
-    code = Code("step", RULE, target)
+    code = Code("step", RULE, target, returns=target.real)
     theta, gradient, state, settings, n, t = code.arguments
     shared = [t, *[code.load(settings, k, "double") for k in range(n_settings)]]
     t, *hyperparameters = [number.converted(target.real) for number in shared]
+
+    checks = {kind: code.variable(0.0, kind) for kind in (target.vector, target.real)}
 
     def move(i: Number, kind: str) -> None:
         states = [code.load(state, n * k + i, kind) for k in range(n_states)]
@@ -414,9 +412,13 @@ def step_of(rule: Callable[..., object], n_states: int, n_settings: int, target:
             code.load(theta, i, kind), code.load(gradient, i, kind), t, *states, *hyperparameters
         ]  # fmt: skip
         new, *new_states = records.rule(rule, code, arguments)
-        code.store(code.number(new, kind), theta, i)
+        new = code.number(new, kind)
+        code.store(new, theta, i)
+        checks[kind].set(checks[kind].now + new * 0.0)  # 0 times inf or nan is nan, and stays nan
         for k, number in enumerate(new_states):
             code.store(code.number(number, kind), state, n * k + i)
 
-    code.each(n, move)
+    with code.subnormals_are_zero():
+        code.each(n, move)
+    code.return_(checks[target.vector].now.sum() + checks[target.real].now)
     return code

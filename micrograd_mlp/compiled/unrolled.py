@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from micrograd_mlp.compiled import records
-from micrograd_mlp.compiled.affine import transposed
+from micrograd_mlp.compiled.affine import sums
 from micrograd_mlp.compiled.code import Number, Target
 from micrograd_mlp.compiled.passes import analyse, fuse_sums
 from micrograd_mlp.compiled.steps import Execute, move
@@ -213,7 +213,7 @@ class _Writer:
             self.e.add_to(self.totals, self.slots[operand], share)
 
     def _add_up(self) -> None:
-        """The sum of each slot's lanes: the columns of some vectors, added, are a vector of their sums."""
+        """The sum of each slot's lanes."""
         e, width = self.e, min(self.lanes, self.target.width)
         vector = f"<{width} x {self.target.real}>"
         with e.loop(len(self.slots), step=width) as k:
@@ -223,7 +223,4 @@ class _Writer:
                 for second in range(width, self.lanes, width):
                     row = row + e.load(self.sums, (k + j) * self.lanes + second, vector)
                 rows.append(row)
-            columns = transposed(e, rows)
-            while len(columns) > 1:
-                columns = [a + b for a, b in zip(columns[::2], columns[1::2])]
-            e.store(columns[0], self.totals, k)
+            e.store(sums(e, rows), self.totals, k)
