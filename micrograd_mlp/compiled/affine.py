@@ -256,7 +256,9 @@ def _call(k: Kernel, name: str, arguments: Sequence[Number]) -> None:
     k.call(k.of_block(name, "ptr"), arguments)
 
 
-def affine(target: Target, single: bool, is_row: bool, adjoints: str, weights: str) -> list[Kernel]:
+def affine(
+    target: Target, single: bool, is_row: bool, adjoints: str, weights: str, writes_first: bool
+) -> list[Kernel]:
     """The kernels of an affine map.
 
     Args:
@@ -267,13 +269,18 @@ def affine(target: Target, single: bool, is_row: bool, adjoints: str, weights: s
             offsets, "own row" if besides nothing else is added to those, or "others".
         weights: how the adjoints of W are computed: by "dots", by a "product" with the transposed inputs, or
             with the "rows" of x, which are transposed already, if all of x are the inputs.
+        writes_first: those of the first block replace what was there.
     """
     if single:
         forward = written("forward", target, True, lambda k: _forward_of_one(k, is_row))
-        backward = written("backward", target, True, lambda k: _backward_of_one(k, is_row, adjoints))
+        backward = written(
+            "backward", target, True, lambda k: _backward_of_one(k, is_row, adjoints, writes_first)
+        )
         return [forward, backward]
     forward = written("forward", target, False, lambda k: _forward(k, is_row))
-    backward = written("backward", target, False, lambda k: _backward(k, is_row, adjoints, weights))
+    backward = written(
+        "backward", target, False, lambda k: _backward(k, is_row, adjoints, weights, writes_first)
+    )
     return [forward, backward]
 
 
@@ -308,7 +315,7 @@ def _forward(k: Kernel, is_row: bool) -> None:
     _call(k, "product", [matrix, *steps, x, k.lanes, z, k.lanes, m, n, k.lanes, start, k.at(weights, biases)])
 
 
-def _backward(k: Kernel, is_row: bool, adjoints: str, by: str) -> None:
+def _backward(k: Kernel, is_row: bool, adjoints: str, by: str, writes_first: bool) -> None:
     m, n, one = k.word("n_results"), k.word("arity"), k.integer(1)
     examples, weights = k.of_block("examples"), k.of_block("weights", "ptr")
     gradient, scratch = k.of_block("weight_adjoints", "ptr"), k.of_block("scratch", "ptr")
@@ -317,11 +324,11 @@ def _backward(k: Kernel, is_row: bool, adjoints: str, by: str) -> None:
         k.each(k.lanes, lambda lane, kind: k.store(k.number(1.0, kind), scratch, lane))
         db = k.at(gradient, k.word("bias_adjoints"))
         _call(k, "dots", [scratch, k.lanes, dz, k.lanes, db, m, one, m, examples])
-    dw, add = k.at(gradient, k.word("weight_adjoints")), k.integer(ADD)
+    dw, start = k.at(gradient, k.word("weight_adjoints")), _start(k, writes_first)
 
     # Lanes without an example take no part: the sums go over the examples.
     def add_product(rows: Number) -> None:
-        _call(k, "product", [dz, k.lanes, one, rows, n, dw, n, m, examples, n, add, weights])
+        _call(k, "product", [dz, k.lanes, one, rows, n, dw, n, m, examples, n, start, weights])
 
     def transpose_and_add() -> None:
         x = _inputs(k, is_row, n)
@@ -355,6 +362,12 @@ def _backward(k: Kernel, is_row: bool, adjoints: str, by: str) -> None:
                 k.add_to(k.adjoints, at + lane, k.load(scratch, j * k.lanes + lane, k.kind))
 
 
+def _start(k: Kernel, writes_first: bool) -> Number:
+    """Whether the adjoints of weights are added to what is there."""
+    is_first = k.of_block("is_first").equals(1)
+    return k.select(is_first, k.integer(FROM_ZERO), k.integer(ADD)) if writes_first else k.integer(ADD)
+
+
 # For one example W x is one dot product for each row of W, and ∂z xᵀ a product of a column and a row.
 
 
@@ -368,8 +381,8 @@ def _forward_of_one(k: Kernel, is_row: bool) -> None:
     _call(k, "dots", [k.at(weights, k.word("weights")), n, _inputs(k, is_row, n), n, z, one, m, one, n])
 
 
-def _backward_of_one(k: Kernel, is_row: bool, adjoints: str) -> None:
-    m, n, one, add = k.word("n_results"), k.word("arity"), k.integer(1), k.integer(ADD)
+def _backward_of_one(k: Kernel, is_row: bool, adjoints: str, writes_first: bool) -> None:
+    m, n, one, start = k.word("n_results"), k.word("arity"), k.integer(1), _start(k, writes_first)
     weights, gradient = k.of_block("weights", "ptr"), k.of_block("weight_adjoints", "ptr")
     scratch, table = k.of_block("scratch", "ptr"), k.pointer("operand_adjoints")
     dz = k.at(k.adjoints, k.word("first_adjoint"))
@@ -377,7 +390,7 @@ def _backward_of_one(k: Kernel, is_row: bool, adjoints: str) -> None:
         db = k.word("bias_adjoints")
         k.each(m, lambda j, kind: k.add_to(gradient, db + j, k.load(dz, j, kind)))
     dw = k.at(gradient, k.word("weight_adjoints"))
-    _call(k, "product", [dz, one, one, _inputs(k, is_row, n), n, dw, n, m, one, n, add, weights])
+    _call(k, "product", [dz, one, one, _inputs(k, is_row, n), n, dw, n, m, one, n, start, weights])
     if adjoints == "none":
         return
     matrix = k.at(weights, k.word("weights"))

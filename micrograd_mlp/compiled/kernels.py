@@ -42,10 +42,12 @@ BLOCK = (
     "dots",
     "transpose",
     "rows",
+    "is_first",
 )
 """What a kernel reads of its block: how many lanes and examples there are, the values and adjoints of the
 uniform tape, scratch space; where a failed operation is noted; the addresses of the functions in `affine`;
-and the rows of x if the block's examples stand one after the other there, else 0."""
+the rows of x if the block's examples stand one after the other there, else 0; and whether the gradient has
+nothing of another block yet."""
 COSTLY = 12  # instructions from which on an operation is worth collecting its operands into vectors
 FEW = 4  # results for which a short vector is enough
 UNROLLED = 4  # operands of a sum of one example that are written out

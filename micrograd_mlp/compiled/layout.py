@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,11 +56,13 @@ class Runs:
         single: for one example at a time.
         n_x: how many numbers x has; they come first on the varying tape.
         seeded: adjoints that are given something from outside of the tape.
+        n_uniform: how many adjoints the uniform tape has.
 
     Attributes:
         words: see `kernels.WORDS`.
         first, last: the addresses of the first and the last run.
         cleared: the adjoints that have to be 0 before the backward pass: where a range begins, and how many.
+        gradient_cleared: the same for the adjoints of the uniform tape, before the first block.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Runs:
         single: bool,
         n_x: int,
         seeded: Any,
+        n_uniform: int,
     ) -> None:
         self._n_x = n_x
         self._n_shares = np.bincount(tape.operand_adjoints, minlength=tape.n_adjoints)
@@ -81,6 +84,10 @@ class Runs:
         self._target, self._single = target, single
         self._kept: dict[Any, _Kept] = {}  # what holds the addresses of the kernels of a kind
         runs = tape.runs.reshape(-1, len(RUN))
+        self._n_maps = np.zeros(n_uniform, dtype=np.int64)  # how many affine maps give to an adjoint
+        for run in runs[runs[:, RUN.code] == AFFINE]:
+            self._n_maps[_matrix(run)] += 1
+        is_written_first = np.zeros(n_uniform, dtype=bool)
         # In front of the runs and behind them stands one that ends the tape.
         self._stop = _stop(target)
         n_words = (tape.n_runs + 2) * N_WORDS
@@ -101,6 +108,8 @@ class Runs:
                 inside[:, WORDS.index(f"operand_{j}")] = tape.operands[place]
                 inside[:, WORDS.index(f"adjoint_{j}")] = tape.operand_adjoints[place]
         for k, run in enumerate(runs.tolist()):
+            if run[RUN.code] == AFFINE:
+                is_written_first[_matrix(run)] |= self._writes_first(run)
             kept = self._kernels(run)
             inside[k, 0] = kept.forward
             if k >= tape.first_active:
@@ -110,6 +119,7 @@ class Runs:
         self.first = self.words.ctypes.data + 8 * N_WORDS
         self.last = self.words.ctypes.data + 8 * N_WORDS * tape.n_runs
         self.cleared = _ranges(~self._is_overwritten)
+        self.gradient_cleared = _ranges(~is_written_first)
 
     def _kernels(self, run: list[int]) -> _Kept:
         key = self._kind(run)
@@ -127,12 +137,11 @@ class Runs:
             is_short = self._single and n <= UNROLLED
             return SUM, (n_pairs if is_short else None), (n - 2 * n_pairs if is_short else None)
         if code == AFFINE:
-            given, operands = self._adjoints(run, 1, n)[0], self._tape.operands
+            given = self._adjoints(run, 1, n)[0]
             adjoints = "none" if not run[RUN.are_active] else "others"
             if is_row and given.all():
                 adjoints = "own row" if self._is_own(given) else "row"
-            is_x = is_row and bool(operands[run[RUN.start]] == 0) and n == self._n_x
-            return AFFINE, is_row, adjoints, weights_by(run[RUN.n_results], n, is_x, self._target)
+            return AFFINE, is_row, adjoints, self._weights_by(run), self._writes_first(run)
         if code < FIRST_OPERATION:
             return (code,)
         adjoints = self._adjoints(run, run[RUN.n_results], n)
@@ -144,6 +153,17 @@ class Runs:
         shape = "row" if is_row else "few" if count <= FEW else "many"
         shape = "one" if count == 1 and self._single else shape
         return code, shape, is_own and shape == "row", tuple(active.tolist()), run[RUN.slopes] >= 0
+
+    def _weights_by(self, run: Sequence[int]) -> str:
+        """How the adjoints of an affine map's weights are computed."""
+        n, operands = run[RUN.arity], self._tape.operands
+        is_x = bool(run[RUN.are_adjacent]) and bool(operands[run[RUN.start]] == 0) and n == self._n_x
+        return weights_by(run[RUN.n_results], n, is_x, self._target)
+
+    def _writes_first(self, run: Sequence[int]) -> bool:
+        """Whether the first block's adjoints of an affine map's weights need not be added to anything."""
+        is_only = bool((self._n_maps[_matrix(run)] == 1).all())
+        return is_only and (self._single or self._weights_by(run) != "dots")
 
     def _is_own(self, adjoints: Any) -> bool:
         """Whether nothing else is added to these adjoints: then they are overwritten."""
@@ -182,6 +202,12 @@ class Runs:
 
     def _why_in_python(self, code: int) -> str | None:
         return kernels.why_in_python(*self._operations[code - FIRST_OPERATION], self._target)
+
+
+def _matrix(run: Sequence[int]) -> slice:
+    """The adjoints of an affine map's weights."""
+    first = run[RUN.weight_adjoints]
+    return slice(first, first + run[RUN.n_results] * run[RUN.arity])
 
 
 @functools.cache

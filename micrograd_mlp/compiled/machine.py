@@ -187,7 +187,7 @@ class Machine:
                 seeded = [self.plan.output_adjoint] if self.graph.n_inputs else []
             self._runs[key] = Runs(
                 getattr(self.plan, tape), self.plan.operations, self._python_operations, self.target, single,
-                self._fixed["n_x"], seeded,
+                self._fixed["n_x"], seeded, self.plan.uniform.n_adjoints,
             )  # fmt: skip
         return self._runs[key]
 
@@ -308,7 +308,7 @@ class Machine:
         arrays = {
             "x": examples.x, "y": examples.y, "order": examples.order, "bounds": bounds, "results": results,
             "progress": progress, "theta": self.theta, "losses": self._losses, "gradients": self._gradients,
-            "cleared": varying.cleared,
+            "cleared": varying.cleared, "gradient_cleared": varying.gradient_cleared,
         }  # fmt: skip
         words |= {name: array.ctypes.data for name, array in arrays.items()}
         words |= {
@@ -316,7 +316,7 @@ class Machine:
             "lanes": 1 if is_single else self.lanes,
             "first_varying": varying.first, "last_varying": varying.last,
             "first_uniform": uniform.first, "last_uniform": uniform.last,
-            "n_cleared": len(varying.cleared),
+            "n_cleared": len(varying.cleared), "n_gradient_cleared": len(varying.gradient_cleared),
         }  # fmt: skip
 
         def member(number: int) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 from micrograd_mlp.compiled import records
 from micrograd_mlp.compiled.affine import sum_of_row, transposed
-from micrograd_mlp.compiled.code import BYTES, Code, Number, Target
+from micrograd_mlp.compiled.code import BYTES, Code, Number, Operand, Target
 from micrograd_mlp.compiled.kernels import BLOCK, WORDS
 
 PREDICT, GRADIENT, TRAIN = range(3)  # what `execute` is called for
@@ -34,7 +34,8 @@ JOB = (
     "first_uniform", "last_uniform", "first_varying", "last_varying",
     "broadcast_to", "broadcast_from", "broadcast_to_adjoint", "broadcast_from_adjoint", "n_broadcast",
     "outputs", "n_outputs", "output_adjoint", "first_parameter", "n_parameters", "n_x", "n_y",
-    "product", "dots", "transpose", "cleared", "n_cleared", "lanes", "is_single",
+    "product", "dots", "transpose", "cleared", "n_cleared", "gradient_cleared", "n_gradient_cleared", "lanes",
+    "is_single",
     # The memory of this thread: the values of the uniform tape; values, adjoints and scratch of a block; and
     # the number of the operation that raised an error, from 1.
     "uniform", "values", "adjoints", "scratch", "failed",
@@ -94,13 +95,12 @@ def first_block(shard: int, n_blocks: int, size: int) -> int:
 
 
 def _block(
-    e: Execute, lanes: Number, examples: Number, gradient: Number, rows: Number | None = None
+    e: Execute, lanes: Number, examples: Number, gradient: Number, rows: Operand = 0, is_first: Operand = 0
 ) -> Number:
     """What kernels read of a block: see `kernels.BLOCK`."""
-    rows = e.integer(0) if rows is None else rows
     block = Number(e, e.in_front(f"alloca [{len(BLOCK)} x i64]"), "ptr")
     of_job = [e.word(name) for name in ("scratch", "failed", "product", "dots", "transpose")]
-    fields = [lanes, examples, e.pointer("uniform"), gradient, *of_job, rows]
+    fields = [lanes, examples, e.pointer("uniform"), gradient, *of_job, e.integer(rows), e.integer(is_first)]
     for k, field in enumerate(fields):
         e.line(f"store {field.type} {field.text}, ptr {e.at(block, k, 'i64').text}")
     return block
@@ -178,12 +178,22 @@ def _clear(e: Execute, numbers: Number, n: Number) -> None:
     e.each(n, lambda k, kind: e.store(e.number(0.0, kind), numbers, k))
 
 
+def _clear_ranges(e: Execute, name: str, numbers: Number, lanes: Number) -> None:
+    with e.loop(e.word(f"n_{name}")) as i:
+        of_range = e.at(e.pointer(name), i * 2, "i64")
+        row = e.at(numbers, e.load(of_range, 0, "i64") * lanes)
+        _clear(e, row, e.load(of_range, 1, "i64") * lanes)
+
+
 def _shard(e: Execute, gradient: Number, start: Number, stop: Number, n_in_step: Number) -> Number:
     """The loss of the examples order[start:stop] and its gradient, divided by n; or their outputs."""
     width, lanes_of_block = e.target.width, e.word("lanes")
     scale = 1.0 / n_in_step.to_real("double")
     loss = e.variable(0.0, "double")
-    _clear(e, gradient, e.word("width"))
+    with e.if_(start < stop):
+        _clear_ranges(e, "gradient_cleared", gradient, e.integer(1))
+    with e.if_(start >= stop):  # a shard without examples
+        _clear(e, gradient, e.word("width"))
     values, adjoints, outputs = e.pointer("values"), e.pointer("adjoints"), e.pointer("outputs")
     following = e.variable(start)
     with e.while_(lambda: (following.now < stop) & _has_not_failed(e)):
@@ -195,7 +205,8 @@ def _shard(e: Execute, gradient: Number, start: Number, stop: Number, n_in_step:
         lanes = e.select(e.word("is_single").equals(1), e.integer(1), rounded)
         examples = e.minimum(left, lanes)
         following.set(first + examples)
-        block = _block(e, lanes, examples, gradient, _rows_in_order(e, first, examples))
+        is_first = e.select(first.equals(start), e.integer(1), e.integer(0))
+        block = _block(e, lanes, examples, gradient, _rows_in_order(e, first, examples), is_first)
         _load(e, "x", e.integer(0), first, lanes, examples)
         _load(e, "y", e.word("n_x"), first, lanes, examples)
         _broadcast(e, lanes)
@@ -206,10 +217,7 @@ def _shard(e: Execute, gradient: Number, start: Number, stop: Number, n_in_step:
                 number = e.load(values, e.load(outputs, k, "i64") * lanes + lane)
                 e.store(number, e.pointer("results"), (first + lane) * n_outputs + k)
         with e.if_(e.word("mode").differs(PREDICT) & _has_not_failed(e)):
-            with e.loop(e.word("n_cleared")) as i:
-                of_range = e.at(e.pointer("cleared"), i * 2, "i64")
-                row = e.at(adjoints, e.load(of_range, 0, "i64") * lanes)
-                _clear(e, row, e.load(of_range, 1, "i64") * lanes)
+            _clear_ranges(e, "cleared", adjoints, lanes)
             output = e.at(values, e.load(outputs, 0, "i64") * lanes)
             loss.set(loss.now + sum_of_row(e, output, examples).converted("double"))
             seed, at = scale.converted(e.target.real), e.word("output_adjoint") * lanes
