@@ -181,10 +181,10 @@ class Loop:
         Raises:
             FloatingPointError: always, with what became inf or nan.
         """
-        step = chunk.t + finished + 1
-        what = "a parameter became inf or nan"
-        if finished < len(losses):
-            what = f"the loss became {losses[finished]!r}"
+        if np.isfinite(self.machine.theta).all():
+            step, what = chunk.t + finished + 1, f"the loss became {losses[finished]}"
+        else:
+            step, what = chunk.t + finished, "a parameter became inf or nan"
         if finished == 0 and self.last is not None:
             chunk, finished = self.last, len(self.last.bounds)
         self.machine.theta[:], self.state[:] = chunk.theta, chunk.state

@@ -186,3 +186,40 @@ def test_a_layer_of_hidden_units(compile, n_examples, has_biases, inputs):
     program = compile(f, parameters)
     assert_same(program, X, atol=1e-15)
     assert "W1: 3 × " in str(program)
+
+
+# The first block of examples writes the adjoints of weights, and the others add to them.
+
+
+@pytest.mark.parametrize("n_examples", [1, 2, 40, 300])
+def test_a_matrix_that_two_layers_share(compile, n_examples):
+    """Both layers give to its adjoints, also in the first block."""
+    n = 40
+    rng = np.random.default_rng(n_examples)
+    W, X = rng.integers(-1, 2, (n, n)), rng.integers(-1, 2, (n_examples, n))
+    w = [[Value(float(a)) for a in row] for row in W]
+
+    def f(x):
+        hidden = [dot(row, x) for row in w]
+        return ops.total([dot(row, hidden) for row in w])
+
+    loss, gradient = compile(f, [p for row in w for p in row]).loss_and_grad(X)
+    of_hidden = W.sum(axis=0)
+    expected = np.outer(np.ones(n), (X @ W.T).mean(axis=0)) + np.outer(of_hidden, X.mean(axis=0))
+    assert loss == pytest.approx((X @ W.T @ of_hidden).mean(), rel=1e-6)
+    assert np.allclose(gradient, expected.ravel(), rtol=1e-6, atol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [(9, 30), (40, 30), (40, 3)], ids=["narrow", "wide", "few results"])
+@pytest.mark.parametrize("n_examples", [2, 300, 1000])
+def test_the_gradient_of_many_blocks(compile, n_examples, sizes):
+    """All rows of x are whole numbers, so the gradient of Σⱼ zⱼ is exact: the mean row for each zⱼ."""
+    n, m = sizes
+    X = np.random.default_rng(n_examples).integers(-4, 5, (n_examples, n))
+    w = [[Value(0.5) for _ in range(n)] for _ in range(m)]
+    program = compile(lambda x: ops.total([dot(row, x) for row in w]), [p for row in w for p in row])
+    for order in (X, X[::-1]):
+        _, gradient = program.loss_and_grad(order)
+        assert np.allclose(gradient, np.tile(X.mean(axis=0), m), rtol=1e-6, atol=1e-6)
+    _, gradient = program.loss_and_grad(X[:1])
+    assert np.array_equal(gradient, np.tile(X[0], m))

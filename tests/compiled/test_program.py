@@ -11,6 +11,7 @@ from micrograd_mlp import (
     MLP,
     SGD,
     Adam,
+    Momentum,
     Value,
     cross_entropy,
     exp,
@@ -24,7 +25,7 @@ from micrograd_mlp import (
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
-from micrograd_mlp.compiled import get_num_threads, machine, set_num_threads, trace  # noqa: E402
+from micrograd_mlp.compiled import get_num_threads, machine, native, set_num_threads, trace  # noqa: E402
 
 X = [[0.5, -1.0], [1.5, 0.25], [-0.75, 2.0], [0.0, 1.0]]
 Y = [1.0, -1.0, 1.0, -1.0]
@@ -234,6 +235,24 @@ class TestTraining:
             program.train(optimizer, [-1.0, 8.0], steps=steps)
         assert np.isfinite(program([-1.0, 8.0]))
         assert np.isfinite(w.data)
+
+    @pytest.mark.parametrize("steps", [3, 3000], ids=["tape", "unrolled"])
+    def test_a_parameter_that_overflows_is_an_error_though_the_loss_is_finite(self, compile, steps):
+        w = Value(-60.0)
+        program = compile(lambda x: exp(-w * x), [w])  # exp(-inf) = 0
+        with pytest.raises(FloatingPointError, match="a parameter became inf or nan in step 1"):
+            program.train(SGD([w], lr=1e300), [1.0, 1.0], steps=steps)
+        assert w.data == -60.0
+
+    @pytest.mark.skipif(not native.target("double").is_x86, reason="other processors are not slowed down")
+    @pytest.mark.parametrize("n", [1, 40], ids=["single numbers", "vectors"])
+    def test_moments_below_the_smallest_normal_number_are_zero(self, compile, n):
+        """v ← 0.9 v would stay at a subnormal number, which takes ten times as long to compute with."""
+        w = [Value(1.0) for _ in range(n)]
+        program = compile(lambda x: ops.total([relu(p * x) for p in w]), w)
+        optimizer = Momentum(w, lr=10.0)
+        program.train(optimizer, [1.0], steps=8000)
+        assert optimizer.state["v"] == [0.0] * n
 
     def test_two_optimizers_do_not_share_state(self, program, model):
         first, second = Adam(model.parameters(), 0.1), Adam(model.parameters(), 0.1)
