@@ -345,6 +345,7 @@ def move(e: Execute, s: Number, theta: Number, gradient: Number) -> None:
     n = e.word("n_parameters")
     arguments = [theta, e.at(gradient, 1), e.pointer("state"), e.pointer("settings"), n, t]
     check = e.call(e.pointer("rule"), arguments, e.target.real)
+    assert check is not None
     finished = e.pointer("finished")
     e.store(e.load(finished, 0, "i64") + 1, finished)
     _leave_unless(e, check.equals(0.0))
