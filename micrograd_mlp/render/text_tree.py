@@ -6,19 +6,13 @@ The output stands first and every node's parents below it, as the chain rule wal
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.scene import Scene, require_current, symbol
 from micrograd_mlp.render.text import columns, number, printable
-
-
-class _Line(NamedTuple):
-    node: Value
-    depth: int
-    indent: str
-    kept_back: str  # "" or what is not shown below this line: "again" or "deeper"
 
 
 class _Letters(NamedTuple):
@@ -50,8 +44,8 @@ def tree(
     Args:
         value: the output of the graph.
         depth: how many levels below the output are shown; None shows all.
-        width: columns of a line; None is the terminal's width. Too long a label is cut.
-        ascii: use ASCII letters alone.
+        width: the columns of a line; None takes the terminal's width. A label that is too long is cut.
+        ascii: whether to use only ASCII letters.
         digits: significant digits of the numbers.
 
     Raises:
@@ -78,69 +72,70 @@ def tree(
     depth = None if depth is None else require_count("depth", depth)
     digits = require_count("digits", digits, least=1)
 
-    letters = _ASCII if ascii else _BOX
     require_current(value)
-    scene = Scene(value)
-    lines = _walk(value, depth, width // 2, letters)
-    return "\n".join(_text(scene, line, width, letters, digits) for line in lines)
+    return "\n".join(_Printer(Scene(value), depth, width, ascii, digits).lines())
 
 
-def _walk(output: Value, depth: int | None, widest: int, letters: _Letters) -> list[_Line]:
-    """The lines in the order of printing; each node's parents are visited once."""
-    lines = []
-    opened = set()
-    stack = [(output, 0, "", "")]  # node, depth, its own indentation, that of the lines below it
-    while stack:
-        node, level, indent, below = stack.pop()
-        kept_back = ""
-        if node.parents and node in opened:
-            kept_back = "again"
-        elif node.parents and level == depth:
-            kept_back = "deeper"
-        lines.append(_Line(node, level, indent, kept_back))
-        if kept_back:
-            continue
-        opened.add(node)
-        for position, parent in enumerate(reversed(node.parents)):
-            if len(below) + 4 > widest:  # from here on, the indentation stays and the depth is a number
-                stack.append((parent, level + 1, f"{below}{letters.deep}{level + 1}: ", below))
-            elif position == 0:
-                stack.append((parent, level + 1, below + letters.last, below + letters.gap))
-            else:
-                stack.append((parent, level + 1, below + letters.branch, below + letters.bar))
-    return lines
+class _Printer:
+    """The options of a tree, and the methods that write it."""
 
+    def __init__(self, scene: Scene, depth: int | None, width: int, in_ascii: bool, digits: int) -> None:
+        self.scene, self.depth, self.width, self.digits = scene, depth, width, digits
+        self.in_ascii, self.letters = in_ascii, _ASCII if in_ascii else _BOX
 
-def _text(scene: Scene, line: _Line, width: int, letters: _Letters, digits: int) -> str:
-    node = line.node
-    in_ascii = letters is _ASCII
-    if line.kept_back == "again":
-        tail = "  (see above)"
-    elif isinstance(node, Constant):
-        tail = f" = {number(node.data, digits)}" if node.label else ""
-    else:
-        op = node.op
-        tail = "" if op is None else f" = {op.name if in_ascii else symbol(op)}"
-        tail += f"  data={number(node.data, digits)}"
-        tail += f"  grad={number(node.grad, digits)}" if scene.shows_gradient(node) else ""
-    if line.kept_back == "deeper":
-        n = len(node.parents)
-        tail += f"  {letters.ellipsis} {n} parent{'s' if n > 1 else ''}"
-    name, tail = _harmless(scene.name(node), in_ascii), _harmless(tail, in_ascii)
-    space = width - len(line.indent)
-    return line.indent + _cut(_cut(name, max(space - columns(tail), 8), letters) + tail, space, letters)
+    def lines(self) -> Iterator[str]:
+        """The lines in the order of printing; each node's parents are visited once."""
+        letters = self.letters
+        opened = set()
+        # Nodes that wait, each with its depth, its own indentation, and that of the lines below it.
+        stack = [(self.scene.output, 0, "", "")]
+        while stack:
+            node, depth, indent, below = stack.pop()
+            is_known = bool(node.parents) and node in opened
+            is_cut = not is_known and bool(node.parents) and depth == self.depth
+            yield self.line(node, indent, is_known, is_cut)
+            if is_known or is_cut:
+                continue
+            opened.add(node)
+            for position, parent in enumerate(reversed(node.parents)):
+                if len(below) + 4 > self.width // 2:  # the indentation stays, and the depth is a number
+                    stack.append((parent, depth + 1, f"{below}{letters.deep}{depth + 1}: ", below))
+                elif position == 0:
+                    stack.append((parent, depth + 1, below + letters.last, below + letters.gap))
+                else:
+                    stack.append((parent, depth + 1, below + letters.branch, below + letters.bar))
 
+    def line(self, node: Value, indent: str, is_known: bool, is_cut: bool) -> str:
+        """A node's name and numbers; or where it stands already, or how many parents are not shown."""
+        tail = "  (see above)" if is_known else self.computed(node)
+        if is_cut:
+            n = len(node.parents)
+            tail += f"  {self.letters.ellipsis} {n} parent{'s' if n > 1 else ''}"
+        name, tail = self.harmless(self.scene.name(node)), self.harmless(tail)
+        room = self.width - len(indent)
+        return indent + self.cut(self.cut(name, max(room - columns(tail), 8)) + tail, room)
 
-def _harmless(text: str, in_ascii: bool) -> str:
-    text = printable(text)
-    return text.encode("ascii", "backslashreplace").decode() if in_ascii else text
-
-
-def _cut(text: str, width: int, letters: _Letters) -> str:
-    """At most `width` columns of the text, an ellipsis showing where it was cut."""
-    if columns(text) <= width:
+    def computed(self, node: Value) -> str:
+        """What follows a node's name: its operation, data and gradient."""
+        data = number(node.data, self.digits)
+        if isinstance(node, Constant):
+            return f" = {data}" if node.label else ""
+        text = f"  data={data}"
+        if node.op is not None:
+            text = f" = {node.op.name if self.in_ascii else symbol(node.op)}{text}"
+        if self.scene.shows_gradient(node):
+            text += f"  grad={number(node.grad, self.digits)}"
         return text
-    text = text[:width]
-    while columns(text) > width - len(letters.ellipsis):
-        text = text[:-1]
-    return text + letters.ellipsis
+
+    def harmless(self, text: str) -> str:
+        text = printable(text)
+        return text.encode("ascii", "backslashreplace").decode() if self.in_ascii else text
+
+    def cut(self, text: str, width: int) -> str:
+        """At most `width` columns of the text, with an ellipsis where it is cut."""
+        if columns(text) <= width:
+            return text
+        text = text[:width]
+        while columns(text) > width - len(self.letters.ellipsis):
+            text = text[:-1]
+        return text + self.letters.ellipsis
