@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from micrograd_mlp.app.answers import numbers_in, read
@@ -11,26 +12,23 @@ from micrograd_mlp.app.answers import numbers_in, read
 OPEN = "not yet: put a number in the place of every ..."
 
 
+@dataclass(frozen=True, repr=False, eq=False)
 class Verdict:
     """What `check` says. It is true if the answer is right, and prints itself.
 
     Attributes:
         right: whether everything is answered, and right.
         text: the verdict in words; it starts with "right" or with "not yet".
-        remarks: for each number that is not right, by its name, what is said about it.
+        exercise: the exercise that was answered.
+        remarks: for the name of each number that is not right what is said about it.
         mistakes: the known mistakes that give this answer as a whole.
     """
 
-    def __init__(
-        self,
-        right: bool,
-        text: str,
-        exercise: Exercise,
-        remarks: Mapping[str, str] | None = None,
-        mistakes: Sequence[str] = (),
-    ) -> None:
-        self.right, self.text, self._exercise = right, text, exercise
-        self.remarks, self.mistakes = dict(remarks or {}), list(mistakes)
+    right: bool
+    text: str
+    exercise: Exercise
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    mistakes: Sequence[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return self.right
@@ -42,7 +40,7 @@ class Verdict:
         lines = [html.escape(line) for line in self.text.splitlines()]
         return {
             "text/plain": self.text,
-            "text/html": f"<p>{'<br>'.join(lines)}</p>\n{self._exercise.help_as_html()}",
+            "text/html": f"<p>{'<br>'.join(lines)}</p>\n{self.exercise.help_as_html()}",
         }
 
 
@@ -113,10 +111,8 @@ class Question(Exercise):
         if self._is(answer, self._right):
             return Verdict(True, "right", self)
         found = [when for when, result in self._mistakes.items() if self._is(answer, result)]
-        text = (
-            f"not yet. {you_get('this', found)}" if found else "not yet. No known mistake gives this answer."
-        )
-        return Verdict(False, text, self, mistakes=found)
+        why = you_get("this", found) if found else "No known mistake gives this answer."
+        return Verdict(False, f"not yet. {why}", self, mistakes=found)
 
     def _is(self, answer: Any, expected: Any) -> bool:
         if callable(expected):

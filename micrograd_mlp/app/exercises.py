@@ -18,8 +18,9 @@ writes that page as one file.
 
 from __future__ import annotations
 
+import operator
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from micrograd_mlp._require import require_choice, require_count, require_kind
@@ -212,14 +213,10 @@ def _random_graph(generator: random.Random, n_nodes: int, functions: list[str]) 
 
 
 def _joined(generator: random.Random, x: Value, y: Value) -> Value:
-    """A sum, a difference or a product; of a node with itself a product."""
-    operations: list[Callable[[Value, Value], Value]] = [
-        lambda x, y: x * y,
-        lambda x, y: x + y,
-        lambda x, y: x - y,
-        lambda x, y: x * y,
-    ]
-    return operations[0](x, x) if x is y else generator.choice(operations)(x, y)
+    """A sum, a difference or, most often, a product; of a node with itself always a product."""
+    operations = [operator.mul, operator.add, operator.sub, operator.mul]
+    joined: Value = (operator.mul if x is y else generator.choice(operations))(x, y)
+    return joined
 
 
 def _is_pleasant(output: Value) -> bool:

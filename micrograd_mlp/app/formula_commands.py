@@ -76,12 +76,8 @@ def text_tree(value: Value, depth: int | None = None) -> str:
     """The graph as a tree, in letters that the terminal has."""
     from micrograd_mlp import tree
 
-    try:
-        "├└│⋯…".encode(sys.stdout.encoding or "ascii")
-        plain = False
-    except UnicodeEncodeError:
-        plain = True
-    text: str = tree(value, depth, ascii=plain)
+    lines, encoding = "├└│⋯…", sys.stdout.encoding or "ascii"
+    text: str = tree(value, depth, ascii=lines.encode(encoding, "ignore").decode(encoding) != lines)
     return text
 
 
@@ -204,8 +200,7 @@ def _write_pictures(result: Value, options: argparse.Namespace) -> None:
             write_atomically(options.svg, drawing.svg())
         if options.png:
             write_atomically(options.png, drawing.png())
-    for path in paths:
-        print(f"drawing: {path}")
+        print(*[f"drawing: {path}" for path in paths], sep="\n")
     if options.steps:
         from micrograd_mlp import step_through
 

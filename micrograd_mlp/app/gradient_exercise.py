@@ -150,7 +150,7 @@ class GradientExercise(Exercise, Page):
 
     def _could_be_a_mistake(self, given: Mapping[int, Written]) -> list[int]:
         """The nodes whose right numbers are written with so few digits that a mistake gives them too."""
-        if all(written.is_exactly(self._right[i], self._scale) for i, written in given.items()):
+        if self._is_exactly(given, self._right):
             return []
         possible = [found for found in self._outcomes if self._fits(given, found)]
         return [i for i in given if any(differ([found[i], 1.0], [self._right[i], 1.0]) for found in possible)]
@@ -158,16 +158,15 @@ class GradientExercise(Exercise, Page):
     def _fits(self, given: Mapping[int, Written], gradients: Any) -> bool:
         return all(written.fits(gradients[i], self._scale) for i, written in given.items())
 
+    def _is_exactly(self, given: Mapping[int, Written], gradients: Any) -> bool:
+        return all(written.is_exactly(gradients[i], self._scale) for i, written in given.items())
+
     def _gives(self, given: Mapping[int, Written]) -> list[str]:
         """The mistakes that give all these numbers; if some do so exactly, only those."""
         outcomes = zip(self.mistakes, self._outcomes)
-        found = [(m, gradients) for m, gradients in outcomes if self._fits(given, gradients)]
-        exact = [
-            (m, gradients)
-            for m, gradients in found
-            if all(written.is_exactly(gradients[i], self._scale) for i, written in given.items())
-        ]
-        return list(dict.fromkeys(m.when for m, _ in exact or found))
+        found = [(m.when, gradients) for m, gradients in outcomes if self._fits(given, gradients)]
+        exact = [(when, gradients) for when, gradients in found if self._is_exactly(given, gradients)]
+        return list(dict.fromkeys(when for when, _ in exact or found))
 
     def _remark(self, i: int, given: Mapping[int, Written]) -> str:
         """What is said about one wrong number, given the numbers above it."""
@@ -299,12 +298,11 @@ class GradientExercise(Exercise, Page):
 
     def formulas(self) -> list[str]:
         """For each name how the node is computed; nothing for an input."""
-        found = []
-        for i in self._asked:
-            node = self._order[i]
-            operands = [self._write(parent) for parent in node.parents]
-            found.append(_TEXT.apply(node.op, operands).text if node.op else "")
-        return found
+        nodes = [self._order[i] for i in self._asked]
+        return [
+            _TEXT.apply(node.op, list(map(self._write, node.parents))).text if node.op else ""
+            for node in nodes
+        ]
 
     def sheet(self) -> dict[str, Any]:
         """The exercise as data for the script of a page, without its picture."""
