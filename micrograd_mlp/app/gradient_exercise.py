@@ -192,9 +192,9 @@ class GradientExercise(Exercise, Page):
         text = f"No known mistake gives this. Look first at ∂{self._names[largest.child]}/∂{self._names[i]}"
         if len(edges) > 1:
             text += f", in the largest of its {len(edges)} contributions"
-        factor = given[i].number / follows if (follows := self._follows(i, given)) else 0.0
-        sizes = (abs(factor), abs(1.0 / factor)) if factor else ()
-        if any(round(x) <= 100 and math.isclose(x, round(x), rel_tol=1e-6) for x in sizes):
+        follows = self._follows(i, given)
+        factor = given[i].number / follows if follows else 0.0
+        if factor and (_is_small_and_whole(factor) or _is_small_and_whole(1.0 / factor)):
             text += f": your number is {factor:.4g} times what follows from the numbers above it"
         return text + "."
 
@@ -363,6 +363,11 @@ _TEXT = Text()
 _OF_OUTPUT = {TABLE["tanh"]: "(1 - {0}²)", TABLE["sigmoid"]: "{0} · (1 - {0})"}  # as the paper has them (§8)
 _TOO_FEW = "It may be right, but that takes more digits to say."
 _UNCLEAR = "It is right, but with so few digits a mistake gives it too: write more."
+
+
+def _is_small_and_whole(factor: float) -> bool:
+    size = abs(factor)
+    return round(size) <= 100 and math.isclose(size, round(size), rel_tol=1e-6)
 
 
 def _sum(products: list[str]) -> str:

@@ -135,9 +135,10 @@ class Explorer(Page):
         return ExplorerWidget(self)
 
     def __repr__(self) -> str:
-        is_stepping = self.data["mode"] == "step"
-        how, name = (", step by step", "steps.html") if is_stepping else ("", "explore.html")
-        return f'<Explorer: {len(self.scene.order)} nodes{how}; .save("{name}") .html()>'
+        size = f"{len(self.scene.order)} nodes"
+        if self.data["mode"] == "step":
+            return f'<Explorer: {size}, step by step; .save("steps.html") .html()>'
+        return f'<Explorer: {size}; .save("explore.html") .html()>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
         element = self._element(self.still_picture(), whole_page=False)

@@ -90,8 +90,10 @@ def _find_neurons(order: Sequence[Value]) -> list[Neuron]:
     # The neuron that a node belongs to. Until its z is found, the name stands for it.
     owner: dict[Value, _Name | Neuron] = {}
     for node in order:
-        letter, name = _parse(node.label)
-        if letter in ("W", "b") and isinstance(node, Parameter):
+        match = _LABEL.fullmatch(node.label or "")
+        letter = match[1] if match else ""
+        name = (int(match[2]), int(match[3])) if match else None
+        if name and letter in ("W", "b") and isinstance(node, Parameter):
             owner[node] = name
             continue
         if not node.parents:
@@ -102,7 +104,7 @@ def _find_neurons(order: Sequence[Value]) -> list[Neuron]:
         if len(owners) != 1:
             continue
         [sole] = owners
-        if letter == "z" and sole == name:
+        if name and letter == "z" and sole == name:
             neuron = Neuron(name, node)
             neurons.append(neuron)
             owner[node] = neuron
@@ -113,11 +115,6 @@ def _find_neurons(order: Sequence[Value]) -> list[Neuron]:
     for neuron in neurons:
         _collect(neuron, owner)
     return neurons
-
-
-def _parse(label: str | None) -> tuple[str, _Name]:
-    match = _LABEL.fullmatch(label) if label else None
-    return (match[1], (int(match[2]), int(match[3]))) if match else ("", (0, 0))
 
 
 def _collect(neuron: Neuron, owner: dict[Value, _Name | Neuron]) -> None:

@@ -33,8 +33,9 @@ _INFIX |= {"neg": "-{0}", "pow": "{0}**{1}"}
 
 def infix(op: Op) -> tuple[str | None, float]:
     """A template such as "{0} + {1}", and how tightly it binds; (None, ATOM) for what is written f(x)."""
-    is_own = TABLE.get(op.name) is op  # not an operation of the user's own with the same name
-    return (_INFIX.get(op.name), _PRECEDENCE.get(op.name, ATOM)) if is_own else (None, ATOM)
+    if TABLE.get(op.name) is not op:  # an operation of the user's own, perhaps with the name of another
+        return None, ATOM
+    return _INFIX.get(op.name), _PRECEDENCE.get(op.name, ATOM)
 
 
 def _precedence(op: Op) -> float:

@@ -338,8 +338,8 @@ class Boundary:
         for name, colour, marker in zip(self._names, self.colours, itertools.cycle(MARKERS)):
             chosen = [point for point, y in zip(self._points, self._classes) if y == name]
             style = {"color": [colour], "marker": marker, "edgecolors": "black", "linewidths": 0.7}
-            coordinates = zip(*chosen) if chosen else ([], [])
-            drawn.append(ax.scatter(*coordinates, label=f"$y = {name:g}$", **style, **options))
+            x1, x2 = [point[0] for point in chosen], [point[1] for point in chosen]
+            drawn.append(ax.scatter(x1, x2, label=f"$y = {name:g}$", **style, **options))
         return drawn
 
 

@@ -135,7 +135,7 @@ class Scene:
     def groups(self, level: Level | None) -> list[Group]:
         """The neurons or the layers of the graph, and the parameters that several of them share."""
         groups = _find_groups(self.order, level) if level else []
-        while cycle := _find_cycle(self.order, groups):
+        while groups and (cycle := _find_cycle(self.order, groups)):
             groups = [group for group in groups if group not in cycle]
         return groups
 
@@ -264,7 +264,7 @@ def _find_cycle(order: Sequence[Value], groups: Iterable[Group]) -> list[Group]:
     """
     group_of: dict[Value, Group] = {node: group for group in groups for node in group.nodes}
     sources: dict[Value | Group, set[Value | Group]] = defaultdict(set)
-    for node in order if group_of else ():
+    for node in order:
         box = group_of.get(node, node)
         sources[box].update(source for p in node.parents if (source := group_of.get(p, p)) is not box)
     try:
