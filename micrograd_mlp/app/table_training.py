@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,11 @@ def inputs_of(model: TableModel, frame: pd.DataFrame) -> pd.DataFrame:
 
 def encode(columns: Sequence[Column], inputs: pd.DataFrame) -> Any:
     """The network's inputs as an array, one row for each row of the table."""
-    return np.hstack([[column.encode(cell) for cell in inputs[column.name]] for column in columns])
+    parts = []
+    for column in columns:
+        index, different = pd.factorize(inputs[column.name], use_na_sentinel=False)
+        parts.append(np.array([column.encode(cell) for cell in different])[index])
+    return np.hstack(parts)
 
 
 def train(
@@ -234,7 +239,8 @@ def _split(target: pd.Series, held_out: float, seed: int) -> Any:
 def _learn(cells: pd.Series) -> Column:
     """What a column is to a network, learned from the rows of the training."""
     if cells.dtype != float:
-        return Column(str(cells.name), sorted(cells.value_counts().index[:MOST_VALUES]))
+        frequent = Counter(cells.dropna()).most_common(MOST_VALUES)
+        return Column(str(cells.name), sorted(value for value, _ in frequent))
     median = float(cells.median()) if cells.count() else 0.0
     scaler = StandardScaler().fit(cells.fillna(median).to_frame())
     mean, deviation = float(scaler.mean_[0]), float(scaler.scale_[0])
