@@ -87,11 +87,9 @@ def _train(options: argparse.Namespace) -> None:
         raise ValueError(f"{out} exists: add --overwrite to replace it, or choose another --out")
     frame = _read(options)
     inputs, target, left_out = prepare(frame, options.target, options.classify)
-    is_classified = target.dtype == object
+    has_classes = target.dtype == object
     how = (
-        "classified; --regress predicts numbers"
-        if is_classified
-        else "regressed; --classify predicts classes"
+        "classified; --regress predicts numbers" if has_classes else "regressed; --classify predicts classes"
     )
     _show("rows", f"{len(target):,} of {len(frame):,} in {options.file} have a target")
     _show("target", f"{target.name} ({how})")
@@ -117,7 +115,7 @@ def _train(options: argparse.Namespace) -> None:
     model.save(out)
     stopped = ", stopped by Ctrl-C" if network.interrupted_ else ""
     _show("trained", f"{network.n_iter_} of {options.epochs} epochs{stopped}")
-    scores.columns.name = "accuracy" if is_classified else "R²"
+    scores.columns.name = "accuracy" if has_classes else "R²"
     print(scores.to_string(float_format="%.3f"))
     if scores.loc["linear model"].iloc[1] > scores.loc["network"].iloc[1]:
         _show("warning", "the linear model predicts the held-out rows better than the network")

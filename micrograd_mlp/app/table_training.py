@@ -67,6 +67,8 @@ def read_frame(
             frame = pd.read_csv(path, skipinitialspace=True, **how)
             if not isinstance(frame.index, pd.RangeIndex):
                 raise ValueError("its lines have more cells than its first line has names")
+        if frame.empty:
+            raise ValueError("it has no rows")
     except Exception as error:  # the library behind each kind of file has errors of its own
         hint = ": name its encoding, such as --encoding cp1252 or utf-16"
         hint = hint if isinstance(error, UnicodeError) else ""

@@ -252,12 +252,14 @@ def test_a_model_of_version_1_still_predicts(run):
         (["net.json", IRIS], "net.json is not a micrograd_mlp table model"),
         (["iris.model.json", "none.csv"], "none.csv is not a file"),
         (["iris.model.json", "other.csv"], "there is no column 'sepal_length_cm'; the table has 'a', 'b'"),
+        (["iris.model.json", "empty.csv"], "empty.csv can't be read: it has no rows"),
         (["iris.model.json", IRIS, "--out", "missing/p.csv"], "missing/p.csv: there is no folder"),
     ],
 )
 def test_a_mistake_in_predict_is_told(run, model, arguments, message):
     micrograd_mlp.MLP(2, [1]).save("net.json")
     Path("other.csv").write_text("a,b\n1,2\n")
+    Path("empty.csv").write_text("a,b\n")
     status, _, err = run("predict", *arguments)
     assert status == 2
     assert message in err

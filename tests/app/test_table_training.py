@@ -106,7 +106,7 @@ def test_encodings_and_the_decimal_comma(tmp_path, encoding):
     ("text", "message"),
     [
         ("", "No columns"),
-        ("t\n", "0 rows with a target: 4 are needed"),
+        ("t\n", "it has no rows"),
         (columns(x=[1, 2, 3]), "3 rows with a target: 4 are needed"),
         ("x,t\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
         ("x,t\n1,2,3\n4,5,6\n7,8,9\n1,2,3\n", "its lines have more cells than its first line has names"),
