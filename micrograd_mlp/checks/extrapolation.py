@@ -135,7 +135,9 @@ class Slopes:
         central, estimate = self.central.value, self.central.estimate
         closer = max(self.left.step, self.right.step) < self.central.step
         contradicts = abs(central - mean) > CERTAINTY * (estimate + spread)
-        return (mean, spread) if spread < estimate or (contradicts and closer) else (central, estimate)
+        if spread < estimate or (contradicts and closer):
+            return mean, spread
+        return central, estimate
 
     def best(self) -> tuple[float, float]:
         """The slope and its estimate; where the sides differ for sure, the slope is no surer than that."""

@@ -257,7 +257,9 @@ def _draw_expression(
                 return _call(name, [child for child, _ in children]), op(*numbers)
             return children[0]
         leaf = draw(st.sampled_from([*names, 1.0, 2.0, 0.5, 3.0]))
-        return (ast.Name(leaf), point[leaf]) if isinstance(leaf, str) else (ast.Constant(leaf), leaf)
+        if isinstance(leaf, str):
+            return ast.Name(leaf), point[leaf]
+        return ast.Constant(leaf), leaf
 
     body, _ = tree(0)
     used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}

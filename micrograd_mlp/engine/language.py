@@ -167,6 +167,10 @@ class Language:
         """1 or 0."""
         return self.select(condition, Expression("1.0"), Expression("0.0"))
 
+    def as_number(self, x: Expression) -> Expression:
+        """A number as it is; a condition as 1 or 0."""
+        return self.from_boolean(x) if x.kind is BOOLEAN else x
+
     def sequence(self, items: Sequence[Item], kind: Kind) -> Expression:
         """A list of items."""
         raise NotImplementedError

@@ -234,7 +234,7 @@ def _function_of(op: Op) -> Any:
         several = len(inputs) != 1 or not hasattr(inputs[0], "__iter__")
         return op(*inputs) if several else op(*inputs[0])
 
-    chosen = function_of_many if arity is None else function_of_one if arity == 1 else function
+    chosen: Callable[..., Any] = {None: function_of_many, 1: function_of_one}.get(arity, function)
     wrapper: Any = functools.wraps(op.forward)(chosen)
     if not isinstance(op.forward, types.FunctionType):  # operator.add: what stands here is another function
         wrapper.__module__ = op.partials.__module__

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from micrograd_mlp.engine.language import BOOLEAN, NUMBERS, Expression, Item, Kind
+from micrograd_mlp.engine.language import NUMBERS, Expression, Item, Kind
 from micrograd_mlp.engine.translate import (
     ON_SEQUENCES,
     UNKNOWN,
@@ -40,9 +40,7 @@ class StraightBody(Body):
 
     def translated(self) -> list[str]:
         """The assignments that the result needs, and the result."""
-        result = self._result()
-        if result.kind is BOOLEAN:
-            result = self.language.from_boolean(result)
+        result = self.language.as_number(self._result())
         self.returned = result.kind
         return [*self._needed(result), self.language.returned(result)]
 
@@ -404,8 +402,7 @@ class StraightBody(Body):
         values = [self._truth(value, node) for value in self._items(node.args[0])]
         if not values:
             return self.language.number(word == "all")
-        connective = "or" if word == "any" else "and"
-        return self.language.logical(connective, values) if len(values) > 1 else values[0]
+        return self.connected("or" if word == "any" else "and", values)
 
     def on_zip(self, node: ast.Call) -> Expression:
         columns = [self._items(argument) for argument in node.args]

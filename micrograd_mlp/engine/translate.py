@@ -576,7 +576,7 @@ class Body:
     def caught(self, node: ast.Try, handler: ast.ExceptHandler) -> Expression | None:
         """When a handler is reached: a result is nan or infinite without a reason in the arguments."""
         raised = [c for inner in ast.walk(node.body[0]) for c in self._raised(inner, _caught_by(handler))]
-        return self.language.logical("or", raised) if len(raised) > 1 else raised[0] if raised else None
+        return self.connected("or", raised) if raised else None
 
     def _raised(self, node: ast.AST, caught: set[str]) -> list[Expression]:
         """When one operation raises one of these exceptions."""
@@ -635,7 +635,7 @@ class Body:
     def as_number(self, value: Expression, node: ast.expr) -> Expression:
         if value.is_sequence:
             raise UntranslatableError(node, "a number is expected here")
-        return self.language.from_boolean(value) if value.kind is BOOLEAN else value
+        return self.language.as_number(value)
 
     def sequence(self, node: ast.expr) -> Expression:
         value = self.expression(node)
@@ -708,13 +708,10 @@ class Body:
         if sign == "+" and left.is_sequence and right.is_sequence:
             return self.display([(True, left), (True, right)])
         if sign == "*" and (left.is_sequence or right.is_sequence):
-            items, times = (left, right) if left.is_sequence else (right, left)
-            return self.repeated(items, times, node)
+            return self.repeated(left, right, node) if left.is_sequence else self.repeated(right, left, node)
         if left.is_sequence or right.is_sequence:
             raise UntranslatableError(node, "it mixes numbers and sequences")
-        left, right = [
-            self.language.from_boolean(side) if side.kind is BOOLEAN else side for side in (left, right)
-        ]
+        left, right = self.language.as_number(left), self.language.as_number(right)
         if sign in ("+", "-", "*", "/"):
             return self.language.arithmetic(sign, left, right)
         if sign == "**":
@@ -735,7 +732,11 @@ class Body:
             self.language.compare(_SIGNS[type(op)], self.number(left), self.number(right))
             for left, op, right in zip(sides, node.ops, sides[1:])
         ]
-        return comparisons[0] if len(comparisons) == 1 else self.language.logical("and", comparisons)
+        return self.connected("and", comparisons)
+
+    def connected(self, word: str, conditions: Sequence[Expression]) -> Expression:
+        """One or several conditions, with "and" or "or" between them."""
+        return conditions[0] if len(conditions) == 1 else self.language.logical(word, conditions)
 
     def on_boolop(self, node: ast.BoolOp) -> Expression:
         """`x or y` is a condition if both are; of numbers it is one of the two."""
@@ -744,8 +745,9 @@ class Body:
             return self.condition(node)
         result = values[-1]
         for value, source in list(zip(values, node.values))[-2::-1]:
-            yes, no = (result, value) if isinstance(node.op, ast.And) else (value, result)
-            result = self.either(self._truth(value, source), yes, no, node)
+            truth = self._truth(value, source)
+            is_and = isinstance(node.op, ast.And)
+            result = self.either(truth, result if is_and else value, value if is_and else result, node)
         return result
 
     def on_ifexp(self, node: ast.IfExp) -> Expression:
@@ -756,7 +758,7 @@ class Body:
         if yes.kind != no.kind:
             if yes.is_sequence or no.is_sequence:
                 raise UntranslatableError(node, "its two values are of different kinds")
-            yes, no = [self.language.from_boolean(v) if v.kind is BOOLEAN else v for v in (yes, no)]
+            yes, no = self.language.as_number(yes), self.language.as_number(no)
         return self.language.select(condition, yes, no)
 
     def on_tuple(self, node: ast.Tuple | ast.List) -> Expression:
@@ -764,19 +766,20 @@ class Body:
 
     def items(self, nodes: Sequence[ast.expr]) -> list[Item]:
         """Elements or arguments, with a mark for those that have a star."""
-        return [
-            (True, self.sequence(node.value))
-            if isinstance(node, ast.Starred)
-            else (False, self.expression(node))
-            for node in nodes
-        ]
+        items: list[Item] = []
+        for node in nodes:
+            if isinstance(node, ast.Starred):
+                items.append((True, self.sequence(node.value)))
+            else:
+                items.append((False, self.expression(node)))
+        return items
 
     on_list = on_tuple
 
     def display(self, items: Sequence[Item]) -> Expression:
         kinds = [value.kind.parts[0] if starred else value.kind for starred, value in items]
         if {NUMBER, BOOLEAN} == set(kinds) and not any(starred for starred, _ in items):
-            items = [(False, self.language.from_boolean(v) if v.kind is BOOLEAN else v) for _, v in items]
+            items = [(False, self.language.as_number(value)) for _, value in items]
             kinds = [NUMBER] * len(items)
         kind = (
             sequence_of(kinds[0] if kinds else NUMBER)
@@ -801,11 +804,10 @@ class Body:
     def on_subscript(self, node: ast.Subscript) -> Expression:
         items = self.sequence(node.value)
         if isinstance(node.slice, ast.Slice):
+            word, missing = "slice" if node.slice.upper else "rest", self.language.number(0)
+            if node.slice.step:
+                word, missing = "strided", Expression(self.language.constants["none"])
             bounds = (node.slice.lower, node.slice.upper, node.slice.step)
-            word = "strided" if node.slice.step else "slice" if node.slice.upper else "rest"
-            missing = (
-                Expression(self.language.constants["none"]) if node.slice.step else self.language.number(0)
-            )
             given = [self.number(bound) if bound else missing for bound in bounds]
             return self.translation.word(word, [items, *given], node, items.kind)
         if items.kind.name == "tuple":

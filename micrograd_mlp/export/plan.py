@@ -258,7 +258,7 @@ class _Planner:
         groups: list[tuple[str, dict[tuple[int, ...], int]]] = []
         latest: dict[str, dict[tuple[int, ...], int]] = {}
         for k, value in enumerate(self.graph.parameters):
-            name, index = _split_label(value.label) if value.label else ("p", (len(latest.get("p", ())) + 1,))
+            name, index = _split_label(value.label or f"p[{len(latest.get('p', ())) + 1}]")
             group = latest.get(name)
             if group is None or index in group or len(next(iter(group))) != len(index):
                 group = latest[name] = {}
@@ -271,14 +271,9 @@ class _Planner:
             counted_from_1 = all(min(i) > 0 for i in indices if i)
             is_full = len(extents) < 3 and len(indices) == math.prod(extents) and counted_from_1
             at = [group[index] for index in (indices if is_full else group)]
-            vector = Vector(
-                self._name(name),
-                [self.graph.n_inputs + k for k in at],
-                "parameter",
-                active=True,
-                shape=extents if is_full and extents else (len(at),),
-                at=at,
-            )
+            shape = extents if is_full and extents else (len(at),)
+            numbers = [self.graph.n_inputs + k for k in at]
+            vector = Vector(self._name(name), numbers, "parameter", active=True, shape=shape, at=at)
             vectors.append(self._settle(vector))
         return vectors
 

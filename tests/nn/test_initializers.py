@@ -60,6 +60,7 @@ def test_the_layer_sizes_reach_the_initializer():
     assert statistics.pvariance(weights) == pytest.approx(2 / 200, rel=0.05)
 
 
-def test_an_unknown_name_says_which_exist():
-    with pytest.raises(ValueError, match=r"init must be 'auto', 'xavier_uniform', .* got 'kaiming'"):
-        initializer("kaiming", "relu")
+@pytest.mark.parametrize("name", ["kaiming", "Auto"])
+def test_an_unknown_name_says_which_exist(name):
+    with pytest.raises(ValueError, match=rf"init must be 'auto', 'xavier_uniform', .* got '{name}'"):
+        initializer(name, "relu")

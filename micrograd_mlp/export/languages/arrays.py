@@ -192,7 +192,9 @@ class ArrayWriter(Writer):
         stride = at[columns] - at[0] if rows > 1 else columns
         even = at == [at[0] + j * stride + k for j in range(rows) for k in range(columns)]
         fits = stride >= columns and at[0] + rows * stride <= len(self.plan.theta)
-        return (at[0], stride) if even and fits else None
+        if not (even and fits):
+            return None
+        return at[0], stride
 
     def operand(self, ref: Ref) -> Expression:
         """An operand that may be written several times: a long one gets a name."""

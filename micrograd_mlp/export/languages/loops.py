@@ -349,7 +349,9 @@ def combined(outer: str, n: int, inner: str) -> str:
     """outer · n + inner, for two indices."""
     if outer.isdecimal():
         base = int(outer) * n
-        return str(base + int(inner)) if inner.isdecimal() else f"{base} + {inner}" if base else inner
+        if inner.isdecimal():
+            return str(base + int(inner))
+        return f"{base} + {inner}" if base else inner
     scaled = f"{n} * {outer}" if n > 1 else outer
     return scaled if inner == "0" else f"{scaled} + {inner}"
 
@@ -361,7 +363,8 @@ def progression(positions: Sequence[int], index: str) -> str:
     span = spans(positions)
     assert span is not None, "irregular positions need a table"
     first, _, step = span
-    scaled = index if step == 1 else f"{step} * {index}" if index.isidentifier() else f"{step} * ({index})"
+    factor = index if index.isidentifier() or step == 1 else f"({index})"
+    scaled = factor if step == 1 else f"{step} * {factor}"
     return f"{scaled} + {first}" if first else scaled
 
 
