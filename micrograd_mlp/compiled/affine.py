@@ -20,7 +20,6 @@ from micrograd_mlp.compiled.code import Code, Number, Target, Variable
 from micrograd_mlp.compiled.kernels import Kernel, written
 
 DEPTH = 128  # rows of B of which a tile's columns stay in the first-level cache
-WORTH_TRANSPOSING = 24  # rows of ∂W from which on a product with xᵀ is faster than dot products
 FEW_ROWS = 4  # below it tiles are flat and wide, so that there are enough sums to work on at the same time
 
 
@@ -257,7 +256,7 @@ def _call(k: Kernel, name: str, arguments: Sequence[Number]) -> None:
 
 
 def affine(
-    target: Target, single: bool, is_row: bool, adjoints: str, weights: str, writes_first: bool
+    target: Target, single: bool, is_row: bool, adjoints: str, is_x: bool, writes_first: bool
 ) -> list[Kernel]:
     """The kernels of an affine map.
 
@@ -267,9 +266,8 @@ def affine(
         is_row: the inputs have consecutive offsets.
         adjoints: "none" if no parameter influences the inputs; "row" if their adjoints have consecutive
             offsets, "own row" if besides nothing else is added to those, or "others".
-        weights: how the adjoints of W are computed: by "dots", by a "product" with the transposed inputs, or
-            with the "rows" of x, which are transposed already, if all of x are the inputs.
-        writes_first: those of the first block replace what was there.
+        is_x: all of x are the inputs, whose rows are transposed already.
+        writes_first: the weights' adjoints of the first block replace what was there.
     """
     if single:
         forward = written("forward", target, True, lambda k: _forward_of_one(k, is_row))
@@ -279,18 +277,9 @@ def affine(
         return [forward, backward]
     forward = written("forward", target, False, lambda k: _forward(k, is_row))
     backward = written(
-        "backward", target, False, lambda k: _backward(k, is_row, adjoints, weights, writes_first)
+        "backward", target, False, lambda k: _backward(k, is_row, adjoints, is_x, writes_first)
     )
     return [forward, backward]
-
-
-def weights_by(m: int, n: int, is_x: bool, target: Target) -> str:
-    """The fastest way to the adjoints of an m × n matrix: see `affine`."""
-    if n < 2 * target.width or m < FEW_ROWS:
-        return "dots"
-    if is_x:
-        return "rows"
-    return "product" if m >= WORTH_TRANSPOSING else "dots"
 
 
 def _inputs(k: Kernel, is_row: bool, n: Number) -> Number:
@@ -315,51 +304,88 @@ def _forward(k: Kernel, is_row: bool) -> None:
     _call(k, "product", [matrix, *steps, x, k.lanes, z, k.lanes, m, n, k.lanes, start, k.at(weights, biases)])
 
 
-def _backward(k: Kernel, is_row: bool, adjoints: str, by: str, writes_first: bool) -> None:
-    m, n, one = k.word("n_results"), k.word("arity"), k.integer(1)
-    examples, weights = k.of_block("examples"), k.of_block("weights", "ptr")
-    gradient, scratch = k.of_block("weight_adjoints", "ptr"), k.of_block("scratch", "ptr")
+def _backward(k: Kernel, is_row: bool, adjoints: str, is_x: bool, writes_first: bool) -> None:
     dz = k.at(k.adjoints, k.lane_of(k.word("first_adjoint")))
-    with k.if_(k.word("biases") >= 0):  # the dot product with a row of ones is the sum
-        k.each(k.lanes, lambda lane, kind: k.store(k.number(1.0, kind), scratch, lane))
-        db = k.at(gradient, k.word("bias_adjoints"))
-        _call(k, "dots", [scratch, k.lanes, dz, k.lanes, db, m, one, m, examples])
-    dw, start = k.at(gradient, k.word("weight_adjoints")), _start(k, writes_first)
+    with k.if_(k.word("biases") >= 0):
+        _give_to_biases(k, dz)
+    _give_to_weights(k, dz, is_row, is_x, writes_first)
+    if adjoints != "none":
+        _give_to_inputs(k, dz, adjoints)
 
-    # Lanes without an example take no part: the sums go over the examples.
+
+def _give_to_biases(k: Kernel, dz: Number) -> None:
+    """Sums over the examples: the dot products with a row of ones."""
+    ones, m = k.of_block("scratch", "ptr"), k.word("n_results")
+    k.each(k.lanes, lambda lane, kind: k.store(k.number(1.0, kind), ones, lane))
+    db = k.at(k.of_block("weight_adjoints", "ptr"), k.word("bias_adjoints"))
+    _call(k, "dots", [ones, k.lanes, dz, k.lanes, db, m, k.integer(1), m, k.of_block("examples")])
+
+
+def _give_to_weights(k: Kernel, dz: Number, is_row: bool, is_x: bool, writes_first: bool) -> None:
+    """The rows of ∂z times the rows of x, or times x transposed. Lanes without an example take no part."""
+    m, n, examples = k.word("n_results"), k.word("arity"), k.of_block("examples")
+    dw = k.at(k.of_block("weight_adjoints", "ptr"), k.word("weight_adjoints"))
+
     def add_product(rows: Number) -> None:
-        _call(k, "product", [dz, k.lanes, one, rows, n, dw, n, m, examples, n, start, weights])
+        start, no_biases = _start(k, writes_first), k.of_block("weights", "ptr")
+        a = dz, k.lanes, k.integer(1)
+        _call(k, "product", [*a, rows, n, dw, n, m, examples, n, start, no_biases])
 
-    def transpose_and_add() -> None:
-        x = _inputs(k, is_row, n)
-        rows = k.at(scratch, n * k.lanes)
-        _call(k, "transpose", [x, k.lanes, rows, n, n, k.lanes])
-        add_product(rows)
-
-    if by == "dots":
+    def add_dots() -> None:
+        if writes_first:
+            with k.if_(k.of_block("is_first").equals(1)):
+                k.each(m * n, lambda i, kind: k.store(k.number(0.0, kind), dw, i))
         _call(k, "dots", [dz, k.lanes, _inputs(k, is_row, n), k.lanes, dw, n, m, n, examples])
-    elif by == "product":
-        transpose_and_add()
-    else:
-        are_there = k.of_block("rows").differs(0)
-        with k.if_(are_there):
-            add_product(k.of_block("rows", "ptr"))
-        with k.if_(~are_there):
-            transpose_and_add()
-    matrix, table = k.at(weights, k.word("weights")), k.pointer("operand_adjoints")
+
+    def transpose_or_dots() -> None:
+        is_worth_it = examples <= k.word("worth_transposing")
+        with k.if_(is_worth_it):
+            transposed = k.at(k.of_block("scratch", "ptr"), n * k.lanes)
+            _call(k, "transpose", [_inputs(k, is_row, n), k.lanes, transposed, n, n, k.lanes])
+            add_product(transposed)
+        with k.if_(~is_worth_it):
+            add_dots()
+
+    if not is_x:
+        transpose_or_dots()
+        return
+    has_rows = k.of_block("rows").differs(0) & (examples <= k.word("worth_a_product"))
+    with k.if_(has_rows):
+        add_product(k.of_block("rows", "ptr"))
+    with k.if_(~has_rows):
+        transpose_or_dots()
+
+
+def most_examples(m: int, n: int, target: Target, transposes: bool) -> int:
+    """Up to how many examples a product is faster than dot products for an m × n matrix.
+
+    The numbers are cycles, measured with 8 and 16 numbers in a vector. A product takes as long for few
+    examples as they are; dot products have to be added up over the lanes.
+    """
+    if m < FEW_ROWS:
+        return 0
+    n_vectors = -(-n // target.width)
+    product = 0.65 * m * n_vectors + (80 * n / target.width**2 if transposes else 0.0)  # for an example
+    tiles = m * n / SIDE**2
+    return int(35 * tiles / (product - 8 * tiles / target.width))
+
+
+def _give_to_inputs(k: Kernel, dz: Number, adjoints: str) -> None:
+    m, n, weights = k.word("n_results"), k.word("arity"), k.of_block("weights", "ptr")
+    scratch, table = k.of_block("scratch", "ptr"), k.pointer("operand_adjoints")
+    matrix = k.at(weights, k.word("weights")), k.integer(1), n
 
     def give(dx: Number, start: int) -> None:
-        of_matrix = matrix, one, n
-        _call(k, "product", [*of_matrix, dz, k.lanes, dx, k.lanes, n, m, k.lanes, k.integer(start), weights])
+        _call(k, "product", [*matrix, dz, k.lanes, dx, k.lanes, n, m, k.lanes, k.integer(start), weights])
 
-    if adjoints in ("row", "own row"):
+    if adjoints != "others":
         give(k.at(k.adjoints, k.lane_of(k.load(table, 0, "i64"))), ADD if adjoints == "row" else FROM_ZERO)
-    if adjoints == "others":
-        give(scratch, FROM_ZERO)
-        with k.loop(n) as j:
-            at = k.lane_of(k.load(table, j, "i64"))
-            with k.each_lane() as lane:
-                k.add_to(k.adjoints, at + lane, k.load(scratch, j * k.lanes + lane, k.kind))
+        return
+    give(scratch, FROM_ZERO)
+    with k.loop(n) as j:
+        at = k.lane_of(k.load(table, j, "i64"))
+        with k.each_lane() as lane:
+            k.add_to(k.adjoints, at + lane, k.load(scratch, j * k.lanes + lane, k.kind))
 
 
 def _start(k: Kernel, writes_first: bool) -> Number:

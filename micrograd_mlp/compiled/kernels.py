@@ -26,24 +26,16 @@ from micrograd_mlp.engine.translate import TranslationError
 WORDS = (
     "forward", "backward", "first", "first_adjoint", "operand_0", "operand_1", "adjoint_0", "adjoint_1",
     "operands", "operand_adjoints", "n_results", "slopes", "arity", "n_pairs", "weights", "weight_adjoints",
-    "biases", "bias_adjoints", "python_forward", "python_backward",
+    "biases", "bias_adjoints", "worth_a_product", "worth_transposing", "python_forward", "python_backward",
 )  # fmt: skip
 """What a kernel reads of its run: the addresses of its two kernels; the offsets of the first two operands
-and of their adjoints; the addresses of all of these; fields of `plan.Run`; and the addresses of functions in
-Python, for an operation that is no machine code. What a single result needs fills the first cache line."""
+and of their adjoints; the addresses of all of these; fields of `plan.Run`; for an affine map how many
+examples are worth a product; and the addresses of functions in Python, for an operation that is no machine
+code. What a single result needs fills the first cache line."""
 BLOCK = (
-    "lanes",
-    "examples",
-    "weights",
-    "weight_adjoints",
-    "scratch",
-    "failed",
-    "product",
-    "dots",
-    "transpose",
-    "rows",
-    "is_first",
-)
+    "lanes", "examples", "weights", "weight_adjoints", "scratch", "failed", "product", "dots", "transpose",
+    "rows", "is_first",
+)  # fmt: skip
 """What a kernel reads of its block: how many lanes and examples there are, the values and adjoints of the
 uniform tape, scratch space; where a failed operation is noted; the addresses of the functions in `affine`;
 the rows of x if the block's examples stand one after the other there, else 0; and whether the gradient has

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from micrograd_mlp.compiled import kernels
-from micrograd_mlp.compiled.affine import affine, weights_by
+from micrograd_mlp.compiled.affine import affine, most_examples
 from micrograd_mlp.compiled.code import Target
 from micrograd_mlp.compiled.kernels import FEW, UNROLLED, WORDS, Writer, written
 from micrograd_mlp.compiled.native import Integers, MachineCode, compiled
@@ -87,7 +87,9 @@ class Runs:
         self._n_maps = np.zeros(n_uniform, dtype=np.int64)  # how many affine maps give to an adjoint
         for run in runs[runs[:, RUN.code] == AFFINE]:
             self._n_maps[_matrix(run)] += 1
-        is_written_first = np.zeros(n_uniform, dtype=bool)
+            if run[RUN.biases] >= 0:
+                self._n_maps[run[RUN.bias_adjoints] :][: run[RUN.n_results]] += 1
+        is_written = np.zeros(n_uniform, dtype=bool)
         # In front of the runs and behind them stands one that ends the tape.
         self._stop = _stop(target)
         n_words = (tape.n_runs + 2) * N_WORDS
@@ -109,17 +111,23 @@ class Runs:
                 inside[:, WORDS.index(f"adjoint_{j}")] = tape.operand_adjoints[place]
         for k, run in enumerate(runs.tolist()):
             if run[RUN.code] == AFFINE:
-                is_written_first[_matrix(run)] |= self._writes_first(run)
+                is_written[_matrix(run)] |= self._writes_first(run)
+                for name, transposes in (("worth_a_product", False), ("worth_transposing", True)):
+                    most = most_examples(run[RUN.n_results], run[RUN.arity], target, transposes)
+                    inside[k, WORDS.index(name)] = most
             kept = self._kernels(run)
             inside[k, 0] = kept.forward
             if k >= tape.first_active:
                 inside[k, 1] = kept.backward
             if isinstance(kept.holds, PythonOperation):
-                inside[k, -2:] = kept.holds.forward_address, kept.holds.backward_address
+                inside[k, WORDS.index("python_forward") :] = (
+                    kept.holds.forward_address,
+                    kept.holds.backward_address,
+                )
         self.first = self.words.ctypes.data + 8 * N_WORDS
         self.last = self.words.ctypes.data + 8 * N_WORDS * tape.n_runs
         self.cleared = _ranges(~self._is_overwritten)
-        self.gradient_cleared = _ranges(~is_written_first)
+        self.gradient_cleared = _ranges(~is_written)
 
     def _kernels(self, run: list[int]) -> _Kept:
         key = self._kind(run)
@@ -141,7 +149,8 @@ class Runs:
             adjoints = "none" if not run[RUN.are_active] else "others"
             if is_row and given.all():
                 adjoints = "own row" if self._is_own(given) else "row"
-            return AFFINE, is_row, adjoints, self._weights_by(run), self._writes_first(run)
+            is_x = is_row and self._tape.operands[run[RUN.start]] == 0 and n == self._n_x
+            return AFFINE, is_row, adjoints, bool(is_x), self._writes_first(run)
         if code < FIRST_OPERATION:
             return (code,)
         adjoints = self._adjoints(run, run[RUN.n_results], n)
@@ -154,16 +163,9 @@ class Runs:
         shape = "one" if count == 1 and self._single else shape
         return code, shape, is_own and shape == "row", tuple(active.tolist()), run[RUN.slopes] >= 0
 
-    def _weights_by(self, run: Sequence[int]) -> str:
-        """How the adjoints of an affine map's weights are computed."""
-        n, operands = run[RUN.arity], self._tape.operands
-        is_x = bool(run[RUN.are_adjacent]) and bool(operands[run[RUN.start]] == 0) and n == self._n_x
-        return weights_by(run[RUN.n_results], n, is_x, self._target)
-
     def _writes_first(self, run: Sequence[int]) -> bool:
         """Whether the first block's adjoints of an affine map's weights need not be added to anything."""
-        is_only = bool((self._n_maps[_matrix(run)] == 1).all())
-        return is_only and (self._single or self._weights_by(run) != "dots")
+        return bool((self._n_maps[_matrix(run)] == 1).all())
 
     def _is_own(self, adjoints: Any) -> bool:
         """Whether nothing else is added to these adjoints: then they are overwritten."""

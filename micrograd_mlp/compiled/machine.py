@@ -37,6 +37,7 @@ from micrograd_mlp.engine.value import _DATA, Value, defer, is_deferred, numbers
 
 CACHE = 1 << 20  # bytes that a block's values and adjoints should stay below, about a second-level cache
 MOST_LANES = 128
+LANES_WASTED = 5  # lanes for each example from which on one example after the other is faster
 WORTH_DEFERRING = 500  # parameters: reading and writing takes longer than remembering that nobody looked
 WORTH_A_THREAD = 4_000_000  # operands in a step from which on a second core pays for its start
 OPERANDS_A_SECOND = 1_000_000_000  # a lower bound: most graphs reach more
@@ -303,7 +304,7 @@ class Machine:
             memory.uniform[:] = self._memories[0].uniform
         code = self._step if words["mode"] == TRAIN else self._execute_code
         progress = np.zeros(size + 1, dtype=np.int64)
-        is_single = largest == 1
+        is_single = largest <= max(self.target.width // LANES_WASTED, 1)
         varying, uniform = self._runs_of("varying", is_single), self._runs_of("uniform", True)
         arrays = {
             "x": examples.x, "y": examples.y, "order": examples.order, "bounds": bounds, "results": results,
