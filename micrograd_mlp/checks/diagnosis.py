@@ -7,6 +7,7 @@ purpose, and the sentence is given if that results in the gradient that was clai
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -47,25 +48,24 @@ def explain_arrays(
     """
     if sum(x.values.size for x in inputs) > LARGEST:
         return []
-    try:
-        with np.errstate(all="ignore"):
-            return _explained(evaluate, inputs, claimed, call)
-    except Exception:  # from the user's f, far from its inputs: the table of the check matters more
-        return []
+    points = [x.values for x in inputs]
+    exact = max(x.epsilon for x in inputs) < 1e-10
+    # An error comes from the user's f, far from its inputs: the table of the check matters more.
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):
+        right = [_gradient(evaluate, points, k, exact) for k in range(len(inputs))]
+        return _explained(inputs, claimed, right, _followed(call, points), exact)
+    return []
 
 
 def _explained(
-    evaluate: Callable[[list[Any]], float],
     inputs: Sequence[Input],
     claimed: Sequence[Any],
-    call: Callable[..., Any],
+    right: Sequence[Any],
+    what_if: WhatIf | None,
+    exact: bool,
 ) -> list[str]:
-    points = [x.values for x in inputs]
-    exact = max(x.epsilon for x in inputs) < 1e-10
-    right = [_gradient(evaluate, points, k, exact) for k in range(len(inputs))]
     bad = [k for k, (g, r) in enumerate(zip(claimed, right)) if not _same(g, r, exact)]
     wrong = [Wrong(inputs[k], claimed[k], right[k]) for k in bad]
-    what_if = _followed(call, points)
     batch = what_if.batch_sizes()[0] if what_if is not None and what_if.batch_sizes() else 0
     sentences = _one_factor(wrong, batch, exact)
     if not sentences:
@@ -77,10 +77,9 @@ def _explained(
 
 
 def _followed(call: Callable[..., Any], points: Sequence[Any]) -> WhatIf | None:
-    try:
+    with contextlib.suppress(Exception):  # f is the user's, and may not take the arrays that follow it
         return WhatIf(call, points)
-    except Exception:  # f is the user's, and may not take the arrays that follow it
-        return None
+    return None
 
 
 def _gradient(evaluate: Callable[[list[Any]], float], points: Sequence[Any], k: int, exact: bool) -> Any:

@@ -24,22 +24,16 @@ FUNCTIONS = {name: f"Math.{name}({{0}})" for name in (
     "tan tanh trunc"
 ).split()} | {
     "atan2": "Math.atan2({0}, {1})", "fabs": "Math.abs({0})", "hypot": "Math.hypot({args})",
-    "pow": "power({0}, {1})", "power": "power({0}, {1})", "exp2": "Math.pow(2, {0})",
-    "floordiv": "floordiv({0}, {1})", "mod": "mod({0}, {1})", "fmod": "{0:atom} % {1:atom}",
-    "copysign": "copysign({0}, {1})", "remainder": "remainder({0}, {1})", "round": "round({0})",
+    "pow": "power({0}, {1})", "exp2": "Math.pow(2, {0})", "fmod": "{0:atom} % {1:atom}",
     "degrees": "{0:atom} * (180 / Math.PI)", "radians": "{0:atom} * (Math.PI / 180)",
-    "erf": "erf({0})", "erfc": "erfc({0})",
     "isfinite": "Number.isFinite({0})", "isnan": "Number.isNaN({0})", "isinf": "is_infinite({0})",
-    "is_undefined": "is_undefined({args})", "is_overflow": "is_overflow({args})",
-    "len": "{0:atom}.length", "sum": "sum({0}, {1})", "fsum": "fsum({0})", "prod": "prod({0})",
-    "largest": "largest({0})", "smallest": "smallest({0})",
-    "any": "{0:atom}.some(Boolean)", "all": "{0:atom}.every(Boolean)",
-    "zip": "zip({args})", "enumerate": "enumerate({0}, {1})", "range": "range({0}, {1}, {2})",
-    "reversed": "{0:atom}.slice().reverse()",
-    "sorted": "{0:atom}.slice().sort((x, y) => x - y)",
-    "repeat": "repeat({0}, {1})", "slice": "{0:atom}.slice({1}, {2})", "rest": "{0:atom}.slice({1})",
-    "strided": "strided({0}, {1}, {2}, {3})",
-}  # fmt: skip
+    "len": "{0:atom}.length", "any": "{0:atom}.some(Boolean)", "all": "{0:atom}.every(Boolean)",
+    "slice": "{0:atom}.slice({1}, {2})", "rest": "{0:atom}.slice({1})",
+    "reversed": "{0:atom}.slice().reverse()", "sorted": "{0:atom}.slice().sort((x, y) => x - y)",
+} | {name: f"{name}({{args}})" for name in (
+    "power floordiv mod copysign remainder round erf erfc is_undefined is_overflow sum fsum prod largest "
+    "smallest zip enumerate range repeat strided"  # of the runtime
+).split()}  # fmt: skip
 
 CONSTANTS = {"inf": "Infinity", "nan": "NaN", "True": "true", "False": "false", "none": "null"}
 INFIX = {"==": "===", "!=": "!==", "and": "&&", "or": "||"}
