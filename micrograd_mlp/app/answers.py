@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from micrograd_mlp._require import as_float, is_sequence
 
-EXACT = 1e-9  # numbers that differ by less than this part are the same: computed, not rounded by a reader
-WIDEST = 0.02  # the largest part of a number by which an answer may be off, however few digits it has
+EXACT = 1e-9  # numbers with a smaller relative difference are equal up to rounding in the computer
+WIDEST = 0.02  # the largest relative difference of an answer, however few digits it has
 NO_NUMBER = "write a number such as 0.25, -3, 1e-4 or 2/3"
 _NUMBER = re.compile(r"[+-]?(\d+\.?(\d*)|\.(\d+))(e([+-]?\d+))?")
 
@@ -32,7 +32,7 @@ class Written(NamedTuple):
     unit: float
 
     def fits(self, expected: float, scale: float = 0.0) -> bool:
-        """Whether this is the expected number, within the digits that were written.
+        """Whether this is the expected number, as far as its digits go.
 
         Args:
             expected: the number.
@@ -53,10 +53,10 @@ class Written(NamedTuple):
 
 
 def read(answer: Any) -> Written:
-    """A number from what was given: a number, or text such as "-0.250" or "2/3".
+    """Read an answer that is a number, or text such as "-0.250" or "2/3".
 
     Raises:
-        ValueError: it is none.
+        ValueError: the answer is not a number.
 
     >>> read("2/3").number, read("1.5e2").unit
     (0.6666666666666666, 10.0)
@@ -83,7 +83,7 @@ def _parse(text: str) -> Written | None:
 
 
 def numbers_in(answer: Any) -> list[Any]:
-    """The numbers of an answer that may be one, a list of them, or lists and dictionaries within one another.
+    """All numbers of an answer, which is a number or consists of nested lists and dictionaries.
 
     >>> numbers_in({"a": 1, "b": [2, 3]})
     [1, 2, 3]

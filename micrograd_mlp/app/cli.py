@@ -1,4 +1,4 @@
-"""The command `micrograd-mlp`: its parser, its exit status, and what a mistake is told."""
+"""The command `micrograd-mlp`: its parser, its exit status, and its messages about mistakes."""
 
 from __future__ import annotations
 

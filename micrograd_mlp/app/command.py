@@ -1,4 +1,4 @@
-"""What the commands share: how one is added, how its numbers are read, how text reaches the terminal."""
+"""Functions that all commands share: they add a command, read its numbers and make text printable."""
 
 from __future__ import annotations
 

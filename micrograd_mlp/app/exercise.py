@@ -57,7 +57,7 @@ class Exercise:
         self._hints_given = 0
 
     def check(self, answer: Any) -> Verdict:
-        """Whether an answer is right and, if not, what gives it."""
+        """Say whether an answer is right and, if it is not, which mistake gives it."""
         raise NotImplementedError  # each kind of exercise knows its answer
 
     def hint(self) -> str:
@@ -72,7 +72,7 @@ class Exercise:
         return self._solution
 
     def help_as_html(self) -> str:
-        """The hints and the solution, each behind a line that opens it."""
+        """The hints and the solution, each below a title that opens it."""
         parts = [(f"Hint {i}", hint) for i, hint in enumerate(self.hints, 1)] + [("Solution", self._solution)]
         return "\n".join(
             f"<details><summary>{title}</summary><pre>{html.escape(text)}</pre></details>"
@@ -85,7 +85,7 @@ class Exercise:
 
 
 class Question(Exercise):
-    """A question that is no graph: its answer is one number, several, or whatever a function accepts."""
+    """A question that is not about a graph. Its answer is one number, several, or what a function accepts."""
 
     def __init__(
         self, right: Any, mistakes: Mapping[str, Any], task: str, hints: Iterable[str], solution: str
@@ -94,7 +94,7 @@ class Question(Exercise):
         self._right, self._mistakes = right, dict(mistakes)
 
     def check(self, answer: Any) -> Verdict:
-        """Whether the answer is right and, if not, which of the known mistakes give it.
+        """Say whether the answer is right and, if it is not, which of the known mistakes give it.
 
         Args:
             answer: as the question expects it. Where it still says `...`, the question is open.

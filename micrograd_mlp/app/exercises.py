@@ -44,8 +44,8 @@ __all__ = [
     "question",
 ]
 
-_INPUTS = (2.0, 3.0, -2.0, -3.0, 0.5, -0.5, 4.0, -1.5, 1.5)  # no two inputs of one exercise are the same
-_LARGEST = 60.0  # of the numbers and the gradients, so that they can be multiplied by hand
+_INPUTS = (2.0, 3.0, -2.0, -3.0, 0.5, -0.5, 4.0, -1.5, 1.5)  # the inputs of one exercise differ
+_LARGEST = 60.0  # larger numbers and gradients are hard to multiply by hand
 
 
 def gradients(output: Value, of: Iterable[Value | str] | None = None, task: str = "") -> GradientExercise:
@@ -184,7 +184,7 @@ def _errors_and_weights(loss: Value) -> list[Value]:
 
 
 def _random_graph(generator: random.Random, n_nodes: int, functions: list[str]) -> Value:
-    """A graph of that many nodes with one output, in which a node is used twice if there are enough."""
+    """A graph of `n_nodes` nodes with one output, in which a node is used twice if there are more than 3."""
     n_inputs = 2 if n_nodes < 8 else 3
     numbers = generator.sample(_INPUTS, n_inputs)
     nodes = [Value(number, label) for number, label in zip(numbers, "abc")]
@@ -220,7 +220,7 @@ def _joined(generator: random.Random, x: Value, y: Value) -> Value:
 
 
 def _is_pleasant(output: Value) -> bool:
-    """Whether all numbers are of a size for pencil and paper, every input matters, and not all is linear."""
+    """Whether the numbers suit pencil and paper, every input matters, and the graph is not mostly linear."""
     order = output.topological_order()
     curved = [node for node in order if node.op not in (None, TABLE["add"], TABLE["sub"])]
     output.backward()

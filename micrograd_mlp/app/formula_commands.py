@@ -238,7 +238,7 @@ def _check(options: argparse.Namespace) -> int:
     if re.fullmatch(r".+\.py:\w+", options.formula.strip()):
         try:
             report = gradcheck(*_function_of_file(options), **how)
-        except TypeError as error:  # what the file defines does not fit
+        except TypeError as error:  # the objects in the file do not fit together
             raise ValueError(str(error)) from None
     else:
         expression, leaves = _formula(options)

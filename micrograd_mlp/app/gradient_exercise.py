@@ -26,17 +26,17 @@ from micrograd_mlp.render.notation import ATOM, Term, Text
 from micrograd_mlp.render.scene import Scene, require_current
 from micrograd_mlp.render.text import number
 
-MOST_NODES = 300  # of a graph whose gradients are filled in by hand
-MOST_NAMED = 12  # right gradients in a verdict
-FURTHER = 11  # exercises that a saved page holds besides this one
+MOST_NODES = 300  # nobody fills in the gradients of a larger graph by hand
+MOST_NAMED = 12  # a verdict names no more of the right gradients
+FURTHER = 11  # a saved page has so many more exercises
 
 
 class GradientExercise(Exercise, Page):
     """The gradients of some nodes of a graph are to be filled in.
 
     Attributes:
-        names: of the nodes that are asked for, in the order of `of` or else from the output backwards.
-        mistakes: the known mistakes, each with what it is called.
+        names: the names of the nodes that are asked for, in the order of `of` or from the output backwards.
+        mistakes: the known mistakes of this graph.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class GradientExercise(Exercise, Page):
         self._backward = BackwardPass(copy.deepcopy(output))
         self._order = self._backward.order
         for node in self._order:
-            node.grad = 0.0  # else pictures of the exercise would show them
+            node.grad = 0.0  # pictures of the exercise would show the gradients otherwise
         self._scene = Scene(self._order[-1])
         self._names = [self._scene.name(node) for node in self._order]
         self._asked = self._positions(output, of)
@@ -91,7 +91,7 @@ class GradientExercise(Exercise, Page):
     # Checking
 
     def check(self, answers: Any) -> Verdict:
-        """Which gradients are right, and for those that are not the mistake that gives them.
+        """Say which gradients are right, and name the mistakes that give the others.
 
         Args:
             answers: a number for each name, {"w": 0.5, "x": "-1/3"}; a list in the order of `names`; or the
@@ -141,7 +141,7 @@ class GradientExercise(Exercise, Page):
         return self._backward.gradients(mistake.changes if mistake else None, others)[i]
 
     def _is_right(self, i: int, given: Mapping[int, Written]) -> bool:
-        """Whether it is the right number, or follows from numbers that were rounded on the way."""
+        """Whether a number is right, or follows from right numbers that were rounded."""
         written, right = given[i], self._right[i]
         is_close = abs(written.number - right) <= WIDEST * abs(right)
         return written.fits(right, self._scale) or (
@@ -169,7 +169,7 @@ class GradientExercise(Exercise, Page):
         return list(dict.fromkeys(when for when, _ in exact or found))
 
     def _remark(self, i: int, given: Mapping[int, Written]) -> str:
-        """What is said about one wrong number, given the numbers above it."""
+        """The remark about a wrong number, given the numbers above it."""
         written, follows = given[i], self._follows(i, given)
         if written.fits(follows, self._scale):
             return "It follows from your numbers above it: this step is right."
@@ -253,7 +253,7 @@ class GradientExercise(Exercise, Page):
         return "\n".join(lines)
 
     def _needed(self) -> list[int]:
-        """The nodes that are asked for, and all on the way to them, from the output backwards."""
+        """The nodes that are asked for and those between them and the output, from the output backwards."""
         needed = {len(self._order) - 1, *self._asked}
         for i in range(len(self._order)):
             if i in needed:
@@ -265,7 +265,7 @@ class GradientExercise(Exercise, Page):
         return f"∂{self._names[edge.child]}/∂{self._names[edge.parent]}"
 
     def _equation(self, i: int) -> tuple[str, str]:
-        """The gradient of a node, and the sum that it is, in symbols."""
+        """The symbol of a node's gradient, and the sum that gives it, in symbols."""
         output = self._names[-1]
         terms = []
         for e in self._backward.into[i]:
@@ -297,7 +297,7 @@ class GradientExercise(Exercise, Page):
     # Showing
 
     def formulas(self) -> list[str]:
-        """For each name how the node is computed; nothing for an input."""
+        """For each name the formula of its node, which is empty for an input."""
         nodes = [self._order[i] for i in self._asked]
         return [
             _TEXT.apply(node.op, list(map(self._write, node.parents))).text if node.op else ""

@@ -646,7 +646,7 @@ def _results(op: Op, numbers: Iterable[float]) -> tuple[float, ...]:
     """The number and all local derivatives; nothing where an operation of the user's own raises."""
     try:
         data = op.forward(*numbers)
-        return data, *op.partials(data, *numbers)
+        return data, *op.slopes(data, *numbers)
     except Exception:
         return ()
 

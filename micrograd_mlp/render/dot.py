@@ -34,11 +34,11 @@ _DARK = {  # instead of the colours above, on a dark page
 DARK_STYLE = "<style>@media (prefers-color-scheme: dark) {{ {} }}</style>".format(
     " ".join([f'[fill="{light}"] {{ fill: {dark} }}' for light, dark in _DARK.items()])
 )
-_FONT = "Arial"  # measured alike by all renderers, whether it is installed or not
-_LABEL_LENGTH = 32  # letters; the rest is cut, and stands in the tooltip
+_FONT = "Arial"  # all renderers measure it alike, whether it is installed or not
+_LABEL_LENGTH = 32  # a label has no more letters; the tooltip has them all
 _TOOLTIP_LENGTH = 2000
-_MANY = 500  # boxes; for more the layout would take long
-_VECTOR_LENGTH = 4  # numbers of a folded layer's z and a; the rest are cut
+_MANY = 500  # the layout of more boxes would take long
+_VECTOR_LENGTH = 4  # the box of a folded layer shows no more numbers of its z and a
 
 
 def write_dot(picture: Picture, frames: Iterable[Group], local: bool) -> str:
@@ -89,7 +89,7 @@ class _Writer:
             edge_attr={"fontname": _FONT, "fontsize": "10", "color": _LINE, "arrowsize": "0.6"},
         )  # fmt: skip
         if len(self.ids) > _MANY:
-            dot.graph_attr |= {"mclimit": "0.1", "nslimit": "0.5"}  # search less for the finest layout
+            dot.graph_attr |= {"mclimit": "0.1", "nslimit": "0.5"}  # a shorter search for the best layout
         if any(isinstance(box, Group) for box in self.ids):
             dot.graph_attr["ordering"] = "in"  # neuron 1 above neuron 2, which all have the same edges
         return dot
@@ -136,7 +136,7 @@ class _Writer:
         return _table(rows, border)
 
     def group_label(self, group: Group) -> str:
-        """The numbers that a folded neuron or layer is known by."""
+        """The title of a folded neuron or layer, its z, a and δ, and the norm of its parameters' gradient."""
         rows = [
             (name, self.vector([getattr(node, attribute) for node in nodes]))
             for name, attribute, nodes in group.quantities()
@@ -150,7 +150,7 @@ class _Writer:
         return _table(_title(group.title) + _rows(rows))
 
     def in_full(self, node: Value) -> list[str]:
-        """What a node is and its numbers to the last digit, for a tooltip."""
+        """The lines of a tooltip: a node's operation or kind, and its numbers in full."""
         op = node.op
         what = op.name if op else kind(node)
         lines = [f"{self.scene.name(node)} ({what})", f"data {node.data!r}"]
@@ -176,8 +176,8 @@ class _Writer:
         dot.edge(self.ids[source], self.ids[box], **attributes)
 
 
-# What users wrote, made harmless. HTML-like strings serve for tooltips too: in a quoted one, a label of
-# backslashes would keep the graphviz package's search for quotes busy for seconds.
+# Text of users is made harmless here. Tooltips are HTML-like strings too, since the graphviz package would
+# search for quotes for seconds in a quoted string with many backslashes.
 
 
 def _text(text: str, limit: int = _LABEL_LENGTH) -> str:

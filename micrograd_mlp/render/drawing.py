@@ -73,13 +73,13 @@ class Drawing:
         return self._flowchart
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture; the name's end says how: .svg, .png, .pdf, .dot or .tex.
+        """Write the picture in the format that the name ends with: .svg, .png, .pdf, .dot or .tex.
 
         A .tex file is TikZ: LaTeX compiles it alone and inside of a paper that uses the package tikz.
         An existing file is replaced whole or, if anything goes wrong, not at all.
 
         Raises:
-            ValueError: the name has another end.
+            ValueError: the name ends otherwise.
             ImportError: no Graphviz is installed, or no system Graphviz for .pdf; .dot and .tex need none.
             OSError: the file can't be written.
         """

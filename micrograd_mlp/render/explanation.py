@@ -175,7 +175,7 @@ class Explanation:
         return f"and {_count(self._unlisted, 'more ')}, together"
 
     def _agreement(self) -> str:
-        """How the sum over paths and backpropagation compare, as the floats that they are."""
+        """How the sum over paths and the gradient of backpropagation compare as floats."""
         if self.total == self.gradient or (math.isnan(self.total) and math.isnan(self.gradient)):
             return "the same"
         difference = abs(self.total - self.gradient)
@@ -185,7 +185,7 @@ class Explanation:
 
 
 def _aligned(rows: list[tuple[str, str]]) -> str:
-    """Equations under each other, the signs = in one column."""
+    """Equations below each other, with their signs = in one column."""
     body = " \\\\\n".join(f"{left} & {right}" for left, right in rows)
     return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
@@ -196,7 +196,7 @@ def _equations(rows: list[list[str]]) -> str:
 
 
 def _count(paths: int, more: str = "") -> str:
-    """An exact number of paths; where it is too long to read, its size beside it."""
+    """The exact number of paths in words, with its power of ten if it is too long to read."""
     if paths < 10**15:
         return f"{paths:,} {more}path{'s' * (paths != 1)}"
     size = f"about 10^{math.log10(paths):.1f}"
@@ -206,26 +206,34 @@ def _count(paths: int, more: str = "") -> str:
 
 
 class _Step(NamedTuple):
-    """A part of a path that is shown as one derivative: ∂z1/∂w, with w · x of z1 = w · x + b in between."""
+    """A part of a path that is shown as one derivative, such as ∂z1/∂w for z1 = w · x + b.
+
+    Attributes:
+        start: the first node.
+        end: the last node.
+        edges: each node but the last, with the operand that is the next node.
+        twice: whether `end` is more than one operand of `start`, so that the operand has to be named.
+    """
 
     start: Value
     end: Value
-    edges: list[tuple[Value, int]]  # each a node and the operand by which it is left
-    twice: bool = False  # start has end for more than one operand, so that the operand has to be said
+    edges: list[tuple[Value, int]]
+    twice: bool = False
 
 
-_SHOWN_STEPS = 12  # of one path, half of them from each end
-_SHOWN_TERMS = 6  # of one δ
-_SHOWN_OPERANDS = 4  # of an operation within a formula
-_SHOWN_DEPTH = 3  # of operations within a formula
+_SHOWN_STEPS = 12  # a longer path is written with half of these from each end
+_SHOWN_TERMS = 6  # a δ that has more terms is not written as their sum
+_SHOWN_OPERANDS = 4  # an operation that has more operands is written as its number
+_SHOWN_DEPTH = 3  # operations that are nested deeper in a formula are written as their numbers
 _PRE_ACTIVATION = re.compile(r"z(\d+)(?:\[(\d+)\])?")
 
 
 class _Writer:
     """The names and formulas of one explanation in one notation.
 
-    A node without a label that is used once is part of the formula it is used in, as ŷ - y is in ½(ŷ - y)².
-    Any other goes by its name in the scene; if that is not a label, it is defined at the end.
+    A node without a label that is used once is written as part of the formula that uses it, as ŷ - y is in
+    ½(ŷ - y)². Any other node is written with its name in the scene; a name that is not a label is defined at
+    the end.
     """
 
     def __init__(self, explanation: Explanation, notation: Text) -> None:
@@ -238,7 +246,7 @@ class _Writer:
         self._heads = self._find_heads()
         self._steps = self._find_steps()
         self._named = self._find_named()
-        self._written: dict[Value, str] = {}  # the names that occur in what was written so far
+        self._written: dict[Value, str] = {}  # the names in the formulas that were written so far
         self._partials: dict[Value, tuple[Any, ...]] = {}
         self.derivative = notation.derivative(self._name(self._output), self._name(self._wrt))
 
@@ -246,7 +254,7 @@ class _Writer:
         return self.notation.number(x).text
 
     def paths(self) -> Iterator[list[str]]:
-        """Each listed path: as derivatives, in the paper's symbols, in numbers, and multiplied."""
+        """Each listed path as a product of derivatives, of symbols and of numbers, and its contribution."""
         for path, steps in zip(self._explained.paths, self._steps):
             rows = [
                 self._product(steps, lambda step: [self._step(step)]),
@@ -264,7 +272,7 @@ class _Writer:
             yield "where", definitions
 
     def error_signals(self) -> list[list[str]]:
-        """δ of each pre-activation on the listed paths, from the δ above it, then the derivative (§6)."""
+        """Equations for each δ on the listed paths from the δ above it, and for the derivative (§6)."""
         on_paths = {node for path in self._explained.paths for node in path.nodes}
         signals = [node for node in reversed(self._children) if node in on_paths and self._is_signal(node)]
         if not signals:
@@ -281,19 +289,19 @@ class _Writer:
         return rows
 
     def definitions(self) -> list[list[str]]:
-        """What the short names stand for, of those that were written."""
+        """The definitions of the written names that are no labels."""
         return [
             [name, formula.text, self.number(node.data)]
             for node, name in list(self._written.items())
             if not node.label and node.parents
             for formula in [self._operation(node, 0)]
-            if formula.number is None  # that would say nothing
+            if formula.number is None  # v1 = 2 = 2 would say nothing
         ]
 
     # Names
 
     def _find_heads(self) -> dict[Value, Value]:
-        """For each node the one whose formula it is part of: itself, if it has a name."""
+        """For each node the named node whose formula it is part of, which may be the node itself."""
         heads: dict[Value, Value] = {}
         for node in reversed(self._children):
             inner = not node.label and node is not self._output and node is not self._wrt
@@ -305,7 +313,7 @@ class _Writer:
         return heads
 
     def _find_steps(self) -> list[list[_Step]]:
-        """Each path from named node to named node, where that says unambiguously which way it goes."""
+        """The steps of each path; a step leads to the next named node if there is one way to it."""
         connections = Counter(
             (self._heads[child], node)
             for node, children in self._children.items()
@@ -330,7 +338,7 @@ class _Writer:
         return paths
 
     def _find_named(self) -> set[Value]:
-        """The nodes that go by their names: with a label, at the end of a step, or used more than once."""
+        """The nodes that are written with their names: they end a step, or are used more than once."""
         ends = {node for steps in self._steps for step in steps for node in (step.start, step.end)}
         # A plain number that is used twice is written as a number, and needs no other name.
         heads = {
@@ -351,7 +359,7 @@ class _Writer:
     # Formulas
 
     def _product(self, steps: list[_Step], factors: Callable[[_Step], list[Term]]) -> str:
-        """The factors of all steps; of a long path only those at both ends."""
+        """The product of the factors of all steps; a long path is written with its steps at both ends."""
         hidden, half = len(steps) - _SHOWN_STEPS, _SHOWN_STEPS // 2
         gap = Term(self.notation.gap(hidden), ATOM)
         shown = [*steps[:half], None, *steps[-half:]] if hidden > 0 else steps
@@ -366,7 +374,7 @@ class _Writer:
         return self.notation.number(node.local_grads[operand])
 
     def _factor(self, node: Value, operand: int) -> Term:
-        """∂(node)/∂(operand) in symbols: a number, a name, σ'(z), or the operation's rule written out."""
+        """∂(node)/∂(operand) as a number, a name, σ'(z), or the operation's rule with its symbols."""
         if node not in self._partials:
             self._partials[node] = partials_as_graph(node)
         partial = self._partials[node][operand]
@@ -377,7 +385,7 @@ class _Writer:
         return self._formula(partial, 0)
 
     def _formula(self, node: Value, depth: int) -> Term:
-        """A name or a number; for a node that does not go by its name, its operation."""
+        """The node's name or number; for a node that is not written with its name, its operation."""
         if node.label or node in self._named:
             return Term(self._name(node), ATOM)
         if not node.parents or depth == _SHOWN_DEPTH:
@@ -433,7 +441,7 @@ def _children_towards(wrt: Value, order: list[Value]) -> dict[Value, list[tuple[
 
 
 def _without_ones(factors: list[Term]) -> list[Term]:
-    """As the paper writes (ŷ - y) for (ŷ - y) · 1."""
+    """The factors that are not 1: the paper writes (ŷ - y) for (ŷ - y) · 1."""
     return [factor for factor in factors if factor.number != 1.0] or factors[:1]
 
 
@@ -449,7 +457,7 @@ def _operation_of(node: Value) -> Op:
 
 
 def partials_as_graph(node: Value) -> tuple[Any, ...]:
-    """The rule that gave the local derivatives, applied to the nodes themselves: expressions to be shown."""
+    """The local derivatives as expressions: the operation's rule, applied to the nodes instead of numbers."""
     if node.op is None:  # its local derivatives were given as numbers
         return node.local_grads
     try:
@@ -460,5 +468,5 @@ def partials_as_graph(node: Value) -> tuple[Any, ...]:
 
 
 def _without_modes(function: Callable[..., Any], *args: Any) -> Any:
-    """What the function returns outside `no_grad()` and `detect_anomaly()`; printing may be inside."""
+    """Call a function outside of any `no_grad()` and `detect_anomaly()` from where something is printed."""
     return contextvars.Context().run(function, *args)

@@ -141,7 +141,7 @@ def _boundary(model: Any, X: Any, Y: Any, threshold: float | None, resolution: i
 
 
 def _compiled(model: Any) -> Any:
-    """The model's program where one can be made, which predicts many examples at once; else the model."""
+    """A program of the model, which predicts many examples at once; the model, if there can be none."""
     if not hasattr(model, "parameters") or importlib.util.find_spec("llvmlite") is None:
         return model
     from micrograd_mlp.compiled import compile
@@ -155,7 +155,7 @@ def _compiled(model: Any) -> Any:
 
 
 class _Canvas:
-    """A figure of which only the curve and the image are drawn anew in every frame."""
+    """A figure in which a frame draws only the curve, the image and the examples again."""
 
     def __init__(self, boundary: Boundary | None) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -221,7 +221,7 @@ def _image(boundary: Boundary) -> Any:
 
 
 def _limits(points: list[tuple[int, float]]) -> tuple[float, ...]:
-    """The right end of the epochs and both ends of the losses; powers of two, so that they change seldom."""
+    """The last epoch and the range of the losses on the axes: powers of two, which change seldom."""
     if not points:
         return 1.0, 0.0, 1.0
     losses = [loss for _, loss in points]

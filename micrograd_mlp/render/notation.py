@@ -24,8 +24,8 @@ class Term(NamedTuple):
 
 
 ATOM = 4.0
-_SHOWN_TERMS = 4  # of a sum
-_NEGATIVE = 0.0  # a negative number takes brackets beside every operation
+_SHOWN_TERMS = 4  # a sum with many terms is written with so many of them
+_NEGATIVE = 0.0  # every operation needs brackets around a negative number
 _PRECEDENCE = {"add": 1.0, "sub": 1.0, "div": 1.5, "mul": 2.0, "neg": 2.0, "pow": 3.0, "expm1": 1.0}
 _INFIX = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} · {1}", "div": "{0} / {1}"}
 _INFIX |= {"neg": "-{0}", "pow": "{0}**{1}"}
@@ -254,7 +254,7 @@ def _letter(name: str) -> str | None:
 _SPECIAL = {
     "\\": r"\backslash ", "{": r"\{", "}": r"\}", "_": r"\_", "#": r"\#", "%": r"\%", "&": r"\&", "$": r"\$",
     "^": r"{\wedge}", "~": r"{\sim}", "`": "{'}", "*": r"{\ast}",
-    "<": "{<}", ">": "{>}",  # the brace keeps < from beginning an HTML tag
+    "<": "{<}", ">": "{>}",  # braces, since < would begin an HTML tag
 }  # fmt: skip
 
 

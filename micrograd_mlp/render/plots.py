@@ -32,9 +32,6 @@ def plot_history(runs: Any, ax: Any = None, *, log: bool = False) -> Any:
         ax: the Axes to draw on; None makes a new figure.
         log: whether the axis of the loss is logarithmic.
 
-    Returns:
-        The Axes.
-
     Raises:
         ImportError: matplotlib is missing.
         TypeError: a run is neither a History nor a list of numbers.
@@ -70,9 +67,6 @@ def plot_gradient_norms(runs: Any, ax: Any = None, *, of: str = "z") -> Any:
         runs: what `layer_gradient_norms` returns, or a dict of that by name.
         ax: the Axes to draw on; None makes a new figure.
         of: "z" for the error signals δ⁽ˡ⁾ = ∂L/∂z⁽ˡ⁾, "W" for the weights.
-
-    Returns:
-        The Axes.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -120,9 +114,6 @@ def plot_decision_boundary(
             and otherwise 0, as for logits, also for a compiled program.
         resolution: the number of points along each axis at which the model is evaluated, 2 or more.
 
-    Returns:
-        The Axes.
-
     Raises:
         ImportError: matplotlib is missing.
         ValueError: an example does not have two features, X and Y differ in length, or Y does not fit the
@@ -164,9 +155,6 @@ def plot_optimizer_paths(
         ax: the Axes to draw on; None makes a new figure.
         limits: the ranges of both axes, ((θ₁ from, to), (θ₂ from, to)); None shows every finite point.
         resolution: the number of points along each axis at which the loss is evaluated, 2 or more.
-
-    Returns:
-        The Axes.
 
     Raises:
         ImportError: matplotlib is missing.

@@ -84,7 +84,7 @@ class Name(NamedTuple):
 
 
 def require_current(output: Value) -> None:
-    """Check that a graph still belongs to its leaves' numbers; a view of another one would show a lie.
+    """Check that a graph was computed from its leaves' present numbers; views show no other graph.
 
     Raises:
         ValueError: some leaf has changed since the output was computed.
@@ -129,7 +129,7 @@ class Scene:
         return str(self.names[node])
 
     def shows_gradient(self, node: Value) -> bool:
-        """Whether a view shows the node's gradient; what lands in a constant's gradient means nothing."""
+        """Whether a view shows the node's gradient; the gradient of a constant means nothing."""
         return self.has_gradients and not isinstance(node, Constant)
 
     def groups(self, level: Level | None) -> list[Group]:
@@ -141,7 +141,7 @@ class Scene:
 
 
 def _name_nodes(order: Sequence[Value]) -> dict[Value, Name]:
-    """Each node's label; a constant's number; f for the output; v1, v2, … in topological order for others."""
+    """Name each node by its label, a constant by its number, the output f, and others v1, v2, … in order."""
     labels = {node.label for node in order if node.label}
     free = (name for name in map("v{}".format, itertools.count(1)) if name not in labels)
     names: dict[Value, Name] = {}
@@ -155,7 +155,7 @@ def _name_nodes(order: Sequence[Value]) -> dict[Value, Name]:
         else:
             names[node] = Name(next(free))
     occurrences: Counter[str] = Counter()
-    for node in reversed(order):  # which has first operands first, and so example 1 before example 2
+    for node in reversed(order):  # in which first operands come first, and so example 1 before example 2
         if node.label:
             occurrences[node.label] += 1
             names[node] = Name(node.label, occurrences[node.label])

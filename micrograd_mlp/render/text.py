@@ -36,7 +36,7 @@ def printable(text: str, limit: int | None = None) -> str:
 
 
 def columns(text: str) -> int:
-    """How many columns a terminal gives to a printable text: Chinese letters take two, accents none.
+    """The columns that a printable text takes in a terminal: 2 for a Chinese letter, 0 for an accent.
 
     >>> columns("abc"), columns("层"), columns("e\u0301")
     (3, 2, 1)

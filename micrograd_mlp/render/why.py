@@ -21,8 +21,8 @@ from micrograd_mlp.render.text import number
 
 _TINY, _HUGE = 1e-4, 1e4  # a gradient below or above this is explained as one
 _SMALL, _LARGE = 0.1, 10.0  # a factor below or above this is named
-_CANCELLED = 1e-3  # of the sum of all |products|, what is left where paths cancel
-_LISTED = 4  # factors, terms or nodes that are listed
+_CANCELLED = 1e-3  # paths cancel if the gradient is a smaller part of the sum of all |products|
+_LISTED = 4  # a list has no more factors, terms or nodes
 _SATURATING = frozenset({"sigmoid", "tanh", "erf", "erfc", "atan", "softplus", "leaky_relu", "gelu", "silu"})
 
 

@@ -17,7 +17,7 @@ from micrograd_mlp import (
 )
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.render.description import describe
-from micrograd_mlp.render.scene import PALETTE, Scene, kind, symbol
+from micrograd_mlp.render.scene import PALETTE, Scene, kind, require_current, symbol
 
 
 def unlabelled():
@@ -123,6 +123,12 @@ def test_every_view_names_a_leaf_that_has_changed_and_what_to_do(view):
         view(y)
     y.forward()
     view(y)
+
+
+@pytest.mark.parametrize("op", TABLE.values(), ids=lambda op: op.name)
+@pytest.mark.parametrize("x", [0.3, 1.0, 2.7])
+def test_no_leaf_of_any_operation_is_said_to_have_changed(op, x):
+    require_current(op(*[Value(x + 0.1 * k) for k in range(op.arity or 4)]))
 
 
 def test_many_changed_leaves_are_counted():
