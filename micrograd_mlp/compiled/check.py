@@ -6,13 +6,15 @@ the numbers change. So f and the graph are compared on other examples, on moved 
 and again with the parameters that a training leaves behind.
 
 They may differ by rounding, since machine code adds up in another order. How much that can be follows from
-the graph: `_rounding_bound` carries an error of half a unit in the last place through each operation.
+the graph: `_rounding_bounds` carries an error of half a unit in the last place through each operation. A
+difference below that is no error; where it takes half of the digits of a result, a warning says why.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +28,7 @@ from micrograd_mlp.compiled.native import Floats
 from micrograd_mlp.compiled.trace import Graph, call, placeholders
 from micrograd_mlp.engine import modes
 from micrograd_mlp.engine.modes import no_grad
-from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.op import TABLE, Op
 from micrograd_mlp.engine.value import Value
 
 CHECKED_OPERATIONS = 20_000  # how many eager operations the first call may spend on the comparison
@@ -79,7 +81,7 @@ class Point(NamedTuple):
 
 
 def check(machine: Machine, f: Function, x: Floats, y: Floats, example: Callable[[int], Example]) -> None:
-    """Compare f and its graph on other examples, on moved inputs, and with moved parameters.
+    """Compare f and its graph on some examples, on moved inputs, and with moved parameters.
 
     `example` gives the arguments of f, as numbers, for an index.
 
@@ -87,7 +89,8 @@ def check(machine: Machine, f: Function, x: Floats, y: Floats, example: Callable
         RuntimeError: they differ by more than rounding.
     """
     n = max(min(CHECKED_OPERATIONS // max(machine.n_recorded, 1), MOST_EXAMPLES), 2)
-    points = [Point(f"row {row}", example(row)) for row in _telling_examples(x, y, n)]
+    points = [Point("row 0" if example(0) else "the present parameters", example(0))]
+    points += [Point(f"row {row}", example(row)) for row in _telling_examples(x, y, n)]
     points += _moved_points(example(0), machine.parameters)[: 2 * n]
     _compare(machine, f, points, is_single=len(x) == 1)
 
@@ -133,9 +136,11 @@ def _moved_points(example: Example, parameters: Sequence[Value]) -> list[Point]:
     moves: list[Move] = [shift, np.negative, far]
     points = []
     for move in moves:
-        points.append(Point("moved parameters", example, move(theta), may_fail=True))
-        for k, label in enumerate("xy"[: len(example)]):
-            moved = move(np.array(example[k], dtype=np.float64)).tolist()
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved_parameters = move(theta)
+            moved_arguments = [move(np.array(argument, dtype=np.float64)).tolist() for argument in example]
+        points.append(Point("moved parameters", example, moved_parameters, may_fail=True))
+        for k, (label, moved) in enumerate(zip("xy", moved_arguments)):
             arguments = [*example[:k], moved, *example[k + 1 :]]
             points.append(Point(f"moved inputs {label}", arguments, may_fail=True))
     return points
@@ -183,8 +188,15 @@ def _moved(parameters: Sequence[Value], numbers: Floats | None) -> Iterator[None
 
 def _eager(f: Function, example: Example) -> list[float]:
     """The outputs of f."""
-    with no_grad():
-        result = call(f, [placeholders(numbers, label) for numbers, label in zip(example, "xy")])
+
+    def result_of_f() -> Any:
+        return call(f, [placeholders(numbers, label) for numbers, label in zip(example, "xy")])
+
+    try:
+        with no_grad():  # which is faster
+            result = result_of_f()
+    except RuntimeError:  # f differentiates something itself
+        result = result_of_f()
     return [v._data for v in result] if isinstance(result, list) else [result._data]
 
 
@@ -219,8 +231,11 @@ def _require_rounding(
     numbers = np.concatenate(
         [*[np.ravel(argument) for argument in point.example], [p._data for p in machine.parameters]]
     )
-    bounds = _rounding_bounds(machine.graph, numbers.tolist(), PRECISIONS[machine.dtype])
+    precision = PRECISIONS[machine.dtype]
+    bounds = _rounding_bounds(machine.graph, numbers.tolist(), precision)
     if all(_is_rounding(a, b, bound) for a, b, bound in zip(found, expected, bounds)):
+        if not point.may_fail and not machine.is_rounding_known:
+            machine.is_rounding_known = _warn_of_rounding(found, expected, bounds, point.what, precision)
         return
     lines = _suspicious_lines(f, point.example)
     seen = f" f {'; '.join(lines)}." if lines else ""
@@ -240,13 +255,32 @@ def _is_rounding(found: float, expected: float, bound: float) -> bool:
     return found == expected or (found != found and expected != expected) or not abs(found - expected) > bound
 
 
+def _warn_of_rounding(
+    found: list[float], expected: list[float], bounds: list[float], what: str, precision: Precision
+) -> bool:
+    """Warn if rounding takes half of the digits of a finite result; returns whether it does."""
+    other = "" if precision is PRECISIONS["float64"] else ", or use float64"
+    for a, b, bound in zip(found, expected, bounds):
+        half = math.sqrt(precision.unit) * max(1.0, abs(b))
+        if half < abs(a - b) < math.inf:
+            warnings.warn(
+                f"f gives {b!r} for {what}, and compiled {a!r}: this is rounding, not a branch. Large "
+                f"numbers that cancel, or a step, magnify it to at most {bound:.1g}. Write f so that it "
+                f"subtracts before numbers grow, or with functions such as log1p, expm1 and logsumexp{other}",
+                RuntimeWarning,
+                stacklevel=8,  # in a call of `predict`
+            )
+            return True
+    return False
+
+
 def _rounding_bounds(graph: Graph, leaves: list[float], precision: Precision) -> list[float]:
     """For each output a bound of the rounding error of the graph with these inputs and parameters.
 
     Each operation adds its own error to what the errors of its operands become: |∂y/∂x| times that of x, or,
-    where the operation has a kink, the change of y over the error of x. Twice that bounds the difference
-    of two ways to compute the same. Numbers that Values hold are rounded too, if the machine has fewer
-    digits.
+    where the operation has a kink or is a user's, the change of y over the error of x. Twice that bounds the
+    difference of two ways to compute the same. Numbers that Values hold are rounded too, if the machine has
+    fewer digits.
     """
     data, error = list(leaves), [_error_of_leaf(number, precision) for number in leaves]
     for i in range(len(leaves), len(graph.operators)):
@@ -300,16 +334,27 @@ def _passed_on(op: Op, x: list[float], dx: list[float], y: float) -> float:
     if not all(map(math.isfinite, (*x, *dx))):
         return math.inf  # and a kink function may raise an error there
     if op.kink is None:
-        return float(sum([abs(slope) * e for slope, e in zip(op.partials(y, *x), dx) if e]))
+        linear = float(sum([abs(slope) * e for slope, e in zip(op.partials(y, *x), dx) if e]))
+        if TABLE.get(op.name) is op:
+            return linear
+        try:  # an operation of a user may have a step without saying so
+            return max(linear, _change(op, x, dx, y))
+        except Exception:  # or be undefined there
+            return linear
     low, high = [a - e for a, e in zip(x, dx)], [a + e for a, e in zip(x, dx)]
-    change = 0.0
-    for k, e in enumerate(dx):
-        if e:
-            near = [low[k], high[k], *([0.0] if low[k] <= 0.0 <= high[k] else [])]  # 0 decides in `where`
-            change += max([abs(op.forward(*x[:k], a, *x[k + 1 :]) - y) for a in near])
     is_at_kink = op.kink(*low) * op.kink(*high) <= 0.0
     is_step = not any(op.partials(y, *x))
-    return math.inf if is_at_kink and is_step else change
+    return math.inf if is_at_kink and is_step else _change(op, x, dx, y)
+
+
+def _change(op: Op, x: list[float], dx: list[float], y: float) -> float:
+    """How far op is from y at the two ends of each operand's error, and at 0 between them."""
+    change = 0.0
+    for k, (a, e) in enumerate(zip(x, dx)):
+        if e:
+            near = [a - e, a + e, *([0.0] if a - e <= 0.0 <= a + e else [])]  # 0 decides in `where`
+            change += max([abs(op.forward(*x[:k], b, *x[k + 1 :]) - y) for b in near])
+    return change
 
 
 # What f does that no graph can hold
@@ -338,8 +383,7 @@ def _suspicious_lines(f: Function, example: Example) -> list[str]:
     before = sys.getprofile()
     sys.setprofile(watch)
     try:
-        with no_grad():
-            f(*[placeholders(numbers, label) for numbers, label in zip(example, "xy")])
+        f(*[placeholders(numbers, label) for numbers, label in zip(example, "xy")])
     except Exception:  # then what was seen until there has to do
         pass
     finally:

@@ -363,7 +363,8 @@ def softmax_backward(k: Kernel) -> None:
 
         with k.loop(n) as j:
             s, g = s_and_g(j)
-            mean.set(mean.now + s * g)
+            # Where g = 0 nobody uses s, which may be nan: that of an infinite z.
+            mean.set(mean.now + k.select(g.equals(0.0), 0.0, s * g))
         with k.loop(n) as j:
             s, g = s_and_g(j)
             at = k.lane_of(k.load(adjoints, start + j, "i64")) + lane

@@ -131,6 +131,7 @@ class Machine:
         finished: the number of finished steps of training, counted by the machine code.
         unchecked, is_checked_again: for `check.check_again`: operations of training since the last check, and
             whether there was one.
+        is_rounding_known: `check` has warned that rounding takes many digits of f's results.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class Machine:
         self.parameters, self.dtype, self.target = parameters, dtype, target(REAL[dtype])
         self.plan = plan(graph, lambda op, n: is_worth_keeping(op, n, self.target))
         self.example, self.n_recorded = example, graph.n_recorded
-        self.unchecked, self.is_checked_again = 0, False
+        self.unchecked, self.is_checked_again, self.is_rounding_known = 0, False, False
         self._shapes = [len(argument) if isinstance(argument, list) else None for argument in arguments]
         n_x, *n_y = [1 if n is None else n for n in self._shapes] or [0]
         p, n, first = self.plan, len(parameters), self.plan.first_parameter

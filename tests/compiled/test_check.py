@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 
 import pytest
 
@@ -13,11 +14,13 @@ from micrograd_mlp import (
     exp,
     fit,
     floor,
+    grad,
     hinge,
     log,
     logsumexp,
     no_grad,
     ops,
+    primitive,
     prod,
     relu,
     softmax,
@@ -144,10 +147,74 @@ def test_a_shift_by_a_maximum_that_cancels_is_right(compile, name):
         lambda w, x: log(relu(w * x)),
     ],
 )
+@pytest.mark.filterwarnings("ignore:f gives .*this is rounding, not a branch")
 def test_rounding_is_not_called_a_branch(compile, f):
     w = Value(0.7)
     program = compile(lambda x: f(w, x), [w])
     program.predict([10.0, 3.0, -1.0, 20.0, 1.0 / 3.0])
+
+
+class TestRoundingAsTheCause:
+    """Of w·c + w/3 - c·w each order of addition keeps other digits, and none is wrong."""
+
+    @staticmethod
+    def cancelling(c, w):
+        return total([w * c, w / 3.0, -c * w])
+
+    def test_is_said_once_with_both_numbers_and_the_bound(self, compile):
+        w = Value(0.7)
+        program = compile(lambda x: self.cancelling(1e16, w * x), [w])
+        with pytest.warns(RuntimeWarning) as seen:
+            [found, *_] = program.predict([1.5, 2.5, 3.5])
+        expected = program.f(Value(1.5)).data
+        assert expected != found == pytest.approx(expected, abs=1.0)
+        assert len(seen) == 1
+        assert f"f gives {expected!r} for row 0, and compiled {float(found)!r}" in str(seen[0].message)
+        assert "this is rounding, not a branch" in str(seen[0].message)
+        assert float(re.search(r"at most (\S+)\. ", str(seen[0].message))[1]) >= abs(expected - found)
+        assert seen[0].filename == __file__
+
+    def test_is_said_without_examples(self, compile):
+        w = Value(0.7)
+        with pytest.warns(RuntimeWarning, match="for the present parameters, .* this is rounding"):
+            compile(lambda: self.cancelling(1e16, w), [w])
+
+    def test_is_said_after_the_training_that_led_there(self, compile):
+        w = Value(0.0)
+        program = compile(lambda x: (w - x) ** 2 + self.cancelling(exp(40.0 * w), w), [w])
+        program([1.0])
+        with pytest.warns(RuntimeWarning, match="for the parameters after this training, .* rounding"):
+            program.train(SGD([w], lr=0.5), [1.0], steps=1)
+
+    def test_names_the_precision_that_has_more_digits(self):
+        w = Value(0.7)
+        program = compile(lambda x: w * x + 1e4 - exp(log(w * x + 1e4)), [w], dtype="float32")
+        with pytest.warns(RuntimeWarning, match="or use float64"):
+            program.predict([1.5, 2.5])
+
+    def test_is_no_news_where_half_of_the_digits_are_left(self, compile):
+        w = Value(0.7)
+        compile(lambda x: self.cancelling(1e3, w * x), [w]).predict([1.5, 2.5])
+
+    @pytest.mark.filterwarnings("ignore:f gives .*this is rounding, not a branch")
+    def test_is_no_excuse_for_what_is_frozen(self, compile):
+        w = Value(0.7)
+        program = compile(lambda x: self.cancelling(1e16, w * x) + (0.0 if x.data < 2.0 else 1e14), [w])
+        with pytest.raises(RuntimeError, match=READS):
+            program.predict([1.5, 2.5, 3.5])
+
+
+@primitive(partials=lambda out, x: (0.0,))
+def undeclared_step(x):
+    return 1.0 if x > 0.0 else 0.0
+
+
+def test_a_step_of_a_users_operation_is_a_step_although_its_record_says_nothing():
+    """1e-60 is 0 in float32, where this operation gives another number."""
+    w = Value(1.0)
+    program = compile(lambda x: undeclared_step(x * 1e-30) + w, [w], dtype="float32")
+    with pytest.warns(RuntimeWarning, match="f gives 2.0 for row 1, and compiled 1.0: this is rounding"):
+        program.predict([1.0, 1e-30])
 
 
 @pytest.mark.parametrize("loss", [hinge, squared_error, cross_entropy])
@@ -161,6 +228,15 @@ def test_softmax_and_logsumexp_pass_at_far_parameters(compile):
     w = [Value(300.0), Value(-200.0), Value(1.0)]
     program = compile(lambda x: logsumexp([w_k * x for w_k in w]) + softmax([w_k * x for w_k in w])[1], w)
     assert program([2.0]) == pytest.approx(600.0)
+
+
+def test_a_gradient_within_f_is_compared_too(compile):
+    """Comparing records nothing, unless f differentiates something itself."""
+    w = Value(2.0)
+    program = compile(lambda x: grad(w * w * w * x, [w], create_graph=True)[0], [w])
+    assert program([1.0, 2.0, 3.0]) == pytest.approx(24.0)
+    with pytest.raises(RuntimeError, match=READS):
+        compile(lambda x: grad(w * w * x, [w], create_graph=True)[0] * x.data, [w])([1.0, 2.0])
 
 
 def test_parameters_are_as_before(compile):
@@ -185,6 +261,7 @@ def test_no_digit_is_certain_of_what_comes_from_infinity():
     ],
     ids=["underflow", "overflow of a product", "overflow of a sum"],
 )
+@pytest.mark.filterwarnings("ignore:f gives .*this is rounding, not a branch")
 def test_the_range_of_float32_is_not_called_a_branch(f, x):
     w = Value(1.0)
     compile(lambda x: f(x) + w, [w], dtype="float32").predict([1.0, x])
