@@ -307,6 +307,7 @@ class MLPRegressor(RegressorMixin, _MLPEstimator):  # type: ignore[misc]
     """
 
     _kind_of_target: ClassVar[dict[str, bool]] = {"multi_output": True, "y_numeric": True}
+    _loss = staticmethod(squared_error)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one more epoch, on these examples.
@@ -339,9 +340,6 @@ class MLPRegressor(RegressorMixin, _MLPEstimator):  # type: ignore[misc]
         if y.shape[1:] != self._target_shape:
             raise ValueError(f"y has the shape {y.shape}, but the first call had {self.n_outputs_} targets")
         return (y.reshape(len(y), -1) - self.target_mean_) / self.target_scale_
-
-    def _loss(self, output: Any, target: Any) -> Any:
-        return squared_error(output, target)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

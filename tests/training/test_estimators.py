@@ -160,6 +160,12 @@ def test_a_regression_predicts_in_the_unit_of_its_target(execution):
     assert other_unit.predict(X) == pytest.approx(1e6 * regressor.predict(X), rel=1e-6)
 
 
+def test_an_activation_may_be_a_function_of_ones_own(execution):
+    classifier = MLPClassifier((4,), activation=lambda z: z * z / (1.0 + z * z), max_iter=3, random_state=0)
+    z = classifier.fit(X, CLASSES).model_(X[0].tolist()).data
+    assert classifier.predict_proba(X[:1])[0, 1] == pytest.approx(1 / (1 + np.exp(-z)))
+
+
 def test_several_targets_are_predicted_together():
     Y = np.column_stack([NUMBERS, -3.0 * X[:, 2]])
     regressor = MLPRegressor((8,), "tanh", learning_rate_init=0.03, random_state=0).fit(X, Y)
@@ -183,6 +189,15 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(execution):
     assert [p.data for p in shorter.model_.parameters()] == [p.data for p in stopped.model_.parameters()]
 
 
+def test_the_validation_loss_is_without_the_penalty(execution):
+    options = {"early_stopping": True, "learning_rate_init": 0.0, "max_iter": 1, "random_state": 0}
+    with_penalty, without = (MLPRegressor((4,), alpha=a, **options).fit(X, NUMBERS) for a in (100.0, 0.0))
+    assert with_penalty.loss_curve_[0] > 1.1 * without.loss_curve_[0]
+    of_all = (54 * without.loss_curve_[0] + 6 * without.validation_loss_curve_[0]) / 60
+    assert of_all == pytest.approx(mean_loss(without, np.ones(60)), rel=1e-12)
+    assert with_penalty.validation_loss_curve_ == pytest.approx(without.validation_loss_curve_, rel=1e-12)
+
+
 def test_examples_without_weight_are_in_neither_part_of_early_stopping(execution):
     weights = np.where(np.arange(60) < 40, 0.0, 1.0)
     options = {"early_stopping": True, "max_iter": 5, "random_state": 0}
@@ -195,6 +210,10 @@ def test_the_training_ends_when_the_loss_has_settled():
     classifier = MLPClassifier((4,), learning_rate_init=0.1, max_iter=1000, random_state=0).fit(X, CLASSES)
     assert classifier.n_iter_ < 1000
     assert min(classifier.loss_curve_[:-10]) - min(classifier.loss_curve_[-10:]) < classifier.tol
+    tolerant = MLPClassifier((4,), learning_rate_init=0.1, max_iter=1000, random_state=0, tol=0.01).fit(
+        X, CLASSES
+    )
+    assert tolerant.n_iter_ < classifier.n_iter_
     still = MLPClassifier((4,), learning_rate_init=0.0, n_iter_no_change=7).fit(X, CLASSES)
     assert still.n_iter_ == 1 + 7, "the first epoch is an improvement"
 
