@@ -153,6 +153,9 @@ class Runs:
             return AFFINE, is_row, adjoints, bool(is_x), self._writes_first(run)
         if code < FIRST_OPERATION:
             return (code,)
+        if run[RUN.n_results] == 1 and self._single:  # measured: irregular graphs have few other runs
+            given = self._tape.operand_adjoints[run[RUN.start] : run[RUN.start] + n].tolist()
+            return code, "one", False, tuple([adjoint > 0 for adjoint in given]), run[RUN.slopes] >= 0
         adjoints = self._adjoints(run, run[RUN.n_results], n)
         active = (adjoints > 0).any(axis=0)
         is_row = is_row and bool((active == (adjoints > 0).all(axis=0)).all())
@@ -160,7 +163,6 @@ class Runs:
         is_own = is_native and is_row and not self._single and self._is_own(adjoints[:, active])
         count = run[RUN.n_results]
         shape = "row" if is_row else "few" if count <= FEW else "many"
-        shape = "one" if count == 1 and self._single else shape
         return code, shape, is_own and shape == "row", tuple(active.tolist()), run[RUN.slopes] >= 0
 
     def _writes_first(self, run: Sequence[int]) -> bool:

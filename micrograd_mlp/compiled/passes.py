@@ -12,18 +12,20 @@ from dataclasses import dataclass
 
 from micrograd_mlp.compiled.trace import ADD, DOT, EXP, LOGSUMEXP, MUL, SUB, TOTAL, Graph
 
+SUMS = {ADD, TOTAL, DOT}
+
 
 @dataclass
 class Facts:
     """What is known about each number of a graph, as lists of the same length.
 
     Attributes:
-        used: an output depends on it.
+        used: how often the outputs, and the operations that they depend on, refer to it.
         varying: it depends on the inputs, so it differs from example to example.
         active: it depends on a parameter, so it has an adjoint.
     """
 
-    used: list[bool]
+    used: list[int]
     varying: list[bool]
     active: list[bool]
 
@@ -48,13 +50,13 @@ class Affine:
 def analyse(graph: Graph) -> Facts:
     """Find what is used in a walk backward, and what is varying and active in a walk forward."""
     n = len(graph.operators)
-    used, varying, active = [False] * n, [False] * n, [False] * n
+    used, varying, active = [0] * n, [False] * n, [False] * n
     for output in graph.outputs:
-        used[output] = True
+        used[output] += 1
     for i in range(n - 1, -1, -1):
         if used[i]:
             for operand in graph.operands[i]:
-                used[operand] = True
+                used[operand] += 1
     first_parameter = graph.n_inputs
     first_operation = first_parameter + len(graph.parameters)
     varying[:first_parameter] = [True] * first_parameter
@@ -75,23 +77,20 @@ def fuse_sums(graph: Graph, facts: Facts) -> None:
     depends on parameters alone stays apart and is computed once a batch. The first sum among the
     operands is taken in and added up first, as in the graph, so that the rounding stays the same.
     """
-    uses = _uses(graph, facts)
     for root in range(len(graph.operators) - 1, -1, -1):
-        if facts.used[root] and graph.operators[root] in (ADD, TOTAL, DOT):
-            pairs, terms, taken = _summands(graph, facts, uses, root)
+        if graph.operators[root] in SUMS and facts.used[root]:
+            pairs, terms, taken = _summands(graph, facts, root)
             is_neuron = facts.varying[root] and any(facts.varying[a] != facts.varying[b] for a, b in pairs)
             if graph.operators[root] is ADD and len(pairs) + len(terms) < 3 and not is_neuron:
                 continue
             for operand in taken:
-                facts.used[operand] = False
+                facts.used[operand] = 0
             graph.operators[root] = TOTAL
             graph.operands[root] = (*[factor for pair in pairs for factor in pair], *terms)
             graph.n_pairs[root] = len(pairs)
 
 
-def _summands(
-    graph: Graph, facts: Facts, uses: list[int], root: int
-) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+def _summands(graph: Graph, facts: Facts, root: int) -> tuple[list[tuple[int, int]], list[int], list[int]]:
     """The products and the other terms of a sum, and the nodes that are taken into it for that."""
     pairs: list[tuple[int, int]] = []  # the last summand first; reversed at the end
     terms: list[int] = []
@@ -104,7 +103,7 @@ def _summands(
             pairs += _products(operands)
             continue
         for operand in reversed(operands):
-            is_alone = uses[operand] == 1 and facts.varying[operand] == facts.varying[root]
+            is_alone = facts.used[operand] == 1 and facts.varying[operand] == facts.varying[root]
             kind = graph.operators[operand] if is_alone else None
             if kind is MUL:
                 left, right = graph.operands[operand]
@@ -126,18 +125,6 @@ def _products(factors: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(zip(factors[:half], factors[half:]))[::-1]
 
 
-def _uses(graph: Graph, facts: Facts) -> list[int]:
-    """For each number, how often operations in use, and the outputs, refer to it."""
-    uses = [0] * len(graph.operators)
-    for i, mine in enumerate(graph.operands):
-        if facts.used[i]:
-            for operand in mine:
-                uses[operand] += 1
-    for output in graph.outputs:
-        uses[output] += 1
-    return uses
-
-
 def find_softmaxes(graph: Graph, facts: Facts) -> list[list[int]]:
     """Turn exp(zₖ - logsumexp(z)), for some or all k, into one softmax, in place, if nothing else uses its
     parts.
@@ -149,12 +136,11 @@ def find_softmaxes(graph: Graph, facts: Facts) -> list[list[int]]:
     operators, operands, used = graph.operators, graph.operands, facts.used
     if LOGSUMEXP not in operators:
         return []
-    uses = _uses(graph, facts)
     found: dict[int, list[tuple[int, int, int]]] = {}
     for i, op in enumerate(operators):
         if op is EXP and used[i]:
             [difference] = operands[i]
-            if operators[difference] is SUB and uses[difference] == 1:
+            if operators[difference] is SUB and used[difference] == 1:
                 z, normalizer = operands[difference]
                 if operators[normalizer] is LOGSUMEXP:
                     found.setdefault(normalizer, []).append((i, difference, z))
@@ -162,12 +148,12 @@ def find_softmaxes(graph: Graph, facts: Facts) -> list[list[int]]:
     for normalizer, parts in found.items():
         results, differences, logits = zip(*parts)
         missing = list(operands[normalizer])
-        if uses[normalizer] != len(parts) or any(logits.count(z) > missing.count(z) for z in logits):
+        if used[normalizer] != len(parts) or any(logits.count(z) > missing.count(z) for z in logits):
             continue
         for z in logits:
             missing.remove(z)
         for i in (normalizer, *differences):
-            used[i] = False
+            used[i] = 0
         unused = [_as_operation(graph, facts, like=results[0]) for _ in missing]
         for i in results[1:]:
             operands[i] = ()
@@ -180,9 +166,9 @@ def _as_operation(graph: Graph, facts: Facts, like: int) -> int:
     """The number of a new operation that nothing uses, with the facts of another one."""
     graph.operators.append(graph.operators[like])
     graph.operands.append(())
-    for fact in (facts.used, facts.varying, facts.active):
-        fact.append(fact[like])
-    facts.used[-1] = True
+    facts.used.append(1)
+    facts.varying.append(facts.varying[like])
+    facts.active.append(facts.active[like])
     return len(graph.operators) - 1
 
 

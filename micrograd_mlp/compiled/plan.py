@@ -233,40 +233,41 @@ class _Kinds:
 
 
 def _classify(graph: Graph, facts: Facts, softmaxes: list[list[int]], maps: list[Affine]) -> _Kinds:
-    n = len(graph.operators)
-    code, map_of = np.full((2, n), -1)
-    arity, n_pairs = np.zeros((2, n), dtype=np.int64)
-    operations: dict[tuple[Op, int], int] = {}
-    for i, op in enumerate(graph.operators):
-        if op is None or not facts.used[i]:
-            continue
-        arity[i] = len(graph.operands[i])
+    arities = list(map(len, graph.operands))
+    numbered: dict[tuple[Op, int], int] = {}
+    codes = [-1] * len(arities)
+    for i, (op, n_operands) in enumerate(zip(graph.operators, arities)):
         if op in CODES:
-            code[i] = CODES[op]
-        else:
-            code[i] = operations.setdefault((op, int(arity[i])), FIRST_OPERATION + len(operations))
-    for i, number in graph.n_pairs.items():
-        n_pairs[i] = number
+            codes[i] = CODES[op]
+        elif op is not None and facts.used[i]:
+            codes[i] = numbered.setdefault((op, n_operands), FIRST_OPERATION + len(numbered))
+    used, varying, active = (np.array(fact, dtype=bool) for fact in (facts.used, facts.varying, facts.active))
+    n = len(graph.operators)
+    map_of, n_pairs = np.full(n, -1), np.zeros(n, dtype=np.int64)
+    code, arity = np.array(codes, dtype=np.int64), np.array(arities, dtype=np.int64)
+    n_pairs[list(graph.n_pairs)] = list(graph.n_pairs.values())
     for k, affine in enumerate(maps):
         map_of[affine.outputs], code[affine.outputs] = k, AFFINE
     for softmax in softmaxes:
         code[softmax], arity[softmax] = SOFTMAX, len(softmax)
-    used, varying, active = (np.array(fact, dtype=bool) for fact in (facts.used, facts.varying, facts.active))
     level = _levels(graph, facts, softmaxes)
-    return _Kinds(used, varying, active, code, arity, n_pairs, map_of, level, list(operations))
+    return _Kinds(used, varying, active, code, arity, n_pairs, map_of, level, list(numbered))
 
 
 def _levels(graph: Graph, facts: Facts, softmaxes: list[list[int]]) -> Integers:
     """One more than the highest level of the operands on the same tape; a softmax has one level."""
-    used, varying = facts.used, facts.varying
+    varying = facts.varying
     level = [0] * len(graph.operators)
     first_of = {i: first for first, *others in softmaxes for i in others}
     for i, operands in enumerate(graph.operands):
-        if i in first_of:
+        if operands and facts.used[i]:
+            deepest, own = 0, varying[i]
+            for operand in operands:
+                if level[operand] > deepest and varying[operand] == own:
+                    deepest = level[operand]
+            level[i] = deepest + 1
+        elif i in first_of:
             level[i] = level[first_of[i]]
-        elif used[i] and operands:
-            own = varying[i]
-            level[i] = 1 + max([level[operand] for operand in operands if varying[operand] == own], default=0)
     return np.array(level)
 
 
@@ -276,8 +277,8 @@ def _gather_kinds(graph: Graph, kinds: _Kinds, numbers: Integers, softmaxes: lis
     Sorted by depth, neighbours in such a graph differ in kind, and each run has one result. What can be
     computed at a moment is more than one depth: of that, the kind with the most operations comes first.
     """
-    level, code = kinds.level[numbers], kinds.code[numbers]
-    n_runs = len(np.unique(np.stack([level, code]), axis=1)[0]) if len(numbers) else 0
+    n_codes = FIRST_OPERATION + len(kinds.operations)
+    n_runs = len(np.unique(kinds.level[numbers] * n_codes + kinds.code[numbers]))
     if n_runs < SHORTEST_RUNS * len(numbers) or n_runs < FEW_RUNS or (kinds.map_of[numbers] >= 0).any():
         return
     members = set(numbers.tolist())
@@ -474,18 +475,7 @@ def _tape(
 ) -> Tape:
     """Cut an order of operations into runs of one kind."""
     first = _first_of_runs(kinds, order)
-    map_of = kinds.map_of[order].tolist()
-    operands = [graph.operands[i] if k < 0 else () for i, k in zip(order.tolist(), map_of)]
-    for j in first.tolist():  # an affine map lists its inputs once, at its first result
-        if map_of[j] >= 0:
-            operands[j] = maps[map_of[j]].inputs
-    if offsets.are_uniform:
-        operands = [
-            _by_offset(numbers, kinds.n_pairs[i], offsets.of)
-            if len(numbers) >= LONG and kinds.code[i] == SUM
-            else numbers
-            for i, numbers in zip(order.tolist(), operands)
-        ]
+    operands = _operands(graph, kinds, maps, offsets, order, first)
     starts = np.cumsum([0, *map(len, operands)])
     listed = offsets.of[np.fromiter(chain.from_iterable(operands), dtype=np.int64)]
 
@@ -497,36 +487,48 @@ def _tape(
     runs[:, RUN.start] = starts[first]
     runs[:, RUN.arity] = kinds.arity[numbers]
     runs[:, RUN.n_pairs] = kinds.n_pairs[numbers]
-    for run, j in zip(runs, first.tolist()):
-        if map_of[j] >= 0:
-            run[RUN.arity], run[RUN.n_pairs] = len(operands[j]), 0
-            run[RUN.weights : RUN.bias_adjoints + 1] = matrices[map_of[j]]
-            run[RUN.are_active] = kinds.active[list(operands[j])].any()
+    for k in np.flatnonzero(runs[:, RUN.code] == AFFINE):
+        run, number = runs[k], kinds.map_of[numbers[k]]
+        inputs = maps[number].inputs
+        run[RUN.arity], run[RUN.n_pairs] = len(inputs), 0
+        run[RUN.weights : RUN.bias_adjoints + 1] = matrices[number]
+        run[RUN.are_active] = kinds.active[list(inputs)].any()
     if offsets.copied:
         copies = np.zeros((1, len(RUN)), dtype=np.int64)
         copies[0, : RUN.arity + 1] = COPY, offsets.size, 0, len(offsets.copied), len(listed), 1
         runs = np.concatenate([runs, copies])
         listed = np.concatenate([listed, offsets.of[offsets.copied]])
     runs[:, RUN.first_adjoint] = offsets.adjoint(runs[:, RUN.first])
-    runs[:, RUN.are_adjacent] = [_are_adjacent(run, listed) for run in runs]
+    runs[:, RUN.are_adjacent] = _are_adjacent(runs, listed)
     n_numbers = offsets.size + len(offsets.copied)
     first_active = int(np.searchsorted(runs[:, RUN.first], offsets.n_inactive))
-    kept = {FIRST_OPERATION + k for k, operation in enumerate(kinds.operations) if keeps_slope(*operation)}
-    size = n_numbers
-    runs[:, RUN.slopes] = -1
-    for k, run in enumerate(runs):
-        if run[RUN.code] == LOGSUMEXP or (run[RUN.code] in kept and k >= first_active):
-            run[RUN.slopes] = size
-            size += run[RUN.n_results] * (run[RUN.arity] if run[RUN.code] == LOGSUMEXP else 1)
+    n_slopes = _n_slopes(runs, first_active, kinds, keeps_slope)
+    runs[:, RUN.slopes] = np.where(n_slopes, n_numbers + np.cumsum(n_slopes) - n_slopes, -1)
     return Tape(
         runs=runs.ravel(),
         n_runs=len(runs),
         first_active=first_active,
         operands=listed,
         operand_adjoints=offsets.adjoint(listed),
-        size=size,
+        size=n_numbers + int(n_slopes.sum()),
         n_adjoints=n_numbers - offsets.n_inactive + 1,
     )
+
+
+def _operands(
+    graph: Graph, kinds: _Kinds, maps: list[Affine], offsets: _Offsets, order: Integers, first: Integers
+) -> list[tuple[int, ...]]:
+    """The operands of each operation. An affine map lists its inputs once, at its first result."""
+    map_of = kinds.map_of[order].tolist()
+    operands = [graph.operands[i] if k < 0 else () for i, k in zip(order.tolist(), map_of)]
+    for j in first.tolist():
+        if map_of[j] >= 0:
+            operands[j] = maps[map_of[j]].inputs
+    if offsets.are_uniform:
+        is_long = (kinds.code[order] == SUM) & (kinds.arity[order] >= LONG)
+        for j in np.flatnonzero(is_long).tolist():
+            operands[j] = _by_offset(operands[j], kinds.n_pairs[order[j]], offsets.of)
+    return operands
 
 
 def _by_offset(operands: tuple[int, ...], n_pairs: int, of: Integers) -> tuple[int, ...]:
@@ -546,17 +548,31 @@ def _first_of_runs(kinds: _Kinds, order: Integers) -> Integers:
     return np.concatenate([[0], np.flatnonzero(changes) + 1])
 
 
-def _are_adjacent(run: Integers, operands: Integers) -> bool:
-    """Whether the operands have consecutive offsets."""
-    code, start, arity = run[RUN.code], run[RUN.start], run[RUN.arity]
-    if code == AFFINE:
-        inputs = operands[start : start + arity]
-        return bool((inputs == inputs[0] + np.arange(arity)).all())
-    if code < AFFINE:
-        return False
-    count = run[RUN.n_results]
-    table = operands[start : start + count * arity].reshape(count, arity)
-    return bool((table == table[0] + np.arange(count)[:, np.newaxis]).all())
+def _are_adjacent(runs: Integers, operands: Integers) -> NDArray[np.bool_]:
+    """For each run, whether its operands have consecutive offsets.
+
+    Every operand is compared with the one before it: of an affine map with the last input, of other
+    operations with that of the same input of the result before.
+    """
+    code, start = runs[:, RUN.code], runs[:, RUN.start]
+    run_of = np.repeat(np.arange(len(runs)), np.diff(np.append(start, len(operands))))
+    distance = np.where(code == AFFINE, 1, runs[:, RUN.arity])[run_of]
+    place = np.arange(len(operands))
+    has_one_before = place - start[run_of] >= distance
+    is_jump = has_one_before & (operands != operands[place - distance] + 1)
+    are_adjacent: NDArray[np.bool_] = code >= AFFINE
+    are_adjacent[run_of[is_jump]] = False
+    return are_adjacent
+
+
+def _n_slopes(
+    runs: Integers, first_active: int, kinds: _Kinds, keeps_slope: Callable[[Op, int], bool]
+) -> Integers:
+    """For each run, how many derivatives the forward pass keeps: of a logsumexp one for each operand."""
+    kept = [FIRST_OPERATION + k for k, operation in enumerate(kinds.operations) if keeps_slope(*operation)]
+    is_kept = np.isin(runs[:, RUN.code], kept) & (np.arange(len(runs)) >= first_active)
+    is_logsumexp = runs[:, RUN.code] == LOGSUMEXP
+    return runs[:, RUN.n_results] * np.where(is_logsumexp, runs[:, RUN.arity], is_kept)
 
 
 def _descriptions(

@@ -55,6 +55,12 @@ class Graph:
     n_pairs: dict[int, int] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
 
+    def enter(self, op: Op | None, operands: tuple[int, ...]) -> int:
+        """Add an operation, or a leaf, at the end; returns its number."""
+        self.operators.append(op)
+        self.operands.append(operands)
+        return len(self.operators) - 1
+
     def uses_parameters(self) -> bool:
         """Whether a parameter is in the graph at all."""
         used = set(chain(self.outputs, *self.operands))
@@ -111,54 +117,51 @@ def _topological_order(outputs: list[Value]) -> list[Value]:
 
 def _copy(order: list[Value], number: dict[Value, int], graph: Graph) -> None:
     """Enter the nodes in the graph, and their numbers in `number`."""
-    operators, operands, constants = graph.operators, graph.operands, graph.constants
+    constants = graph.constants
+    are_constants = constants.keys()
     seen: dict[Any, int] = {}  # an operation with its operands, or a constant -> its number
-
-    def enter(op: Op | None, its_operands: tuple[int, ...]) -> int:
-        operators.append(op)
-        operands.append(its_operands)
-        return len(operators) - 1
-
-    def constant(data: float) -> int:
-        key = (data, str(data))  # 0.0 and -0.0 are equal but differ
-        if key not in seen:
-            seen[key] = enter(None, ())
-            constants[seen[key]] = data
-        return seen[key]
-
     for node in order:
         op = node.op
         if op is None:
-            if node in number:
-                continue
-            if isinstance(node, Constant):
-                number[node] = constant(node._data)
-            else:
-                number[node] = enter(None, ())
-                graph.captured[number[node]] = node
+            if node not in number:
+                number[node] = _leaf(node, graph, seen)
             continue
         if op is GIVEN:
             GIVEN.forward()  # raises: such a node cannot be computed from other numbers
         graph.n_recorded += 1
-        its_operands = tuple([number[parent] for parent in node.parents])
-        key = (op, its_operands)
+        operands = tuple([number[parent] for parent in node.parents])
+        key = op, operands
         known = seen.get(key)
-        if known is not None:
-            number[node] = known
-            continue
-        if not constants.keys().isdisjoint(its_operands):
-            if all(operand in constants for operand in its_operands):
-                number[node] = constant(node._data)
-                continue
-            same = _same_as_operand(op, its_operands, constants)
-            if same is not None:
-                number[node] = same
-                continue
-            if op is POW and constants.get(its_operands[1]) == 2.0:
-                op, its_operands = MUL, (its_operands[0], its_operands[0])
-        number[node] = seen[key] = enter(op, its_operands)
-        if node.label is not None:
-            graph.labels[number[node]] = node.label
+        if known is None and not are_constants.isdisjoint(operands):
+            if are_constants >= set(operands):
+                known = _constant(node._data, graph, seen)
+            elif op is POW and constants.get(operands[1]) == 2.0:
+                op, operands = MUL, (operands[0], operands[0])
+            else:
+                known = _same_as_operand(op, operands, constants)
+        if known is None:
+            known = seen[key] = graph.enter(op, operands)
+            if node.label is not None:
+                graph.labels[known] = node.label
+        number[node] = known
+
+
+def _leaf(node: Value, graph: Graph, seen: dict[Any, int]) -> int:
+    """The number of a constant, or of a Value that is neither an input nor a parameter."""
+    if isinstance(node, Constant):
+        return _constant(node._data, graph, seen)
+    number = graph.enter(None, ())
+    graph.captured[number] = node
+    return number
+
+
+def _constant(data: float, graph: Graph, seen: dict[Any, int]) -> int:
+    """The number of a constant, which is in the graph once."""
+    key = data, str(data)  # 0.0 and -0.0 are equal but differ
+    if key not in seen:
+        seen[key] = graph.enter(None, ())
+        graph.constants[seen[key]] = data
+    return seen[key]
 
 
 def _same_as_operand(op: Op, operands: tuple[int, ...], constants: dict[int, float]) -> int | None:

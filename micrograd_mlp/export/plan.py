@@ -195,7 +195,7 @@ def _part_layers(graph: Graph, facts: Facts) -> None:
         graph.operators.append(TOTAL)
         graph.operands.append((*[factor for pair in weighted for factor in pair], *biases))
         graph.n_pairs[layer] = len(weighted)
-        facts.used.append(True)
+        facts.used.append(1)
         facts.varying.append(True)
         facts.active.append(any(facts.active[operand] for operand in graph.operands[layer]))
         graph.operands[i] = (*[factor for pair in rest for factor in pair], layer, *others)
