@@ -41,9 +41,13 @@ def _unary(function: Function) -> _Unary:
     forward, slopes = op.forward, op.slopes
 
     def method(self: Value) -> Value:
-        if modes_in_use:
-            return Value._record(op, (self,))
         x = self._data
+        if modes_in_use:
+            active = modes.get()
+            if not active.recording:
+                return constant(forward(x))
+            if active.anomalies is not None:
+                return Value._record(op, (self,))
         data = forward(x)
         node: Value = _new(Value)
         node._data = data
@@ -64,13 +68,17 @@ def _binary(function: Function) -> _Binary:
 
     def operator(self: Value, other: Value | float) -> Value:
         if not isinstance(other, Value):
-            constant = _constant_or_none(other)
-            if constant is None:
+            number = _constant_or_none(other)
+            if number is None:
                 return NotImplemented  # type: ignore[no-any-return]  # mypy knows it in methods like __add__ alone
-            other = constant
-        if modes_in_use:
-            return Value._record(op, (self, other))
+            other = number
         x, y = self._data, other._data
+        if modes_in_use:
+            active = modes.get()
+            if not active.recording:
+                return constant(forward(x, y))
+            if active.anomalies is not None:
+                return Value._record(op, (self, other))
         data = forward(x, y)
         node: Value = _new(Value)
         node._data = data
