@@ -57,11 +57,10 @@ def analyse(graph: Graph) -> Facts:
         if used[i]:
             for operand in graph.operands[i]:
                 used[operand] += 1
-    first_parameter = graph.n_inputs
-    first_operation = first_parameter + len(graph.parameters)
-    varying[:first_parameter] = [True] * first_parameter
-    active[first_parameter:first_operation] = [True] * len(graph.parameters)
-    for i in range(first_operation, n):
+    parameters = graph.parameter_numbers
+    varying[: graph.n_inputs] = [True] * graph.n_inputs
+    active[parameters.start : parameters.stop] = [True] * len(parameters)
+    for i in range(parameters.stop, n):
         for operand in graph.operands[i]:
             if varying[operand]:
                 varying[i] = True

@@ -37,10 +37,7 @@ Integers = NDArray[np.int64]
 COPY, SUM, LOGSUMEXP, SOFTMAX, AFFINE, FIRST_OPERATION = range(6)
 LONG = 64  # operands of a sum that is added up by vectors
 WORTH_GATHERING = 0.8  # of the runs that are left
-SHORTEST_RUNS, FEW_RUNS = (
-    0.25,
-    32,
-)  # runs for each operation, and runs at all, from which on a tape is irregular
+SHORTEST_RUNS, FEW_RUNS = 0.25, 32  # runs for each operation, and runs, from which on a tape is irregular
 CODES: dict[Op, int] = {TABLE["total"]: SUM, TABLE["logsumexp"]: LOGSUMEXP}
 
 
@@ -159,30 +156,30 @@ def plan(graph: Graph, keeps_slope: Callable[[Op, int], bool]) -> Plan:
     maps = find_affine_maps(graph, facts)
     kinds = _classify(graph, facts, softmaxes, maps)
     for member in (~kinds.varying, kinds.varying):
-        _gather_kinds(graph, kinds, np.flatnonzero(kinds.used & member & (kinds.code >= 0)), softmaxes)
-    keys = _sort_keys(graph, facts, kinds, softmaxes, maps)
+        _gather_kinds(kinds, kinds.operations_of(member))
+    keys = _sort_keys(kinds)
     uniform_order = kinds.sorted(~kinds.varying, keys)
     varying_order = kinds.sorted(kinds.varying, keys)
-    maps, sequence = _in_order(maps, varying_order, len(graph.operators))
+    _sort_maps(kinds, varying_order)
 
-    uniform = _uniform_offsets(graph, kinds, uniform_order)
-    matrices = _weight_offsets(graph, maps, sequence, uniform)
-    uniform_tape = _tape(graph, kinds, maps, uniform, uniform_order, matrices, keeps_slope)
-    broadcast = _to_broadcast(graph, kinds, varying_order)
-    varying = _varying_offsets(graph, kinds, broadcast, varying_order)
-    varying_tape = _tape(graph, kinds, maps, varying, varying_order, matrices, keeps_slope)
+    uniform = _uniform_offsets(kinds, uniform_order)
+    matrices = _weight_offsets(kinds, uniform)
+    uniform_tape = _tape(kinds, uniform, uniform_order, matrices, keeps_slope)
+    broadcast = _to_broadcast(kinds, varying_order)
+    varying = _varying_offsets(kinds, broadcast, varying_order)
+    varying_tape = _tape(kinds, varying, varying_order, matrices, keeps_slope)
 
     result = varying if graph.n_inputs else uniform
     outputs = result.of[graph.outputs]
-    parameters = range(graph.n_inputs, graph.n_inputs + len(graph.parameters))
-    map_inputs = max([len(a.inputs) for a in maps], default=0)
     return Plan(
         uniform=uniform_tape,
         varying=varying_tape,
         leaves=np.array([graph.constants[i] for i in graph.constants if facts.used[i]], dtype=np.float64),
         captured={int(uniform.of[i]): value for i, value in graph.captured.items() if facts.used[i]},
-        leaves_at={i: int(uniform.of[i]) for i in (*parameters, *graph.captured) if uniform.of[i] >= 0},
-        parameters=uniform.of[graph.n_inputs : graph.n_inputs + len(graph.parameters)].copy(),
+        leaves_at={
+            i: int(uniform.of[i]) for i in (*graph.parameter_numbers, *graph.captured) if uniform.of[i] >= 0
+        },
+        parameters=uniform.of[graph.parameter_numbers],
         first_parameter=uniform.n_inactive,
         broadcast_to=varying.of[broadcast],
         broadcast_from=uniform.of[broadcast],
@@ -190,12 +187,12 @@ def plan(graph: Graph, keeps_slope: Callable[[Op, int], bool]) -> Plan:
         broadcast_from_adjoint=uniform.adjoint(uniform.of[broadcast]),
         outputs=outputs,
         output_adjoint=int(result.adjoint(outputs[0])),
-        operations=kinds.operations,
-        descriptions=_descriptions(maps, sequence, softmaxes),
+        operations=kinds.numbered,
+        descriptions=_descriptions(kinds),
         n_uniform=len(uniform_order),
         n_varying=len(varying_order),
         work=len(varying_tape.operands) + sum([len(a.inputs) * len(a.outputs) for a in maps]),
-        scratch=2 * map_inputs,
+        scratch=2 * max([len(a.inputs) for a in maps], default=0),
     )
 
 
@@ -204,18 +201,22 @@ def plan(graph: Graph, keeps_slope: Callable[[Op, int], bool]) -> Plan:
 
 @dataclass
 class _Kinds:
-    """What is known about each number of the graph, as arrays; -1 where there is nothing to know.
+    """What is known about the graph and, as arrays, about each of its numbers; -1 where nothing is.
 
     Attributes:
+        graph, softmaxes, maps: what the passes have found.
         used, varying, active: see `passes.Facts`.
         code: what computes it.
         arity: the number of operands.
         n_pairs: how many pairs of factors are among them.
         map_of: the affine map whose result it is.
         level: the depth among the operations of its tape.
-        operations: the operations that are numbered, with their numbers of inputs.
+        numbered: the operations that are numbered, with their numbers of inputs.
     """
 
+    graph: Graph
+    softmaxes: list[list[int]]
+    maps: list[Affine]
     used: NDArray[np.bool_]
     varying: NDArray[np.bool_]
     active: NDArray[np.bool_]
@@ -224,11 +225,15 @@ class _Kinds:
     n_pairs: Integers
     map_of: Integers
     level: Integers
-    operations: list[tuple[Op, int]]
+    numbered: list[tuple[Op, int]]
+
+    def operations_of(self, member: NDArray[np.bool_]) -> Integers:
+        """The operations in use that are members."""
+        return np.flatnonzero(self.used & member & (self.code >= 0))
 
     def sorted(self, member: NDArray[np.bool_], keys: tuple[NDArray[Any], ...]) -> Integers:
-        """The operations in use that are members, by these keys; the last key is the most important one."""
-        numbers = np.flatnonzero(self.used & member & (self.code >= 0))
+        """The same, sorted by these keys; the last key is the most important one."""
+        numbers = self.operations_of(member)
         return numbers[np.lexsort([key[numbers] for key in keys])]
 
 
@@ -250,8 +255,10 @@ def _classify(graph: Graph, facts: Facts, softmaxes: list[list[int]], maps: list
         map_of[affine.outputs], code[affine.outputs] = k, AFFINE
     for softmax in softmaxes:
         code[softmax], arity[softmax] = SOFTMAX, len(softmax)
-    level = _levels(graph, facts, softmaxes)
-    return _Kinds(used, varying, active, code, arity, n_pairs, map_of, level, list(numbered))
+    return _Kinds(
+        graph, softmaxes, maps, used, varying, active, code, arity, n_pairs, map_of,
+        level=_levels(graph, facts, softmaxes), numbered=list(numbered),
+    )  # fmt: skip
 
 
 def _levels(graph: Graph, facts: Facts, softmaxes: list[list[int]]) -> Integers:
@@ -271,25 +278,24 @@ def _levels(graph: Graph, facts: Facts, softmaxes: list[list[int]]) -> Integers:
     return np.array(level)
 
 
-def _gather_kinds(graph: Graph, kinds: _Kinds, numbers: Integers, softmaxes: list[list[int]]) -> None:
+def _gather_kinds(kinds: _Kinds, numbers: Integers) -> None:
     """Give the operations of an irregular tape other levels, so that more of one kind stand together.
 
     Sorted by depth, neighbours in such a graph differ in kind, and each run has one result. What can be
     computed at a moment is more than one depth: of that, the kind with the most operations comes first.
     """
-    n_codes = FIRST_OPERATION + len(kinds.operations)
+    n_codes = FIRST_OPERATION + len(kinds.numbered)
     n_runs = len(np.unique(kinds.level[numbers] * n_codes + kinds.code[numbers]))
     if n_runs < SHORTEST_RUNS * len(numbers) or n_runs < FEW_RUNS or (kinds.map_of[numbers] >= 0).any():
         return
     members = set(numbers.tolist())
-    leader = {i: softmax[0] for softmax in softmaxes for i in softmax}
-    facts = zip(*[a.tolist() for a in (kinds.active, kinds.code, kinds.arity, kinds.n_pairs)])
-    kind_of = list(facts)
+    leader = {i: softmax[0] for softmax in kinds.softmaxes for i in softmax}
+    kind_of = list(zip(*[a.tolist() for a in (kinds.active, kinds.code, kinds.arity, kinds.n_pairs)]))
     consumers: dict[int, list[int]] = {}
     missing: dict[int, int] = {}
     for i in members:
         if leader.get(i, i) == i:
-            needed = {leader.get(k, k) for k in graph.operands[i] if k in members}
+            needed = {leader.get(k, k) for k in kinds.graph.operands[i] if k in members}
             missing[i] = len(needed)
             for k in needed:
                 consumers.setdefault(k, []).append(i)
@@ -314,23 +320,19 @@ def _gather_kinds(graph: Graph, kinds: _Kinds, numbers: Integers, softmaxes: lis
         kinds.level[i] = levels[leader.get(i, i)]
 
 
-def _sort_keys(
-    graph: Graph, facts: Facts, kinds: _Kinds, softmaxes: list[list[int]], maps: list[Affine]
-) -> tuple[NDArray[Any], ...]:
+def _sort_keys(kinds: _Kinds) -> tuple[NDArray[Any], ...]:
     """By activity, level and kind; inside a run in the order in which the results are used.
 
     An affine map wants its inputs side by side, so they are computed side by side, and so is what they are
     computed from.
     """
-    n = len(graph.operators)
+    n = len(kinds.used)
     consumer, position = [0] * n, [0] * n
-    inputs_of = {affine.outputs[0]: affine.inputs for affine in maps}
+    inputs_of = {affine.outputs[0]: affine.inputs for affine in kinds.maps}
     map_of = kinds.map_of.tolist()
-    for i in range(n - 1, -1, -1):
-        if not facts.used[i] or graph.operators[i] is None:
-            continue
+    for i in np.flatnonzero(kinds.used)[::-1].tolist():
         in_map = map_of[i] >= 0
-        operands = inputs_of.get(i, ()) if in_map else graph.operands[i]
+        operands = inputs_of.get(i, ()) if in_map else kinds.graph.operands[i]
         for k, operand in enumerate(operands):
             if consumer[operand]:
                 continue
@@ -338,26 +340,28 @@ def _sort_keys(
                 consumer[operand], position[operand] = i, k
             else:  # stay beside what is used together with the result
                 consumer[operand], position[operand] = consumer[i] or i, position[i]
-    for softmax in softmaxes:  # its results stay together
+    for softmax in kinds.softmaxes:  # its results stay together
         for k, i in enumerate(softmax):
             consumer[i], position[i] = softmax[0], k
     by_use = np.array(position), np.array(consumer)
     return *by_use, kinds.map_of, kinds.n_pairs, kinds.arity, kinds.code, kinds.level, kinds.active
 
 
-def _in_order(maps: list[Affine], order: Integers, n: int) -> tuple[list[Affine], list[int]]:
-    """The affine maps with their results in the order of the tape, and the sequence of the maps there."""
-    rank = np.empty(n, dtype=np.int64)
+def _sort_maps(kinds: _Kinds, order: Integers) -> None:
+    """Bring the affine maps, and the results of each, into the order of the tape."""
+    rank = np.empty(len(kinds.used), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    result = []
-    for affine in maps:
+    maps = []
+    for affine in kinds.maps:
         by_rank = np.argsort(rank[affine.outputs]).tolist()
         outputs, weights, biases = [
             [numbers[j] for j in by_rank] if numbers else []
             for numbers in (affine.outputs, affine.weights, affine.biases)
         ]
-        result.append(Affine(outputs, affine.inputs, weights, biases))
-    return result, sorted(range(len(result)), key=lambda k: rank[result[k].outputs[0]])
+        maps.append(Affine(outputs, affine.inputs, weights, biases))
+    kinds.maps = sorted(maps, key=lambda affine: rank[affine.outputs[0]])
+    for k, affine in enumerate(kinds.maps):
+        kinds.map_of[affine.outputs] = k
 
 
 # Offsets
@@ -386,9 +390,9 @@ class _Offsets:
         return np.maximum(offset - self.n_inactive + 1, 0)
 
 
-def _uniform_offsets(graph: Graph, kinds: _Kinds, order: Integers) -> _Offsets:
+def _uniform_offsets(kinds: _Kinds, order: Integers) -> _Offsets:
     """Leaves and inactive operations, then room for the parameters, then active operations."""
-    of = np.full(len(graph.operators), -1, dtype=np.int64)
+    graph, of = kinds.graph, np.full(len(kinds.used), -1)
     leaves = [i for i in (*graph.constants, *graph.captured) if kinds.used[i]]
     inactive, active = order[~kinds.active[order]], order[kinds.active[order]]
     front = np.array([*leaves, *inactive], dtype=np.int64)
@@ -398,9 +402,7 @@ def _uniform_offsets(graph: Graph, kinds: _Kinds, order: Integers) -> _Offsets:
     return _Offsets(of, len(front), first_active + len(active), [], are_uniform=True)
 
 
-def _weight_offsets(
-    graph: Graph, maps: list[Affine], sequence: list[int], uniform: _Offsets
-) -> dict[int, list[int]]:
+def _weight_offsets(kinds: _Kinds, uniform: _Offsets) -> list[list[int]]:
     """Give the parameters their offsets, so that the weights of an affine map lie in a matrix.
 
     A number that cannot be placed, since it is no parameter or lies in another matrix, is copied.
@@ -408,40 +410,35 @@ def _weight_offsets(
     Returns:
         For each map the last four fields of `Run`.
     """
-    parameters = range(graph.n_inputs, graph.n_inputs + len(graph.parameters))
-    next_free = uniform.n_inactive
-
+    parameters, next_free = kinds.graph.parameter_numbers, uniform.n_inactive
     placed: dict[tuple[int, ...], int] = {}  # a matrix that several maps use is placed once
 
     def place(numbers: list[int]) -> list[int]:
         nonlocal next_free
-        if tuple(numbers) in placed:
-            first = placed[tuple(numbers)]
-            return [first, int(uniform.adjoint(first))]
-        can_be_placed = all(i in parameters and uniform.of[i] < 0 for i in numbers)
-        if not numbers:
-            first = -1
-        elif can_be_placed and len(set(numbers)) == len(numbers):
-            first = next_free
-            uniform.of[numbers] = first + np.arange(len(numbers))
-            next_free += len(numbers)
-        else:
-            first = uniform.size + len(uniform.copied)
-            uniform.copied += numbers
-        placed[tuple(numbers)] = first
+        first = placed.get(tuple(numbers), -1)
+        if numbers and first < 0:
+            can_be_placed = all(i in parameters and uniform.of[i] < 0 for i in numbers)
+            if can_be_placed and len(set(numbers)) == len(numbers):
+                first = next_free
+                uniform.of[numbers] = first + np.arange(len(numbers))
+                next_free += len(numbers)
+            else:
+                first = uniform.size + len(uniform.copied)
+                uniform.copied += numbers
+            placed[tuple(numbers)] = first
         return [first, int(uniform.adjoint(first))]
 
     # All matrices come first: vectors of them begin with a cache line where rows are as long as those.
-    weights = {k: place(list(chain.from_iterable(maps[k].weights))) for k in sequence}
-    matrices = {k: weights[k] + place(maps[k].biases) for k in sequence}
+    weights = [place(list(chain.from_iterable(affine.weights))) for affine in kinds.maps]
+    matrices = [first + place(affine.biases) for first, affine in zip(weights, kinds.maps)]
     rest = [i for i in parameters if uniform.of[i] < 0]
     uniform.of[rest] = next_free + np.arange(len(rest))
     return matrices
 
 
-def _to_broadcast(graph: Graph, kinds: _Kinds, order: Integers) -> Integers:
+def _to_broadcast(kinds: _Kinds, order: Integers) -> Integers:
     """The uniform numbers that the varying tape needs, inactive ones first."""
-    outside = order[kinds.code[order] != AFFINE].tolist()
+    graph, outside = kinds.graph, order[kinds.code[order] != AFFINE].tolist()
     needed = set(chain.from_iterable([graph.operands[i] for i in outside]))
     if graph.n_inputs:
         needed.update(graph.outputs)
@@ -451,12 +448,12 @@ def _to_broadcast(graph: Graph, kinds: _Kinds, order: Integers) -> Integers:
     return inactive_first
 
 
-def _varying_offsets(graph: Graph, kinds: _Kinds, broadcast: Integers, order: Integers) -> _Offsets:
+def _varying_offsets(kinds: _Kinds, broadcast: Integers, order: Integers) -> _Offsets:
     """Inputs, then what is inactive, then what is active; each time what is broadcast comes first."""
     both = np.concatenate([broadcast, order])
     is_active = kinds.active[both]
-    everything = np.concatenate([np.arange(graph.n_inputs), both[~is_active], both[is_active]])
-    of = np.full(len(graph.operators), -1, dtype=np.int64)
+    everything = np.concatenate([np.arange(kinds.graph.n_inputs), both[~is_active], both[is_active]])
+    of = np.full(len(kinds.used), -1)
     of[everything] = np.arange(len(everything))
     return _Offsets(of, len(everything) - int(is_active.sum()), len(everything), [], are_uniform=False)
 
@@ -465,20 +462,17 @@ def _varying_offsets(graph: Graph, kinds: _Kinds, broadcast: Integers, order: In
 
 
 def _tape(
-    graph: Graph,
     kinds: _Kinds,
-    maps: list[Affine],
     offsets: _Offsets,
     order: Integers,
-    matrices: dict[int, list[int]],
+    matrices: list[list[int]],
     keeps_slope: Callable[[Op, int], bool],
 ) -> Tape:
     """Cut an order of operations into runs of one kind."""
     first = _first_of_runs(kinds, order)
-    operands = _operands(graph, kinds, maps, offsets, order, first)
+    operands = _operands(kinds, offsets, order, first)
     starts = np.cumsum([0, *map(len, operands)])
     listed = offsets.of[np.fromiter(chain.from_iterable(operands), dtype=np.int64)]
-
     runs = np.zeros((len(first), len(RUN)), dtype=np.int64)
     numbers = order[first]
     runs[:, RUN.code] = kinds.code[numbers]
@@ -489,7 +483,7 @@ def _tape(
     runs[:, RUN.n_pairs] = kinds.n_pairs[numbers]
     for k in np.flatnonzero(runs[:, RUN.code] == AFFINE):
         run, number = runs[k], kinds.map_of[numbers[k]]
-        inputs = maps[number].inputs
+        inputs = kinds.maps[number].inputs
         run[RUN.arity], run[RUN.n_pairs] = len(inputs), 0
         run[RUN.weights : RUN.bias_adjoints + 1] = matrices[number]
         run[RUN.are_active] = kinds.active[list(inputs)].any()
@@ -515,15 +509,13 @@ def _tape(
     )
 
 
-def _operands(
-    graph: Graph, kinds: _Kinds, maps: list[Affine], offsets: _Offsets, order: Integers, first: Integers
-) -> list[tuple[int, ...]]:
+def _operands(kinds: _Kinds, offsets: _Offsets, order: Integers, first: Integers) -> list[tuple[int, ...]]:
     """The operands of each operation. An affine map lists its inputs once, at its first result."""
     map_of = kinds.map_of[order].tolist()
-    operands = [graph.operands[i] if k < 0 else () for i, k in zip(order.tolist(), map_of)]
+    operands = [kinds.graph.operands[i] if k < 0 else () for i, k in zip(order.tolist(), map_of)]
     for j in first.tolist():
         if map_of[j] >= 0:
-            operands[j] = maps[map_of[j]].inputs
+            operands[j] = kinds.maps[map_of[j]].inputs
     if offsets.are_uniform:
         is_long = (kinds.code[order] == SUM) & (kinds.arity[order] >= LONG)
         for j in np.flatnonzero(is_long).tolist():
@@ -569,20 +561,18 @@ def _n_slopes(
     runs: Integers, first_active: int, kinds: _Kinds, keeps_slope: Callable[[Op, int], bool]
 ) -> Integers:
     """For each run, how many derivatives the forward pass keeps: of a logsumexp one for each operand."""
-    kept = [FIRST_OPERATION + k for k, operation in enumerate(kinds.operations) if keeps_slope(*operation)]
+    kept = [FIRST_OPERATION + k for k, operation in enumerate(kinds.numbered) if keeps_slope(*operation)]
     is_kept = np.isin(runs[:, RUN.code], kept) & (np.arange(len(runs)) >= first_active)
     is_logsumexp = runs[:, RUN.code] == LOGSUMEXP
     return runs[:, RUN.n_results] * np.where(is_logsumexp, runs[:, RUN.arity], is_kept)
 
 
-def _descriptions(
-    maps: list[Affine], sequence: list[int], softmaxes: list[list[int]]
-) -> list[tuple[str, str]]:
+def _descriptions(kinds: _Kinds) -> list[tuple[str, str]]:
     """z = Wx + b with the shape of W for each affine map, and how many softmaxes there are of each size."""
     lines = []
-    for number, affine in enumerate([maps[k] for k in sequence], start=1):
+    for number, affine in enumerate(kinds.maps, start=1):
         bias = " + b" if affine.biases else ""
         shape = f"{len(affine.outputs)} × {len(affine.inputs)}"
         lines.append(("layer", f"z{number} = W{number} x{bias}, W{number}: {shape}"))
-    sizes = Counter(sorted([len(softmax) for softmax in softmaxes]))
+    sizes = Counter(sorted([len(softmax) for softmax in kinds.softmaxes]))
     return lines + [("softmax", f"{times:,} of {n:,} numbers") for n, times in sizes.items()]

@@ -55,6 +55,11 @@ class Graph:
     n_pairs: dict[int, int] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
 
+    @property
+    def parameter_numbers(self) -> range:
+        """The numbers of the parameters."""
+        return range(self.n_inputs, self.n_inputs + len(self.parameters))
+
     def enter(self, op: Op | None, operands: tuple[int, ...]) -> int:
         """Add an operation, or a leaf, at the end; returns its number."""
         self.operators.append(op)
@@ -63,8 +68,7 @@ class Graph:
 
     def uses_parameters(self) -> bool:
         """Whether a parameter is in the graph at all."""
-        used = set(chain(self.outputs, *self.operands))
-        return not used.isdisjoint(range(self.n_inputs, self.n_inputs + len(self.parameters)))
+        return not set(chain(self.outputs, *self.operands)).isdisjoint(self.parameter_numbers)
 
 
 def placeholders(row: Any, label: str) -> Value | list[Value]:
