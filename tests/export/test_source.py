@@ -11,6 +11,7 @@ import pytest
 
 from micrograd_mlp import (
     MLP,
+    Op,
     Value,
     cross_entropy,
     dot,
@@ -209,6 +210,23 @@ def test_operations_of_ones_own(language, tmp_path):
     program = compile(lambda x: mean_of_squares(*[logistic_2(w_k * x) for w_k in w], w[0]), w)
     source = assert_same(program, language, tmp_path, X4[:, 1])
     assert "logistic_2" in source
+
+
+def test_the_text_does_not_depend_on_where_operations_are_in_memory():
+    w = Value(0.5, "w")
+    names = ("first_op", "second_op")
+    several = [Op(name, lambda x: 2.0 * x, lambda out, x: (2.0,)) for name in names * 4]
+    by_name = [sorted([op for op in several if op.name == name], key=id) for name in names]
+
+    def text(first, second):
+        program = compile(lambda x: first(w * x) + second(w * x), [w])
+        program([1.0])
+        return export.to_source(program, "numpy")
+
+    (lowest_first, *_, highest_first), (lowest_second, *_, highest_second) = by_name
+    assert id(lowest_first) < id(highest_second)
+    assert id(lowest_second) < id(highest_first)
+    assert text(lowest_first, highest_second) == text(highest_first, lowest_second)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
