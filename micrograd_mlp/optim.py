@@ -35,14 +35,6 @@ class Setting:
         optimizer.__dict__[self.name] = require_number(self.name, number, **self.limits)
 
 
-def _factor() -> Setting:
-    return Setting(least=0, below=1)
-
-
-def _epsilon() -> Setting:
-    return Setting(above=0)
-
-
 class Optimizer:
     """What all optimizers share: steps over a list of parameters, and state that can be saved and resumed.
 
@@ -206,7 +198,7 @@ class Momentum(Optimizer):
 
     state_names = ("v",)
     hyperparameter_names = ("lr", "momentum")
-    momentum = _factor()
+    momentum = Setting(least=0, below=1)
 
     def __init__(self, params: Iterable[Value], lr: float, momentum: float = 0.9) -> None:
         super().__init__(params, lr)
@@ -237,7 +229,7 @@ class RMSProp(Optimizer):
 
     state_names = ("s",)
     hyperparameter_names = ("lr", "rho", "eps")
-    rho, eps = _factor(), _epsilon()
+    rho, eps = Setting(least=0, below=1), Setting(above=0)
 
     def __init__(self, params: Iterable[Value], lr: float, rho: float = 0.9, eps: float = 1e-8) -> None:
         super().__init__(params, lr)
@@ -271,7 +263,8 @@ class Adam(Optimizer):
 
     state_names = ("m", "v")
     hyperparameter_names = ("lr", "beta1", "beta2", "eps")
-    beta1, beta2, eps = _factor(), _factor(), _epsilon()
+    beta1, beta2 = Setting(least=0, below=1), Setting(least=0, below=1)
+    eps = Setting(above=0)
 
     def __init__(
         self,
@@ -301,12 +294,7 @@ class Adam(Optimizer):
         return theta - lr * m_hat / (v_hat**0.5 + eps), m, v
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "adam": Adam,
-    "momentum": Momentum,
-    "rmsprop": RMSProp,
-    "sgd": SGD,
-}
+OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "momentum": Momentum, "rmsprop": RMSProp, "sgd": SGD}
 """The optimizers by the names that estimators and the command line take."""
 
 

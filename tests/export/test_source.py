@@ -397,6 +397,14 @@ class TestPredictionsInOnnx:
         program = compile(lambda x: mean_of_squares(logistic_2(x * w), x, w), [w])
         self.assert_same(runtime, program, X4[:, 0], tmp_path / "p.onnx")
 
+    def test_what_is_the_same_for_all_examples_beside_what_is_not(self, runtime, tmp_path):
+        """It must not be computed from x, which may be infinite."""
+        w = Value(0.5, "w")
+        program = compile(lambda x: [total([w, x[0], x[1]]).tanh(), w * w], [w])
+        X = np.array([[math.inf, 1.0], [0.25, -1.0], [math.nan, 2.0]])
+        assert program.predict(X)[0].tolist() == [1.0, 0.25]
+        self.assert_same(runtime, program, X, tmp_path / "p.onnx")
+
     def test_a_loss_predicts_nothing(self, tmp_path):
         program, *data = with_shared_weights()
         program(*data)

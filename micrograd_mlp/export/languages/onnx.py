@@ -152,9 +152,10 @@ class OnnxWriter(Writer):
 
     def _for_batch(self, part: Expression, n: int) -> Expression:
         """An array with a copy for every example."""
-        zero = self.graph.add("Gather", Expression("x"), self.graph.integers([0] * n), axis=-1)
-        nothing = self.graph.add("Mul", zero, self.language.number(0.0))
-        return self.graph.add("Add", nothing, part)
+        shape = self.graph.add("Shape", Expression("x"))
+        batch = self.graph.add("Gather", shape, self.graph.integers([0]))
+        size = self.graph.add("Concat", batch, self.graph.integers([n]), axis=0)
+        return self.graph.add("Expand", part, size)
 
     def affine(self, step: Affine) -> None:
         rows, columns = len(step.out), len(step.inputs)
