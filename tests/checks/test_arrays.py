@@ -233,6 +233,12 @@ def one(f, x, g, dtype=np.float64, **options):
 
 
 class TestFunctionsThatAreOnlyCalled:
+    def test_steps_lead_from_one_float32_number_to_another(self):
+        """So the slope of a straight line, which is computed in double precision, is exact."""
+        x = np.array([0.3, 1.7], dtype=np.float32)
+        report = gradcheck(lambda x: float(x[0]) + 3.0 * float(x[1]), [x], [np.array([1.0, 3.0])])
+        assert [row.numerical for row in report.rows] == [row.analytic for row in report.rows]
+
     @pytest.mark.parametrize("x", np.linspace(-3.0, 3.0, 41))
     def test_sine_in_float32(self, x):
         x = np.float32(x)
