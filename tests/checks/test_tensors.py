@@ -153,3 +153,24 @@ class TestJAX:
 
         f.defvjp(lambda x: (f(x), x), lambda x, g: (0.9 * g * jax.numpy.cos(x),))
         assert set(verdicts(f, [jax.numpy.array([0.5, 1.0])]).values()) == {"wrong"}
+
+    def test_second_derivatives(self, jax):
+        jnp = jax.numpy
+        W, b = jnp.ones((2, 3)) * 0.3, jnp.array([0.5, -0.7, 1.1])
+        report = gradcheck(lambda W, b: jnp.tanh(W @ b).sum(), [W, b], order=2)
+        assert report.count == 2 * (6 + 3)
+
+        @jax.custom_vjp
+        def cosine(x):  # the slope of sine, with a rule of its own that is wrong
+            return jnp.cos(x)
+
+        cosine.defvjp(lambda x: (cosine(x), x), lambda x, g: (-0.9 * g * jnp.sin(x),))
+
+        @jax.custom_vjp
+        def sine(x):
+            return jnp.sin(x)
+
+        sine.defvjp(lambda x: (sine(x), x), lambda x, g: (g * cosine(x),))
+        found = verdicts(lambda x: sine(x).sum(), [jnp.array([0.5, 1.0])], order=2)
+        assert found["x[0]"] == "ok"
+        assert found["∇f·u by x[0]"] == "wrong"
