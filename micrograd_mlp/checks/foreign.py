@@ -70,15 +70,12 @@ def _second_order(
     generator = np.random.default_rng(SEED)
     u = [random_weights(generator, x.values.shape) for x in inputs]
 
-    def f(arrays: Sequence[Any]) -> Any:
-        return function.call(function.f, arrays)
-
     def slope(values: Sequence[Any]) -> float:
-        found = framework.gradient(f, function.arrays(values), outputs.cotangents)
+        found = framework.gradient(function.at, function.arrays(values), outputs.cotangents)
         return sum(float((g * weights).sum()) for g, weights in zip(found, u))
 
     arrays = function.arrays([x.values for x in inputs])
-    claimed = framework.hessian_times(f, arrays, outputs.cotangents, u)
+    claimed = framework.hessian_times(function.at, arrays, outputs.cotangents, u)
     subject = ArraySubject(slope, inputs, claimed, outputs.epsilon, tolerance, noise)
     rows, notes = _rows(subject, set(), strict)
     rows = [row._replace(label=f"∇f·u by {row.label}") for row in rows]
@@ -90,9 +87,7 @@ def _claimed(function: Function, gradient: Any, outputs: Outputs) -> tuple[list[
     inputs = function.read
     arrays = function.arrays([x.values for x in inputs])
     if gradient is None:
-        return list(
-            function.framework.gradient(lambda a: function.call(function.f, a), arrays, outputs.cotangents)
-        ), {}
+        return list(function.framework.gradient(function.at, arrays, outputs.cotangents)), {}
     weighed = False
     if gradient is True:
         given = function.gradient_at(arrays)

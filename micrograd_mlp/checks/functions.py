@@ -52,6 +52,10 @@ class Function:
         """The gradient that f returns beside its value."""
         return self.call(self._original, arrays)[1]
 
+    def at(self, arrays: Sequence[Any]) -> Any:
+        """What f returns for these arrays in the places of the inputs that are checked."""
+        return self.call(self.f, arrays)
+
     def arrays(self, values: Sequence[Any]) -> list[Any]:
         """The framework's arrays with these values."""
         return [self.framework.write(leaf, value) for leaf, value in zip(self.leaves, values, strict=True)]
@@ -94,7 +98,7 @@ class Outputs:
         value = abs(float(terms.sum()))
         spread = float(np.sqrt(np.square(terms).sum())) / value if value else 1.0
         self.epsilon = max(epsilon for _, epsilon in first) * max(1.0, spread)
-        result = function.call(function.f, function.arrays(points))
+        result = function.at(function.arrays(points))
         self.shape = shape_of(result) if len(first) == 1 and not isinstance(result, (list, tuple)) else None
 
     def weighed(self, values: Sequence[Any]) -> float:
@@ -103,12 +107,12 @@ class Outputs:
 
     def followed(self, arrays: Sequence[Any]) -> Any:
         """The same sum, for arrays that note what is done with them (see `whatif.py`)."""
-        result = self.function.call(self.function.f, arrays)
+        result = self.function.at(arrays)
         parts = [output for _, output in leaves_of(result)]
         return sum((np.reshape(c, np.shape(part)) * part).sum() for part, c in zip(parts, self.cotangents))
 
     def _numbers(self, values: Sequence[Any]) -> list[tuple[Any, float]]:
-        result = self.function.call(self.function.f, self.function.arrays(values))
+        result = self.function.at(self.function.arrays(values))
         return [self.function.framework.numbers(output) for _, output in leaves_of(result)]
 
 
