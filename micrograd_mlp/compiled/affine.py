@@ -133,55 +133,92 @@ DOTS = [("a", "ptr"), ("a_row", "i64"), ("b", "ptr"), ("b_row", "i64"), ("c", "p
 def dots(target: Target) -> Code:
     """A function that adds the dot products of m and n rows of some length to an m × n matrix."""
     code, width = Code("dots", DOTS, target), target.width
-    a, a_row, b, b_row, c, c_row, m, n, length = code.arguments
-    whole = length // width * width
-    mask = code.lanes_below(length - whole)
-
-    def tile(j: Number, k: Number, height: int, n_columns: int) -> list[Number]:
-        """The dot products of some rows of A and of B, not summed over the lanes yet."""
-        rows = [code.at(a, (j + i) * a_row) for i in range(height)]
-        columns = [code.at(b, (k + i) * b_row) for i in range(n_columns)]
-        sums = [code.variable(0.0, target.vector) for _ in range(height * n_columns)]
-
-        def add(i: Number, mask: Number | None) -> None:
-            left = [code.load_masked(row, i, mask) for row in rows]
-            right = [code.load_masked(column, i, mask) for column in columns]
-            for total, (x, y) in zip(sums, itertools.product(left, right)):
-                total.set(total.now + x * y)
-
-        with code.loop(whole, step=width) as i:
-            add(i, None)
-        with code.if_(whole < length):
-            add(whole, mask)
-        return [total.now for total in sums]
-
+    d = _Dots(code, *code.arguments)
     height = SIDE if target.n_registers > 16 else SIDE // 2
-    is_large = (m >= height) & (n >= SIDE)
-    with code.if_(is_large), code.loop(m, step=height) as j, code.loop(n, step=SIDE) as k:
-        # The last tiles overlap with those before them, whose elements they leave alone.
-        first_row, first_column = code.minimum(j, m - height), code.minimum(k, n - SIDE)
-        skipped = code.lanes_below(k - first_column, SIDE)
-        for i, row in enumerate(_rows_of_sums(code, tile(first_row, first_column, height, SIDE))):
-            new = code.select(skipped, 0.0, row)
-            new = code.select(code.number(first_row + i >= j, skipped.type), new, 0.0)
-            code.add_to(c, (first_row + i) * c_row + first_column, new)
-    is_flat, is_tall = ~is_large & (n >= width), ~is_large & (n < width) & (m >= width)
-    with code.if_(is_flat), code.loop(m) as j, code.loop(n, step=width) as k:
-        first = code.minimum(k, n - width)
-        new = code.select(code.lanes_below(k - first), 0.0, sums(code, tile(j, first, 1, width)))
-        code.add_to(c, j * c_row + first, new)
-    with code.if_(is_tall), code.loop(n) as k, code.loop(m, step=width) as j:
-        first = code.minimum(j, m - width)
-        new = code.select(code.lanes_below(j - first), 0.0, sums(code, tile(first, k, width, 1)))
-        for i in range(width):
-            code.add_to(c, (first + i) * c_row + k, new[i])
-    is_small = ~(is_large | is_flat | is_tall)
-    with code.if_(is_small), code.loop(m) as j, code.loop(n) as k:
-        code.add_to(c, j * c_row + k, tile(j, k, 1, 1)[0].sum())
+    is_large = (d.m >= height) & (d.n >= SIDE)
+    is_flat, is_tall = ~is_large & (d.n >= width), ~is_large & (d.n < width) & (d.m >= width)
+    with code.if_(is_large):
+        _add_tiles(d, height)
+    with code.if_(is_flat):
+        _add_rows(d)
+    with code.if_(is_tall):
+        _add_columns(d)
+    with code.if_(~(is_large | is_flat | is_tall)), code.loop(d.m) as j, code.loop(d.n) as k:
+        code.add_to(d.c, j * d.c_row + k, _products(d, j, k, 1, 1)[0].sum())
     return code
 
 
 SIDE = 4  # columns of a tile of dot products, and its rows if there are enough registers
+
+
+class _Dots(NamedTuple):
+    """The arguments of `dots`."""
+
+    code: Code
+    a: Number
+    a_row: Number
+    b: Number
+    b_row: Number
+    c: Number
+    c_row: Number
+    m: Number
+    n: Number
+    length: Number
+
+
+def _products(d: _Dots, j: Number, k: Number, height: int, n_columns: int) -> list[Number]:
+    """The dot products of some rows of A and of B, not summed over the lanes yet."""
+    code, width = d.code, d.code.target.width
+    rows = [code.at(d.a, (j + i) * d.a_row) for i in range(height)]
+    columns = [code.at(d.b, (k + i) * d.b_row) for i in range(n_columns)]
+    totals = [code.variable(0.0, code.target.vector) for _ in range(height * n_columns)]
+
+    def add(i: Number, mask: Number | None) -> None:
+        left = [code.load_masked(row, i, mask) for row in rows]
+        right = [code.load_masked(column, i, mask) for column in columns]
+        for total, (x, y) in zip(totals, itertools.product(left, right)):
+            total.set(total.now + x * y)
+
+    whole = d.length // width * width
+    with code.loop(whole, step=width) as i:
+        add(i, None)
+    with code.if_(whole < d.length):
+        add(whole, code.lanes_below(d.length - whole))
+    return [total.now for total in totals]
+
+
+# The last tile of each kind overlaps with the one before it, whose elements it leaves alone.
+
+
+def _add_tiles(d: _Dots, height: int) -> None:
+    """A few rows and columns at a time."""
+    code = d.code
+    with code.loop(d.m, step=height) as j, code.loop(d.n, step=SIDE) as k:
+        first_row, first_column = code.minimum(j, d.m - height), code.minimum(k, d.n - SIDE)
+        skipped = code.lanes_below(k - first_column, SIDE)
+        for i, row in enumerate(_rows_of_sums(code, _products(d, first_row, first_column, height, SIDE))):
+            new = code.select(skipped, 0.0, row)
+            new = code.select(code.number(first_row + i >= j, skipped.type), new, 0.0)
+            code.add_to(d.c, (first_row + i) * d.c_row + first_column, new)
+
+
+def _add_rows(d: _Dots) -> None:
+    """C has few rows: as many columns at a time as a vector has elements."""
+    code, width = d.code, d.code.target.width
+    with code.loop(d.m) as j, code.loop(d.n, step=width) as k:
+        first = code.minimum(k, d.n - width)
+        new = code.select(code.lanes_below(k - first), 0.0, sums(code, _products(d, j, first, 1, width)))
+        code.add_to(d.c, j * d.c_row + first, new)
+
+
+def _add_columns(d: _Dots) -> None:
+    """C has few columns: as many rows at a time as a vector has elements."""
+    code, width = d.code, d.code.target.width
+    with code.loop(d.n) as k, code.loop(d.m, step=width) as j:
+        first = code.minimum(j, d.m - width)
+        new = code.select(code.lanes_below(j - first), 0.0, sums(code, _products(d, first, k, width, 1)))
+        for i in range(width):
+            code.add_to(d.c, (first + i) * d.c_row + k, new[i])
 
 
 def _rows_of_sums(code: Code, vectors: list[Number]) -> list[Number]:
