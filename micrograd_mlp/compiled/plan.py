@@ -561,10 +561,10 @@ def _n_slopes(
     runs: Integers, first_active: int, kinds: _Kinds, keeps_slope: Callable[[Op, int], bool]
 ) -> Integers:
     """For each run, how many derivatives the forward pass keeps: of a logsumexp one for each operand."""
-    kept = [FIRST_OPERATION + k for k, operation in enumerate(kinds.numbered) if keeps_slope(*operation)]
-    is_kept = np.isin(runs[:, RUN.code], kept) & (np.arange(len(runs)) >= first_active)
+    is_kept = np.array([False] * FIRST_OPERATION + [keeps_slope(*operation) for operation in kinds.numbered])
+    per_result = is_kept[runs[:, RUN.code]] & (np.arange(len(runs)) >= first_active)
     is_logsumexp = runs[:, RUN.code] == LOGSUMEXP
-    return runs[:, RUN.n_results] * np.where(is_logsumexp, runs[:, RUN.arity], is_kept)
+    return runs[:, RUN.n_results] * np.where(is_logsumexp, runs[:, RUN.arity], per_result)
 
 
 def _descriptions(kinds: _Kinds) -> list[tuple[str, str]]:
