@@ -107,7 +107,7 @@ class Plan:
     Attributes:
         uniform, varying: the two tapes.
         leaves: the constants, which stand at the front of the uniform tape.
-        captured: for each captured Value its offset on the uniform tape.
+        captured: the captured Values by their offsets on the uniform tape.
         leaves_at: for each number of the graph that is a parameter or a captured Value, its offset there.
         parameters: for each parameter, in the user's order, its offset on the uniform tape.
         first_parameter: where the parameters begin; their adjoints begin at 1.
@@ -171,14 +171,13 @@ def plan(graph: Graph, keeps_slope: Callable[[Op, int], bool]) -> Plan:
 
     result = varying if graph.n_inputs else uniform
     outputs = result.of[graph.outputs]
+    variables = [*graph.parameter_numbers, *graph.captured]
     return Plan(
         uniform=uniform_tape,
         varying=varying_tape,
         leaves=np.array([graph.constants[i] for i in graph.constants if facts.used[i]], dtype=np.float64),
         captured={int(uniform.of[i]): value for i, value in graph.captured.items() if facts.used[i]},
-        leaves_at={
-            i: int(uniform.of[i]) for i in (*graph.parameter_numbers, *graph.captured) if uniform.of[i] >= 0
-        },
+        leaves_at=dict(zip(variables, uniform.of[variables].tolist())),
         parameters=uniform.of[graph.parameter_numbers],
         first_parameter=uniform.n_inactive,
         broadcast_to=varying.of[broadcast],
@@ -417,8 +416,8 @@ def _weight_offsets(kinds: _Kinds, uniform: _Offsets) -> list[list[int]]:
         nonlocal next_free
         first = placed.get(tuple(numbers), -1)
         if numbers and first < 0:
-            can_be_placed = all(i in parameters and uniform.of[i] < 0 for i in numbers)
-            if can_be_placed and len(set(numbers)) == len(numbers):
+            are_free = all(i in parameters for i in numbers) and (uniform.of[numbers] < 0).all()
+            if are_free and len(set(numbers)) == len(numbers):
                 first = next_free
                 uniform.of[numbers] = first + np.arange(len(numbers))
                 next_free += len(numbers)
@@ -431,7 +430,7 @@ def _weight_offsets(kinds: _Kinds, uniform: _Offsets) -> list[list[int]]:
     # All matrices come first: vectors of them begin with a cache line where rows are as long as those.
     weights = [place(list(chain.from_iterable(affine.weights))) for affine in kinds.maps]
     matrices = [first + place(affine.biases) for first, affine in zip(weights, kinds.maps)]
-    rest = [i for i in parameters if uniform.of[i] < 0]
+    rest = parameters.start + np.flatnonzero(uniform.of[parameters] < 0)
     uniform.of[rest] = next_free + np.arange(len(rest))
     return matrices
 
