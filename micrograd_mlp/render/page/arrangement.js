@@ -98,6 +98,7 @@ class Arrangement {
 
   // Everything that is shown: boxes and frames with absolute positions, and edges between boxes.
   arrange() {
+    this.version = (this.version ?? 0) + 1;
     this.boxes = new Map();
     this.frames = [];
     this.shown = this.nearestNodes();
@@ -273,7 +274,7 @@ class Arrangement {
       });
     }
     const edges = [...found.values()];
-    for (const edge of edges) edge.way = this.wayOf(edge);
+    for (const edge of edges) edge.way = joined(this.wayOf(edge));
     this.spreadEnds(edges);
     for (const edge of edges) {
       const heights = [edge.from.top + edge.from.height / 2, edge.to.top + edge.to.height / 2 + edge.end, ...edge.way.map((lane) => lane.y)];
@@ -338,3 +339,14 @@ class Arrangement {
     }
   }
 }
+
+// Lanes at the same height are one, since the edge runs straight from each to the next.
+const joined = (way) => {
+  const lanes = [];
+  for (const lane of way) {
+    const last = lanes.at(-1);
+    if (last && Math.abs(last.y - lane.y) < 0.5) last.right = lane.right;
+    else lanes.push({ ...lane });
+  }
+  return lanes;
+};

@@ -4,6 +4,8 @@
 const MONO = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const SANS = 'system-ui, -apple-system, "Segoe UI", sans-serif';
 const SERIF = '"STIX Two Text", "Latin Modern Roman", Cambria, Georgia, "DejaVu Serif", serif';
+const DATA = `600 13px ${MONO}`; // the fonts of the numbers on a box
+const GRADIENT = `11.5px ${MONO}`;
 const MOST_DASHED = 2500; // pixels
 const MANY_EDGES = 1000;
 const TINY = 0.1; // below this scale boxes are plain rectangles, edges are straight, and faint ones are left out
@@ -24,7 +26,12 @@ class View {
     this.width = this.height = 0;
     this.draw = oncePerFrame(() => this.drawNow());
     this.moving = null; // boxes on their way after folding
-    addEventListener("explorer:draw", () => this.draw(), { signal: explorer.closing.signal }); // tests ask for it
+    this.kept = { key: null, canvas: element("canvas") }; // what stays as it is while numbers change
+    const drawAgain = () => {
+      this.kept.key = null;
+      this.draw();
+    };
+    addEventListener("explorer:draw", drawAgain, { signal: explorer.closing.signal }); // tests ask for it
   }
 
   // Camera
@@ -156,12 +163,52 @@ class View {
     this.detailed = camera.scale >= LEGIBLE;
     this.tiny = camera.scale < TINY;
     this.state = explorer.drawingState();
+    this.keepWhatStays();
     for (const frame of explorer.arrangement.frames) if (this.inSight(frame, frame.left, frame.top)) this.drawFrame(frame);
     this.drawEdges();
     if (this.detailed) this.drawBoxes();
     else this.drawOutlines();
     this.drawTraveller();
     if (explorer.arrangement.hiddenCount) this.drawHiddenCount();
+  }
+
+  // Which boxes and edges are in sight, and the boxes without their numbers as a picture. Both hold until the
+  // camera moves, something is folded, or boxes get another mark.
+  keepWhatStays() {
+    const { camera, explorer, kept } = this;
+    const key = [camera.x, camera.y, camera.scale, this.width, this.height, explorer.arrangement.version,
+      explorer.colours.dark, explorer.selected, explorer.selectedBox, this.state.step].join();
+    if (kept.key === key && !this.moving) return;
+    kept.key = this.moving ? null : key;
+    kept.boxes = [];
+    for (const box of explorer.arrangement.boxes.values()) {
+      const [left, top] = this.placeOf(box);
+      if (this.inSight(box, left, top)) kept.boxes.push({ box, left, top });
+    }
+    kept.edges = [];
+    for (const edge of explorer.arrangement.edges) {
+      if (!this.edgeInSight(edge)) continue;
+      const path = new Path2D();
+      this.addEdge(path, edge);
+      kept.edges.push({ edge, path });
+    }
+    if (this.detailed) this.paintStill();
+  }
+
+  paintStill() {
+    const { context, canvas, kept } = this;
+    [kept.canvas.width, kept.canvas.height] = [canvas.width, canvas.height];
+    this.context = kept.canvas.getContext("2d");
+    this.context.setTransform(context.getTransform());
+    for (const { box, left, top } of kept.boxes) {
+      this.context.save();
+      this.context.translate(left, top);
+      this.drawBox(box);
+      if (box.group === undefined) this.drawNode(box);
+      else this.drawGroup(box);
+      this.context.restore();
+    }
+    this.context = context;
   }
 
   // Whether a box is in the window, whole.
@@ -215,21 +262,26 @@ class View {
     const largest = explorer.edgeMode === "flow" ? explorer.largestFlow() : 1;
     const first = [];
     const later = [];
-    for (const edge of explorer.arrangement.edges) {
+    for (const { edge, path } of this.kept.edges) {
       const marked = this.state.edgeMark(edge);
-      if ((this.tiny && marked === "faint") || !this.edgeInSight(edge)) continue;
-      (marked === "strong" || marked === "active" ? later : first).push([edge, marked]);
-    }
-    const paths = new Map();
-    for (const [edge, marked] of [...first, ...later]) {
+      if (this.tiny && marked === "faint") continue;
       const look = this.edgeLook(edge, marked, largest);
-      const key = this.detailed ? edge : `${look.colour} ${look.alpha} ${look.width} ${look.dash}`;
-      if (!paths.has(key)) paths.set(key, { look, path: new Path2D() });
-      this.addEdge(paths.get(key).path, edge);
+      (marked === "strong" || marked === "active" ? later : first).push({ edge, path, look });
     }
-    for (const [edge, { look, path }] of paths) {
-      this.strokeEdges(path, look);
-      if (this.detailed) this.drawArrow(edge, look);
+    const drawn = [...first, ...later];
+    if (this.detailed) {
+      for (const { edge, path, look } of drawn) {
+        this.strokeEdges(path, look);
+        this.drawArrow(edge, look);
+      }
+    } else {
+      const paths = new Map();
+      for (const { path, look } of drawn) {
+        const key = `${look.colour} ${look.alpha} ${look.width} ${look.dash}`;
+        if (!paths.has(key)) paths.set(key, { look, whole: new Path2D() });
+        paths.get(key).whole.addPath(path);
+      }
+      for (const { look, whole } of paths.values()) this.strokeEdges(whole, look);
     }
     this.context.globalAlpha = 1;
     this.context.setLineDash([]);
@@ -258,8 +310,9 @@ class View {
     };
   }
 
-  // The curve of an edge; far away it is as good as straight.
+  // The curve of an edge, as far as it is in sight; far away it is as good as straight.
   addEdge(path, edge) {
+    const { sight } = this;
     const [fromLeft, fromTop] = this.placeOf(edge.from);
     const [toLeft, toTop] = this.placeOf(edge.to);
     let x = fromLeft + edge.from.width;
@@ -268,7 +321,9 @@ class View {
     path.moveTo(x, y);
     const curveTo = (right, height) => {
       const half = Math.max(18, (right - x) / 2);
-      if (this.tiny) path.lineTo(right, height);
+      const inSight = x - 18 < sight.right && right + 18 > sight.left && Math.min(y, height) < sight.bottom && Math.max(y, height) > sight.top;
+      if (!inSight) path.moveTo(right, height);
+      else if (this.tiny) path.lineTo(right, height);
       else path.bezierCurveTo(x + half, y, right - half, height, right, height);
     };
     for (const lane of edge.way) {
@@ -301,25 +356,25 @@ class View {
     context.fill();
   }
 
+  // The boxes as they are kept, and the numbers on them.
   drawBoxes() {
-    const { context } = this;
-    for (const box of this.explorer.arrangement.boxes.values()) {
-      const [left, top] = this.placeOf(box);
-      if (!this.inSight(box, left, top)) continue;
-      context.save();
+    const { context, kept } = this;
+    context.save();
+    context.resetTransform();
+    context.drawImage(kept.canvas, 0, 0);
+    context.restore();
+    for (const { box, left, top } of kept.boxes) {
       context.translate(left, top);
-      if (box.group === undefined) this.drawNode(box);
-      else this.drawGroup(box);
-      context.restore();
+      if (box.group === undefined) this.drawNumbers(box);
+      else this.drawQuantities(box);
+      context.translate(-left, -top);
     }
   }
 
   // Boxes too small for text: those of one look are one path.
   drawOutlines() {
     const paths = new Map();
-    for (const box of this.explorer.arrangement.boxes.values()) {
-      const [left, top] = this.placeOf(box);
-      if (!this.inSight(box, left, top)) continue;
+    for (const { box, left, top } of this.kept.boxes) {
       const look = this.boxLook(box);
       const key = `${look.kind} ${look.marked} ${look.faded}`;
       if (!paths.has(key)) paths.set(key, { look, path: new Path2D() });
@@ -353,29 +408,31 @@ class View {
     context.setLineDash([]);
   }
 
-  drawNode(box) {
+  drawNode({ node, isLeaf, width }) {
     const { colours, explorer } = this;
-    const { node } = box;
+    const { name, op } = explorer.data.nodes[node];
+    if (isLeaf) {
+      if (name !== null) this.symbol(node, 10, 24, 15);
+      return;
+    }
+    const { sign } = explorer.data.ops[op];
+    const font = sign.length > 2 ? `600 13px ${SANS}` : `600 17px ${SANS}`;
+    this.text(this.cut(sign, 62, font), 9, 20, font, colours.ink);
+    this.symbol(node, width - 10, 19, 14, "right");
+  }
+
+  drawNumbers({ node, isLeaf, width }) {
+    const { colours, explorer } = this;
+    if (isLeaf && explorer.data.nodes[node].name === null) {
+      this.text(number(explorer.graph.data[node]), width / 2, 19, `13px ${MONO}`, colours.ink, "center");
+      return;
+    }
     const shown = this.state.numbers(node);
-    this.drawBox(box);
-    const right = box.width - 10;
-    if (box.isLeaf && explorer.data.nodes[node].name === null) {
-      this.text(number(explorer.graph.data[node]), box.width / 2, 19, `13px ${MONO}`, colours.ink, "center");
-      return;
-    }
-    if (box.isLeaf) {
-      this.symbol(node, 10, 24, 15);
-      this.text(shown.data, right, 16, `600 13px ${MONO}`, colours.ink, "right");
-      this.drawGradient(shown, right, 31);
-      this.drawUnderline(shown.data, right, 19);
-      return;
-    }
-    const op = explorer.data.ops[explorer.data.nodes[node].op];
-    const font = op.sign.length > 2 ? `600 13px ${SANS}` : `600 17px ${SANS}`;
-    this.text(this.cut(op.sign, 62, font), 9, 20, font, colours.ink);
-    this.symbol(node, right, 19, 14, "right");
-    this.text(shown.data, right, 38, `600 13px ${MONO}`, colours.ink, "right");
-    this.drawGradient(shown, right, 54);
+    const right = width - 10;
+    const y = isLeaf ? 16 : 38;
+    this.text(shown.data, right, y, DATA, colours.ink, "right");
+    if (isLeaf) this.drawUnderline(shown.data, right, 19);
+    if (shown.grad !== null) this.drawGradient("∂", shown.grad, right, isLeaf ? 31 : 54);
   }
 
   drawBox(box) {
@@ -384,20 +441,17 @@ class View {
     this.paintBoxes(path, this.boxLook(box));
   }
 
-  drawGradient(shown, right, y) {
-    if (shown.grad === null) return;
-    const { context, colours } = this;
-    this.text(shown.grad, right, y, `11.5px ${MONO}`, colours.gradient, "right");
-    context.font = `11.5px ${MONO}`;
-    this.text("∂", right - context.measureText(shown.grad).width - 5, y, `italic 12px ${SERIF}`, colours.gradient, "right");
+  drawGradient(letter, text, right, y) {
+    const { colours } = this;
+    this.text(text, right, y, GRADIENT, colours.gradient, "right");
+    this.text(letter, right - this.widthOf(text, GRADIENT) - 5, y, `italic 12px ${SERIF}`, colours.gradient, "right");
   }
 
   // A dotted line says: this number can be dragged.
   drawUnderline(text, right, y) {
     const { context, colours } = this;
-    context.font = `600 13px ${MONO}`;
     context.beginPath();
-    context.moveTo(right - context.measureText(text).width, y);
+    context.moveTo(right - this.widthOf(text, DATA), y);
     context.lineTo(right, y);
     context.setLineDash([1.5, 2]);
     context.lineWidth = 1;
@@ -409,24 +463,26 @@ class View {
   drawGroup(box) {
     const { colours } = this;
     const group = this.explorer.data.groups[box.group];
-    this.drawBox(box);
     this.text("▸", 9, box.brief ? 23 : 19, `11px ${SANS}`, colours.quiet);
-    if (box.brief) return this.drawBriefNeuron(box, group);
+    if (box.brief) return this.drawSymbol(group.quantities.at(-2).symbol, 24, 24, 15, "left", colours.ink);
     const title = this.shortTitle(group);
     this.text(this.cut(title, box.width - 30, `600 12px ${SANS}`), 24, 19, `600 12px ${SANS}`, colours.ink);
-    if (group.level === "parameters") {
-      this.text(`${group.nodes.length} parameters`, 24, 36, `12px ${SANS}`, colours.quiet);
-      return;
-    }
-    group.quantities.forEach((quantity, i) => {
+    if (group.level === "parameters") this.text(`${group.nodes.length} parameters`, 24, 36, `12px ${SANS}`, colours.quiet);
+    group.quantities.forEach(({ symbol, what }, i) =>
+      this.drawSymbol(symbol, 12, 38 + 18 * i, 14, "left", what === "grad" ? colours.gradient : colours.ink));
+  }
+
+  // The numbers of a folded group: one by one, or as bars.
+  drawQuantities(box) {
+    const { colours } = this;
+    const { quantities } = this.explorer.data.groups[box.group];
+    if (box.brief) return this.drawBriefNeuron(box, quantities);
+    quantities.forEach(({ nodes, what }, i) => {
       const y = 38 + 18 * i;
-      const values = quantity.nodes.map((node) => this.state.number(node, quantity.what));
-      const colour = quantity.what === "grad" ? colours.gradient : colours.ink;
-      this.drawSymbol(quantity.symbol, 12, y, 14, "left", colour);
-      if (values.length === 1) {
-        const text = values[0] === null ? "" : minus(number(values[0]));
-        this.text(text, box.width - 10, y, `${quantity.what === "grad" ? "" : "600 "}12.5px ${MONO}`, colour, "right");
-      } else this.drawBars(values, 62, y - 13, box.width - 74, 15, quantity.what);
+      const values = nodes.map((node) => this.state.number(node, what));
+      if (values.length > 1) this.drawBars(values, 62, y - 13, box.width - 74, 15, what);
+      else if (what === "grad") this.text(shownNumber(values[0]), box.width - 10, y, `12.5px ${MONO}`, colours.gradient, "right");
+      else this.text(shownNumber(values[0]), box.width - 10, y, `600 12.5px ${MONO}`, colours.ink, "right");
     });
   }
 
@@ -438,20 +494,10 @@ class View {
   }
 
   // One of many neurons: its activation and its error signal.
-  drawBriefNeuron(box, { quantities }) {
-    const { colours } = this;
-    const right = box.width - 9;
-    const [activation, signal] = [quantities.at(-2), quantities.at(-1)];
-    const number_ = ({ nodes: [node], what }) => {
-      const x = this.state.number(node, what);
-      return x === null ? "" : minus(number(x));
-    };
-    this.drawSymbol(activation.symbol, 24, 24, 15, "left", colours.ink);
-    this.text(number_(activation), right, 16, `600 13px ${MONO}`, colours.ink, "right");
-    const text = number_(signal);
-    this.text(text, right, 31, `11.5px ${MONO}`, colours.gradient, "right");
-    this.context.font = `11.5px ${MONO}`;
-    if (text) this.text("δ", right - this.context.measureText(text).width - 5, 31, `italic 12px ${SERIF}`, colours.gradient, "right");
+  drawBriefNeuron({ width }, quantities) {
+    const [activation, signal] = quantities.slice(-2).map(({ nodes: [node], what }) => shownNumber(this.state.number(node, what)));
+    this.text(activation, width - 9, 16, DATA, this.colours.ink, "right");
+    if (signal) this.drawGradient("δ", signal, width - 9, 31);
   }
 
   // A vector as bars, up for positive and down for negative numbers, the largest filling its half.
@@ -510,6 +556,16 @@ class View {
     context.fillText(text, x, y);
   }
 
+  // All letters of numbers are as wide as a 0.
+  widthOf(number, font) {
+    this.digits ??= new Map();
+    if (!this.digits.has(font)) {
+      this.context.font = font;
+      this.digits.set(font, this.context.measureText("0").width);
+    }
+    return number.length * this.digits.get(font);
+  }
+
   cut(text, width, font) {
     const { context } = this;
     context.font = font;
@@ -549,3 +605,5 @@ class View {
 
 // A true minus sign, which is as wide as a digit.
 const minus = (text) => text.replace("-", "−");
+// In the stepping mode, null is what has not been computed yet.
+const shownNumber = (x) => (x === null ? "" : minus(number(x)));

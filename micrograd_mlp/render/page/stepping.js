@@ -82,6 +82,7 @@ class Stepping {
         step.phase === "forward" ? child === step.node : child === step.child && operand === step.operand);
     const marked = step && this.explorer.boxOf(step.node);
     return {
+      step: this.now,
       look: (i) => ({ mark: step?.node === i ? "active" : null, faded: !computed[i] }),
       numbers: (i) => ({
         data: computed[i] ? minus(number(graph.data[i])) : "",
