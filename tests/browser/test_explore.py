@@ -487,6 +487,58 @@ def test_text_can_be_read_on_either_background(opened, scheme):
     assert min(contrasts) >= 4.5
 
 
+def picture(page):
+    page.wait_for_frame()
+    return page.run("return arguments[0].toDataURL()", page.find(".stage canvas"))
+
+
+CHANGES = {
+    "a number": lambda page: page.run("explorer.set('W1[1,1]', -1.5)"),
+    "the selection": lambda page: page.run("explorer.select('x[2]')"),
+    "the camera": lambda page: page.find("button[title='zoom in']").click(),
+    "what is unfolded": lambda page: page.find("button[title='unfold everything']").click(),
+    "what edges show": lambda page: page.find(".edges select").send_keys("gradient"),
+    "the mode": lambda page: page.run("explorer.step(9)"),
+    "the step": lambda page: page.run("explorer.step(20)"),
+    "the theme": lambda page: prefer(page.driver, color_scheme="dark", reduced_motion="reduce"),
+}
+
+
+def test_what_is_kept_while_numbers_change_is_never_old(opened):
+    """After each change the canvas shows what it shows when everything is painted anew."""
+    page = opened(network())
+    prefer(page.driver, color_scheme="light", reduced_motion="reduce")
+    shown = [picture(page)]
+    for name, change in CHANGES.items():
+        change(page)
+        shown.append(picture(page))
+        page.run("dispatchEvent(new Event('explorer:draw'))")
+        assert picture(page) == shown[-1], name
+    prefer(page.driver, color_scheme="light", reduced_motion="reduce")
+    assert len(set(shown)) == len(shown)
+
+
+def test_edges_on_top_of_each_other_are_one_as_far_as_they_are_in_sight(opened):
+    """A leaf with 500 uses; all but a few of its edges run out of the window along the same way."""
+    page = opened(chain(1500))
+    strokes = """
+        let count = 0;
+        const original = CanvasRenderingContext2D.prototype.stroke;
+        CanvasRenderingContext2D.prototype.stroke = function (path) {
+          if (path && this.canvas.isConnected) count += 1;
+          original.call(this, path);
+        };
+        explorer.set("w", 0.75);
+        requestAnimationFrame(() => requestAnimationFrame(() => {
+          CanvasRenderingContext2D.prototype.stroke = original;
+          arguments[0](count);
+        }));
+    """
+    page.run("explorer.select('w')")
+    page.wait_for_frame()
+    assert 10 < page.driver.execute_async_script(strokes) < 120
+
+
 # Sizes
 
 

@@ -7,7 +7,8 @@ const SERIF = '"STIX Two Text", "Latin Modern Roman", Cambria, Georgia, "DejaVu 
 const DATA = `600 13px ${MONO}`; // the fonts of the numbers on a box
 const GRADIENT = `11.5px ${MONO}`;
 const MOST_DASHED = 2500; // pixels
-const MANY_EDGES = 1000;
+const MANY_EDGES = 500;
+const ALPHAS = { faint: 0.16, waiting: 0.14, plain: 0.62, strong: 1, active: 1 }; // how opaque edges are
 const TINY = 0.1; // below this scale boxes are plain rectangles, edges are straight, and faint ones are left out
 const DASHED = 0.25; // below this scale dashes can't be told from lines
 const LEGIBLE = 0.42; // below this scale boxes are drawn without their text
@@ -185,13 +186,15 @@ class View {
       const [left, top] = this.placeOf(box);
       if (this.inSight(box, left, top)) kept.boxes.push({ box, left, top });
     }
-    kept.edges = [];
+    const ways = new Map(); // edges from one box that look the same as far as they are in sight
     for (const edge of explorer.arrangement.edges) {
       if (!this.edgeInSight(edge)) continue;
       const path = new Path2D();
-      this.addEdge(path, edge);
-      kept.edges.push({ edge, path });
+      const way = this.addEdge(path, edge);
+      if (ways.has(way)) ways.get(way).edges.push(edge);
+      else ways.set(way, { edges: [edge], path });
     }
+    kept.edges = [...ways.values()];
     if (this.detailed) this.paintStill();
   }
 
@@ -262,11 +265,17 @@ class View {
     const largest = explorer.edgeMode === "flow" ? explorer.largestFlow() : 1;
     const first = [];
     const later = [];
-    for (const { edge, path } of this.kept.edges) {
-      const marked = this.state.edgeMark(edge);
-      if (this.tiny && marked === "faint") continue;
-      const look = this.edgeLook(edge, marked, largest);
-      (marked === "strong" || marked === "active" ? later : first).push({ edge, path, look });
+    const faintAreHairlines = explorer.arrangement.edges.length > MANY_EDGES;
+    for (const { edges, path } of this.kept.edges) {
+      // Of edges on top of each other, the one that stands out most.
+      let shown = null;
+      for (const edge of edges) {
+        const marked = this.state.edgeMark(edge);
+        if (this.tiny && marked === "faint") continue;
+        const look = this.edgeLook(edge, marked, largest, marked === "faint" && faintAreHairlines);
+        if (!shown || look.alpha > shown.look.alpha || (look.alpha === shown.look.alpha && look.width > shown.look.width)) shown = { edge, path, look, marked };
+      }
+      if (shown) (shown.marked === "strong" || shown.marked === "active" ? later : first).push(shown);
     }
     const drawn = [...first, ...later];
     if (this.detailed) {
@@ -293,26 +302,28 @@ class View {
     return edge.from.left < sight.right && edge.to.left > sight.left && edge.low < sight.bottom && edge.high > sight.top;
   }
 
-  edgeLook(edge, marked, largest) {
+  // Hundreds of faint edges are hairlines, which show their size by how faint they are: thick lines cost twice
+  // the time. Dashing them, or a curve that runs far out of the window, would cost more than all else.
+  edgeLook(edge, marked, largest, isHairline) {
     const { colours, camera, explorer } = this;
     const { size, mixed } = explorer.edgeSize(edge);
     const share = explorer.edgeMode === "flow" ? Math.sqrt(Math.abs(size) / (largest || 1)) || 0 : squash(size);
     const width = marked === "active" ? 3.2 : 0.9 + 4.2 * share;
     const pixels = this.detailed ? width * camera.scale : Math.round(2 * width * camera.scale) / 2;
-    // Dashing a curve that runs far out of the window, or thousands of faint ones, would cost more than all else.
-    const countless = marked === "faint" && explorer.arrangement.edges.length > MANY_EDGES;
-    const dashed = !mixed && !countless && camera.scale >= DASHED && (edge.high - edge.low) * camera.scale < MOST_DASHED;
+    const dashed = !mixed && !isHairline && camera.scale >= DASHED && (edge.high - edge.low) * camera.scale < MOST_DASHED;
+    const alpha = ALPHAS[marked];
     return {
       colour: marked === "active" ? colours.active : mixed ? colours.zero : size > 0 ? colours.positive : size < 0 ? colours.negative : colours.zero,
-      alpha: { faint: 0.16, waiting: 0.14, plain: 0.62, strong: 1, active: 1 }[marked],
-      width: Math.max(1, pixels) / camera.scale,
+      alpha: isHairline ? alpha * (0.5 + 0.5 * share) : alpha,
+      width: (isHairline ? 1 : Math.max(1, pixels)) / camera.scale,
       dash: DASHES[dashed && size < 0 ? "negative" : dashed && size === 0 ? "zero" : "solid"],
     };
   }
 
-  // The curve of an edge, as far as it is in sight; far away it is as good as straight.
+  // The curve of an edge, as far as it is in sight; far away it is as good as straight. Returns where it runs.
   addEdge(path, edge) {
     const { sight } = this;
+    const way = [edge.from.id];
     const [fromLeft, fromTop] = this.placeOf(edge.from);
     const [toLeft, toTop] = this.placeOf(edge.to);
     let x = fromLeft + edge.from.width;
@@ -322,16 +333,19 @@ class View {
     const curveTo = (right, height) => {
       const half = Math.max(18, (right - x) / 2);
       const inSight = x - 18 < sight.right && right + 18 > sight.left && Math.min(y, height) < sight.bottom && Math.max(y, height) > sight.top;
+      if (inSight) way.push(x, y, right, height);
       if (!inSight) path.moveTo(right, height);
       else if (this.tiny) path.lineTo(right, height);
       else path.bezierCurveTo(x + half, y, right - half, height, right, height);
     };
     for (const lane of edge.way) {
       curveTo(lane.left, lane.y);
+      if (lane.right > sight.left && lane.left < sight.right) way.push(lane.y, Math.min(lane.right, sight.right));
       if (lane.right > lane.left) path.lineTo(lane.right, lane.y);
       [x, y] = [lane.right, lane.y];
     }
     curveTo(toLeft - 5, end);
+    return way.join();
   }
 
   strokeEdges(path, { colour, alpha, width, dash }) {
@@ -543,7 +557,7 @@ class View {
   drawHiddenCount() {
     const text = `${this.explorer.arrangement.hiddenCount.toLocaleString("en")} more nodes, farther from the output, are computed but not drawn`;
     this.context.setTransform(window.devicePixelRatio || 1, 0, 0, window.devicePixelRatio || 1, 0, 0);
-    this.text(text, 14, this.height - 14, `12px ${SANS}`, this.colours.quiet);
+    this.text(text, 14, 22, `12px ${SANS}`, this.colours.quiet);
   }
 
   // Text
