@@ -539,6 +539,13 @@ def test_edges_on_top_of_each_other_are_one_as_far_as_they_are_in_sight(opened):
     assert 10 < page.driver.execute_async_script(strokes) < 120
 
 
+def test_the_name_of_every_operation_is_drawn_in_full(opened):
+    page = opened(every_operation())
+    page.find("button[title='fit everything into the window (f)']").click()
+    page.run("explorer.select('of logsumexp')")
+    assert "logsumexp" in page.drawn()
+
+
 # Sizes
 
 

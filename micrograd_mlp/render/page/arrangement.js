@@ -12,6 +12,7 @@ class Arrangement {
     this.graph = graph;
     this.nodes = data.nodes;
     this.groups = data.groups;
+    this.ops = data.ops;
     this.open = new Set();
     this.innermost = new Array(graph.size).fill(null);
     this.members = new Map([[null, { groups: [], nodes: [] }]]);
@@ -174,8 +175,10 @@ class Arrangement {
 
   nodeItem(node) {
     const isLeaf = this.graph.parents[node].length === 0;
-    const { kind, label } = this.nodes[node];
-    const [width, height] = SIZES[!isLeaf ? "op" : kind === "constant" && !label ? "constant" : "leaf"];
+    const { kind, label, op } = this.nodes[node];
+    const [least, height] = SIZES[!isLeaf ? "op" : kind === "constant" && !label ? "constant" : "leaf"];
+    const letters = isLeaf ? 0 : this.ops[op].sign.length;
+    const width = least + clamp(9 * (letters - 6), 0, 60); // room for logsumexp beside the node's name
     return { id: node, node, kind, isLeaf, width, height, rank: this.ranks[node], last: node };
   }
 

@@ -431,7 +431,7 @@ class View {
     }
     const { sign } = explorer.data.ops[op];
     const font = sign.length > 2 ? `600 13px ${SANS}` : `600 17px ${SANS}`;
-    this.text(this.cut(sign, 62, font), 9, 20, font, colours.ink);
+    this.text(this.cut(sign, width - 54, font), 9, 20, font, colours.ink);
     this.symbol(node, width - 10, 19, 14, "right");
   }
 
