@@ -235,6 +235,8 @@ def test_ctrl_c_ends_the_training_and_keeps_what_was_learned(monkeypatch):
     monkeypatch.setattr(estimators, "run_epochs", interrupted)
     classifier = MLPClassifier((4,), random_state=0).fit(X, CLASSES)
     assert (classifier.n_iter_, classifier.interrupted_) == (3, True)
+    monkeypatch.undo()
+    assert not classifier.partial_fit(X, CLASSES).interrupted_
     assert classifier.predict(X).shape == (60,)
 
 
@@ -248,6 +250,8 @@ def test_model_is_an_mlp_that_can_be_saved_compiled_and_pickled(tmp_path, estima
     loaded = MLP.load(tmp_path / "model.json")
     assert [p.data for p in loaded.parameters()] == [p.data for p in fitted.model_.parameters()]
     outputs = compile(loaded, loaded.parameters()).predict(X)
+    few = estimator((4,), max_iter=5, random_state=0).fit(X[:6], target_of(estimator)[:6])
+    assert abs(len(pickle.dumps(fitted)) - len(pickle.dumps(few))) < X.nbytes / 2, "the data are not kept"
     restored = pickle.loads(pickle.dumps(fitted))
     assert list(restored.predict(X)) == list(fitted.predict(X))
     if estimator is MLPRegressor:
