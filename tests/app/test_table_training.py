@@ -144,7 +144,9 @@ def test_a_few_words_among_numbers_are_missing_numbers_and_many_make_a_column_te
 
 
 def test_true_and_false_and_text_with_missing_values_are_text(table):
-    inputs, _, _ = table(columns(x=["True", "False", "True", "", "True"], y=["a", "", "b", "a", "b"]))
+    x, all_there = ["True", "False", "True", "", "True"], ["True", "False", "True", "True", "True"]
+    inputs, _, _ = table(columns(x=x, y=["a", "", "b", "a", "b"], z=all_there))
+    assert inputs["z"].tolist() == all_there
     assert inputs["x"].fillna("missing").tolist() == ["True", "False", "True", "missing", "True"]
     assert inputs["y"].fillna("missing").tolist() == ["a", "missing", "b", "a", "b"]
 
