@@ -211,8 +211,7 @@ class _Reasons:
     def computed(self, node: Value) -> str:
         """A node with the numbers that it is computed from: a1[3] = ReLU(-0.8)."""
         op = node.op
-        if op is None:
-            return f"{self.scene.name(node)} = {number(node.data)}"
+        assert op is not None, "it has parents"
         operands = [self.write.number(parent.data) for parent in node.parents]
         if len(operands) > _LISTED and op.name not in ("total", "dot"):
             operands = [*operands[: _LISTED - 1], Term(self.write.gap(len(operands) - _LISTED + 1), ATOM)]

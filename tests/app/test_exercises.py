@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from micrograd_mlp.testing import expressions
 
 import micrograd_mlp
-from micrograd_mlp import Constant, Value, cross_entropy, draw, exercises, squared_error
+from micrograd_mlp import Constant, Value, cross_entropy, draw, exercises, squared_error, total
 
 SEEDS = range(30)
 
@@ -482,3 +482,8 @@ def test_derivatives_that_were_given_as_numbers():
     assert exercise.check(13)
     assert "only what comes through f is left" in str(exercise.check(7))
     assert exercise.solution()
+
+
+def test_a_long_sum_is_written_with_a_gap():
+    exercise = exercises.gradients(total([Value(float(k), f"x{k}") for k in range(1, 8)]), of=["f"])
+    assert exercise.formulas() == ["x1 + x2 + x3 + … (3 more) … + x7"]

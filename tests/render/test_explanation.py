@@ -398,3 +398,9 @@ def test_an_explanation_prints_the_same_under_no_grad():
     expected = str(explanation)
     with no_grad():
         assert str(explanation) == expected
+
+
+def test_a_template_of_latex_that_can_not_be_filled_in_gives_way_to_the_name():
+    odd = Op("odd", lambda x: x, lambda out, x: (1.0,), latex="{0} {")
+    x = Value(2.0, "x")
+    assert r"\text{odd}\left(x\right)" in explain((odd(x) + 1.0) ** 2, x).latex()
