@@ -142,7 +142,11 @@ def _compile(text: str) -> bytes:
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = options.slp_vectorization = False  # vectors are written down already
     passes = llvm.create_pass_builder(_machine(), options)
-    passes.getModulePassManager().run(module, passes)
+    pipeline = passes.getModulePassManager()
+    pipeline.run(module, passes)
+    # Measured: otherwise 77 kB stay for each function. llvmlite's own `_dispose` is hidden by an empty one.
+    llvm.newpassmanagers.NewPassManager._dispose(pipeline)
+    pipeline.detach()
     return bytes(_machine().emit_object(module))
 
 

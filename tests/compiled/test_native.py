@@ -216,6 +216,26 @@ def test_machine_code_is_freed_when_nothing_uses_it(compile, monkeypatch):
     assert held() == 14.0 * w.data
 
 
+def test_what_llvm_needed_to_compile_is_freed(compile, monkeypatch):
+    """llvmlite does not free a pipeline of passes, 77 kB for each function, unless it is told."""
+    manager = native.llvm.newpassmanagers
+    made, freed = [], []
+    build, dispose = native.llvm.PassBuilder.getModulePassManager, manager.NewPassManager._dispose
+    monkeypatch.setattr(
+        native.llvm.PassBuilder,
+        "getModulePassManager",
+        lambda passes: made.append(build(passes)) or made[-1],
+    )
+    monkeypatch.setattr(
+        manager.NewPassManager, "_dispose", lambda passes: (freed.append(passes), dispose(passes))
+    )
+    monkeypatch.setattr(native, "_read", lambda key: None)
+    compile(lambda x: make_operation(12345.0)(x), [Value(1.0)])([1.0, 2.0])
+    assert made
+    assert freed == made
+    assert all(passes.closed for passes in made), "it must not be freed twice"
+
+
 def test_a_lock_may_be_taken_again_by_its_thread():
     lock = native.Lock()
     with lock, lock:

@@ -520,3 +520,15 @@ def test_a_long_training_of_a_loss_that_does_not_depend_on_the_examples(compile)
     w = Value(2.0)
     compile(lambda x: w * w, [w]).train(SGD([w], lr=1e-4), [1.0] * 16, steps=2000)
     assert w.data == pytest.approx(2.0 * (1.0 - 2e-4) ** 2000, rel=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 600])  # numbers of many parameters are written when somebody looks
+def test_backward_through_a_graph_from_before_a_training_is_noticed(n):
+    w = [Value(1.0) for _ in range(n)]
+    old = ops.total([w_k * w_k for w_k in w])
+    old.backward()
+    micrograd_mlp.compile(lambda x: ops.total([w_k * x for w_k in w]), w).train(
+        SGD(w, lr=0.1), [1.0], steps=1
+    )
+    with pytest.warns(RuntimeWarning, match="graph that was recorded before 0.9"):
+        old.backward()
