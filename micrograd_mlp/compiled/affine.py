@@ -408,21 +408,48 @@ def most_examples(m: int, n: int, target: Target, transposes: bool) -> int:
 
 
 def _give_to_inputs(k: Kernel, dz: Number, adjoints: str) -> None:
+    """Wᵀ ∂z, with a vector of examples at a time; or ∂zᵀ W, with a vector of inputs, for few examples."""
+    n, table = k.word("arity"), k.pointer("operand_adjoints")
+    products = k.at(k.of_block("scratch", "ptr"), n * k.lanes)
+    row = k.at(k.adjoints, k.lane_of(k.load(table, 0, "i64")))
+    dx, start = {"own row": (row, FROM_ZERO), "row": (row, ADD), "others": (products, FROM_ZERO)}[adjoints]
+    by_examples = _is_faster_by_examples(k)
+    with k.if_(by_examples):
+        _multiply_by_examples(k, dz, products if adjoints == "row" else dx)
+        if adjoints == "row":
+            k.each(n * k.lanes, lambda i, kind: k.add_to(dx, i, k.load(products, i, kind)))
+    with k.if_(~by_examples):
+        _multiply(k, dz, dx, start)
+    if adjoints == "others":
+        with k.loop(n) as j:
+            at = k.lane_of(k.load(table, j, "i64"))
+            with k.each_lane() as lane:
+                k.add_to(k.adjoints, at + lane, k.load(products, j * k.lanes + lane, k.kind))
+
+
+def _multiply(k: Kernel, dz: Number, dx: Number, start: int) -> None:
     m, n, weights = k.word("n_results"), k.word("arity"), k.of_block("weights", "ptr")
-    scratch, table = k.of_block("scratch", "ptr"), k.pointer("operand_adjoints")
     matrix = k.at(weights, k.word("weights")), k.integer(1), n
+    _call(k, "product", [*matrix, dz, k.lanes, dx, k.lanes, n, m, k.lanes, k.integer(start), weights])
 
-    def give(dx: Number, start: int) -> None:
-        _call(k, "product", [*matrix, dz, k.lanes, dx, k.lanes, n, m, k.lanes, k.integer(start), weights])
 
-    if adjoints != "others":
-        give(k.at(k.adjoints, k.lane_of(k.load(table, 0, "i64"))), ADD if adjoints == "row" else FROM_ZERO)
-        return
-    give(scratch, FROM_ZERO)
-    with k.loop(n) as j:
-        at = k.lane_of(k.load(table, j, "i64"))
-        with k.each_lane() as lane:
-            k.add_to(k.adjoints, at + lane, k.load(scratch, j * k.lanes + lane, k.kind))
+def _multiply_by_examples(k: Kernel, dz: Number, dx: Number) -> None:
+    """The products are rows of examples, which are transposed. Lanes without an example become 0."""
+    m, n, weights, one = k.word("n_results"), k.word("arity"), k.of_block("weights", "ptr"), k.integer(1)
+    examples, rows = k.of_block("examples"), k.of_block("scratch", "ptr")
+    matrix, zero = k.at(weights, k.word("weights")), k.integer(FROM_ZERO)
+    _call(k, "product", [dz, one, k.lanes, matrix, n, rows, n, examples, m, n, zero, weights])
+    rest = k.at(rows, examples * n)
+    k.each((k.lanes - examples) * n, lambda i, kind: k.store(k.number(0.0, kind), rest, i))
+    _call(k, "transpose", [rows, n, dx, k.lanes, k.lanes, n])
+
+
+def _is_faster_by_examples(k: Kernel) -> Number:
+    """Whether more than an eighth of the lanes has no example, beside what the transpose takes."""
+    m, n, width = k.word("n_results"), k.word("arity"), k.target.width
+    vectors = (n + width - 1) // width * width
+    transpose = n * k.lanes * (128 // width)
+    return (k.of_block("examples") * vectors * m + transpose) * 9 < k.lanes * n * m * 8
 
 
 def _start(k: Kernel, writes_first: bool) -> Number:

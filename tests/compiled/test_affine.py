@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from micrograd_mlp import Value, dot, ops, tanh
+from micrograd_mlp import Value, dot, ops, relu, tanh
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
@@ -164,6 +164,39 @@ HIDDEN = {
     "with an input": lambda h, x: [*h, x[0]],
     "with inputs in between": lambda h, x: [h[0], x[1], h[1], x[0], h[2]],
 }
+
+
+@pytest.mark.parametrize("inputs", HIDDEN.values(), ids=HIDDEN.keys())
+@pytest.mark.parametrize("weight", [0, 1], ids=["alone", "used elsewhere"])
+@pytest.mark.parametrize("n_examples", [3, 4, 9, 18, 130])
+def test_a_wide_layer_of_hidden_units(compile, n_examples, weight, inputs):
+    """Few examples, some lanes without one: then a vector has inputs instead of examples."""
+    rng = np.random.default_rng(n_examples)
+    n_hidden, m = 48, 64
+    v, shift = rng.integers(-2, 3, n_hidden), rng.integers(-2, 3, n_hidden)
+    X, factors = rng.integers(-2, 3, (n_examples, 2)), rng.integers(-2, 3, m)
+    n = len(inputs(list(v), list(v)))
+    W = rng.integers(-1, 2, (m, n))
+    V, w = [Value(float(a)) for a in v], [[Value(float(a)) for a in row] for row in W]
+
+    def f(x):
+        h = [relu(v_k * x[0] + float(c) * x[1]) for v_k, c in zip(V, shift)]
+        return dot(factors.tolist(), [dot(row, inputs(h, x)) for row in w]) + (h[2] if weight else 0.0)
+
+    program = compile(f, [*V, *[p for row in w for p in row]])
+    dv, dw = np.zeros(n_hidden), np.zeros((m, n))
+    for x in X.tolist():
+        h = [max(v_k * x[0] + c * x[1], 0) for v_k, c in zip(v.tolist(), shift.tolist())]
+        dw += np.outer(factors, inputs(h, x))
+        dh = dict.fromkeys(range(n_hidden), 0)
+        numbers = list(range(n_hidden))
+        for k, share in zip(inputs(numbers, [-1, -1]), factors @ W):
+            dh[k] = dh.get(k, 0) + share
+        dh[2] += weight
+        dv += [dh[k] * x[0] if h[k] > 0 else 0.0 for k in range(n_hidden)]
+    _, gradient = program.loss_and_grad(X)
+    assert np.allclose(gradient, np.concatenate([dv, dw.ravel()]) / n_examples, rtol=1e-6, atol=1e-5)
+    assert f": {m} × {n}" in str(program)
 
 
 @pytest.mark.parametrize("inputs", HIDDEN.values(), ids=HIDDEN.keys())
