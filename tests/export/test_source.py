@@ -185,6 +185,21 @@ def mean_of_squares(*x):
     return sum(x_k * x_k for x_k in x) / len(x)
 
 
+several = (1.0, 2.0)  # a global with the name of a parameter below
+
+
+@primitive(arity=None, partials=lambda out, *several: tuple([sum(several) for _ in several]))
+def half_of_the_squared_sum(*z):
+    return 0.5 * sum(z) ** 2
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_derivative_that_depends_on_all_inputs(language, tmp_path):
+    w = Value(0.5, "w")
+    program = compile(lambda x: half_of_the_squared_sum(w * x, w, x), [w])
+    assert_same(program, language, tmp_path, X4[:, 1])
+
+
 def _slope_by_each(x, y):
     """A helper that returns several numbers."""
     square = x * x
