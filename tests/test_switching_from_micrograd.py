@@ -133,7 +133,8 @@ class TestNotebooks:
         assert by_hand == (a.grad, b.grad)
 
     def test_a_leaf_may_be_made_with_all_of_micrograds_arguments(self):
-        for leaf in (Value(2.0, (), ""), Value(2.0, _children=(), _op="", label=""), Value(2.0, ())):
+        named = Value(2.0, (), "input")
+        for leaf in (Value(2.0, (), ""), Value(2.0, _children=(), _op="", label=""), Value(2.0, ()), named):
             assert (leaf.data, leaf._prev, leaf._op) == (2.0, set(), "")
 
     def test_numpys_mean_and_variance(self):

@@ -108,7 +108,7 @@ def children_and_slopes(
     """
     children, third = _in_order(label, arguments, named)
     if isinstance(third, str):
-        if not children and not third:
+        if not children:  # a leaf, where micrograd's sign says nothing
             return (), ()
         raise TypeError(
             f"Value({data!r:.40}, children, {third!r:.20}) would have no derivative, because a _backward "
