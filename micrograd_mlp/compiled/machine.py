@@ -241,10 +241,10 @@ class Machine:
             write_now()
         numbers_moved()
 
-    def predict(self, x: Floats, y: Floats) -> Floats:
+    def predict(self, x: Floats, y: Floats, one_by_one: bool = False) -> Floats:
         """The outputs of each example, one row an example."""
         outputs = np.zeros((len(x), len(self.plan.outputs)), dtype=self.dtype)
-        bounds = np.array([[0, len(x)]])
+        bounds = np.array([[k, k + 1] for k in range(len(x))] if one_by_one else [[0, len(x)]])
         self._execute(Examples(x, y, np.arange(len(x))), bounds, outputs, mode=PREDICT)
         return outputs
 

@@ -39,6 +39,7 @@ class Graph:
         captured: other leaves, by number: Values that `f` uses and that are no parameters.
         constants: plain numbers in the graph, by number.
         outputs: the numbers of what `f` returned.
+        recorded: what was returned then, as plain numbers.
         n_recorded: how many operations `f` recorded, before anything was shared or folded.
         n_pairs: for each node that `passes` made a sum of products, how many products it has.
         labels: what `f` called the results of operations.
@@ -49,6 +50,7 @@ class Graph:
     operators: list[Op | None]
     operands: list[tuple[int, ...]]
     outputs: list[int] = field(default_factory=list)
+    recorded: list[float] = field(default_factory=list)
     captured: dict[int, Value] = field(default_factory=dict)
     constants: dict[int, float] = field(default_factory=dict)
     n_recorded: int = 0
@@ -109,6 +111,7 @@ def trace(
     number = dict(zip(leaves, range(len(leaves))))
     _copy(_topological_order(outputs), number, graph)
     graph.outputs = [number[output] for output in outputs]
+    graph.recorded = [output._data for output in outputs]
     return graph, isinstance(result, list)
 
 
