@@ -83,10 +83,22 @@ class Descent {
     const ratio = window.devicePixelRatio || 1;
     this.size = [this.plot.clientWidth, this.plot.clientHeight];
     [this.plot.width, this.plot.height] = this.size.map((length) => Math.round(length * ratio));
+    this.drawn = null; // a canvas of a new size is empty
     this.drawNow();
   }
 
   drawNow() {
+    const { explorer, curve } = this;
+    const name = explorer.notation.name(explorer.graph.output);
+    const steps = curve.length - 1;
+    this.shown.textContent = `${name} = ${minus(number(explorer.graph.data[explorer.graph.output], 6))} after ${steps.toLocaleString("en")} step${steps === 1 ? "" : "s"} on ${this.moved}`;
+    const key = [...this.size, explorer.colours.dark, steps, curve[0], curve.at(-1)].join();
+    if (key !== this.drawn) this.drawCurve();
+    this.drawn = key;
+  }
+
+  // A change of one number leaves the curve as it is.
+  drawCurve() {
     const { explorer, plot, curve } = this;
     const ratio = window.devicePixelRatio || 1;
     const [width, height] = this.size;
@@ -116,8 +128,6 @@ class Descent {
       context.fill();
     }
     const name = explorer.notation.name(explorer.graph.output);
-    const steps = curve.length - 1;
-    this.shown.textContent = `${name} = ${minus(number(explorer.graph.data[explorer.graph.output], 6))} after ${steps.toLocaleString("en")} step${steps === 1 ? "" : "s"} on ${this.moved}`;
-    plot.setAttribute("aria-label", `curve of ${name}: ${number(curve[0])} at first, ${number(last)} after ${steps} steps`);
+    plot.setAttribute("aria-label", `curve of ${name}: ${number(curve[0])} at first, ${number(last)} after ${curve.length - 1} steps`);
   }
 }
