@@ -57,7 +57,6 @@ class Op:
         complex_form: f on complex numbers next to the real line, for the complex step of `gradcheck`; None if
             f is not analytic, or if nobody has written it down.
         method: whether an operation of the table is a method of `Value` as well.
-        slopes: the partials for floats, if there is a faster way than `partials`.
 
     Raises:
         TypeError: the arity is not 1 or more; and, when a graph records the op, `forward` or
@@ -83,7 +82,7 @@ class Op:
     kink: Callable[..., float] | None
     complex_form: Callable[..., complex] | None
     method: bool
-    slopes: Callable[..., tuple[float, ...]]
+    slopes: Callable[..., tuple[float, ...]]  # `partials` for floats alone, see `specialize`
 
     # Written out, not a dataclass: importing that module would take half of this package's import time.
     def __init__(
@@ -98,7 +97,6 @@ class Op:
         kink: Callable[..., float] | None = None,
         complex_form: Callable[..., complex] | None = None,
         method: bool = False,
-        slopes: Callable[..., tuple[float, ...]] | None = None,
     ) -> None:
         if arity is not None and arity < 1:
             raise TypeError(f"op {name!r}: arity is {arity}, expected 1 or more, or None")
@@ -107,7 +105,7 @@ class Op:
             "name": name,
             "forward": forward,
             "partials": partials,
-            "slopes": slopes or partials,
+            "slopes": partials,
             "arity": arity,
             "symbol": symbol or name,
             "latex": latex or rf"\operatorname{{{{{name}}}}}\left({operands}\right)".replace("_", r"\_"),
@@ -246,16 +244,16 @@ def _function_of(op: Op) -> Any:
 
 
 def specialize(op: Op) -> None:
-    """Let `op.slopes` call the table's `forward` functions, which take floats alone.
+    """Make `op.slopes` of `op.partials`: it calls the table's `forward` functions, which take floats alone.
 
     Measured, a function that first asks whether its inputs are Values takes twice as long.
     """
-    slopes: Any = op.slopes
-    scope = slopes.__globals__
+    partials: Any = op.partials
+    scope = partials.__globals__
     records = {name: getattr(function, "op", None) for name, function in scope.items()}
     on_floats = {name: op.forward for name, op in records.items() if isinstance(op, Op) and op.arity}
-    on_floats_alone = types.FunctionType(slopes.__code__, scope | on_floats, slopes.__name__)
-    object.__setattr__(op, "slopes", on_floats_alone)
+    slopes = types.FunctionType(partials.__code__, scope | on_floats, partials.__name__)
+    object.__setattr__(op, "slopes", slopes)
 
 
 TABLE: dict[str, Op] = {}

@@ -110,7 +110,7 @@ def test_slopes_are_the_partials_of_floats_and_ask_for_no_values(name):
     op = TABLE[name]
     numbers = ordinary_numbers(op)
     out = op.forward(*numbers)
-    assert op.slopes(out, *numbers) == pytest.approx(op.partials(out, *numbers), rel=4e-16, abs=0.0)
+    assert [x.hex() for x in op.slopes(out, *numbers)] == [x.hex() for x in op.partials(out, *numbers)]
     used = [op.slopes.__globals__.get(word) for word in op.slopes.__code__.co_names]
     assert not [f for f in used if getattr(getattr(f, "op", None), "arity", None)]
 

@@ -94,10 +94,10 @@ def _normalized(shares: Any) -> Any:
     return tuple([share / whole for share in shares])
 
 
-def _logsumexp_slopes(out: float, *z: float) -> tuple[float, ...]:
+def _logsumexp_partials(out: Any, *z: Any) -> Any:
     """exp(zₖ - out). These sum to 1, but for the rounding of out: 1e16 + log 2 is 1e16."""
     shares = tuple([exp(z_k - out) for z_k in z])
-    return _normalized(shares) if _LARGE < abs(out) < math.inf else shares
+    return _normalized(shares) if _LARGE < abs(getattr(out, "data", out)) < math.inf else shares
 
 
 _LARGE = 1024.0  # up to here the rounding of a number changes its exponential by a part in 10¹³ at most
@@ -106,8 +106,7 @@ _LARGE = 1024.0  # up to here the rounding of a number changes its exponential b
 @operation(
     arity=None,
     latex=r"\log\sum\exp\left({args}\right)",
-    partials=lambda out, *z: _normalized([exp(z_k - out) for z_k in z]),
-    slopes=_logsumexp_slopes,
+    partials=_logsumexp_partials,
     complex_form=_complex_logsumexp,
 )
 def logsumexp(*z: float) -> float:
@@ -203,8 +202,4 @@ def softmax(values: Iterable[Any]) -> list[Any]:
     [0.5, 0.5]
     """
     values = tuple(values)
-    normalizer = logsumexp(values)
-    shares = [exp(z_k - normalizer) for z_k in values]
-    if _LARGE < abs(getattr(normalizer, "data", normalizer)) < math.inf:
-        return list(_normalized(shares))
-    return shares
+    return list(_logsumexp_partials(logsumexp(values), *values))
