@@ -123,7 +123,8 @@ def plot_decision_boundary(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('$x_1$', '$x_2$')
     """
-    import numpy as np
+    require_matplotlib()
+    import numpy as np  # which matplotlib needs, too
 
     boundary = Boundary(model, X, Y, threshold, resolution)
     ax = _axes(ax)
