@@ -253,6 +253,8 @@ def load_document(path: PathLike, kind: str, build: Callable[[Any], Built]) -> B
 
     try:
         with open(path, encoding="utf-8") as file:
+            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):  # /dev/zero has no end
+                raise ValueError("it is a device")
             return build(json.load(file, object_pairs_hook=_object))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{os.fspath(path)} is not a {kind}: {error}") from None

@@ -258,6 +258,23 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
         load_document(tmp_path / "file", "note", dict)
 
 
+@posix
+def test_a_device_is_refused_since_it_may_have_no_end():
+    """/dev/zero has none, but this test has to end where the device is read."""
+    with pytest.raises(ValueError, match="/dev/null is not a note: it is a device"):
+        load_document("/dev/null", "note", dict)
+
+
+@posix
+def test_a_document_is_read_from_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_text('{"a": 1}'))
+    writer.start()
+    assert load_document(pipe, "note", dict) == {"a": 1}
+    writer.join()
+
+
 def test_a_document_of_version_1_has_no_checksum_and_no_new_fields():
     document = {"format": "note", "version": 1, "old": 1}
     assert unseal("note", document, ["old", "new"], new_fields=["new"]) == document

@@ -31,6 +31,7 @@ except ImportError as error:
 
 from micrograd_mlp.training.estimators import MLPClassifier, MLPRegressor  # needs scikit-learn too
 
+MOST_COLUMNS = 10_000  # looking at a column takes a millisecond, and its weights take longer
 MOST_CLASSES_OF_NUMBERS = 10  # whole numbers with more different values are regressed
 LEAST_NUMBERS = 0.9  # the part of a column's cells that has to be numbers; else all of them are text
 MOST_VALUES = 30  # of a column of text that get an input of their own
@@ -92,6 +93,11 @@ def prepare(
         ValueError: there is no such column, or nothing to learn from.
     """
     _require_column(frame, target)
+    if frame.shape[1] > MOST_COLUMNS:
+        raise ValueError(
+            f"the table has {frame.shape[1]:,} columns, more than {MOST_COLUMNS:,}: leave out those that "
+            f"can't help to predict {target!r:.60}"
+        )
     frame = frame[frame[target].notna()]
     if len(frame) < 4:
         raise ValueError(f"the table has {len(frame)} rows with a target: 4 are needed to train and to test")

@@ -23,6 +23,7 @@ from micrograd_mlp.compiled.trace import Graph
 
 FEWEST_LANES = 8
 LARGEST = 250  # operands of a graph that is worth it
+ROUNDED = {"add", "sub", "mul", "pow"}  # as in eager execution: a variance that is 0 must not become negative
 WORTH_IT = 1_000  # vectors of examples in a training from which on it is
 
 
@@ -168,7 +169,10 @@ class _Writer:
         if n_pairs is None:
             op = self.graph.operators[i]
             assert op is not None
-            return records.forward(op, self.e, x)
+            self.e.fused = op.name not in ROUNDED
+            result = records.forward(op, self.e, x)
+            self.e.fused = True
+            return result
         total: Number | None = None
         for k in range(n_pairs):
             a, b = self.graph.operands[i][2 * k : 2 * k + 2]
@@ -176,9 +180,10 @@ class _Writer:
             self.e.fused = self.facts.varying[a] != self.facts.varying[b]
             product = x[2 * k] * x[2 * k + 1]
             total = product if total is None else total + product
-        self.e.fused = True
+        self.e.fused = False  # a term may be the product of another operation
         for term in x[2 * n_pairs :]:
             total = term if total is None else total + term
+        self.e.fused = True
         assert total is not None
         return total
 

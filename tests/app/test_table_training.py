@@ -1,5 +1,8 @@
 """Tables: what is read, which columns are used and how, what is held out, and the scores beside the peers."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -120,8 +123,20 @@ def test_a_file_without_a_table_to_train_on_is_refused(table, text, message):
         table(text)
 
 
+def test_a_table_of_too_many_columns_is_refused_before_they_are_looked_at(monkeypatch):
+    wide = pd.DataFrame(np.zeros((4, 100_000))).rename(columns=str)
+    monkeypatch.setattr(
+        "micrograd_mlp.app.table_training._input", lambda cells: pytest.fail("it was looked at")
+    )
+    message = (
+        "the table has 100,000 columns, more than 10,000: leave out those that can't help to predict '7'"
+    )
+    with pytest.raises(ValueError, match=message):
+        prepare(wide, "7")
+
+
 def test_what_is_no_file_is_refused_at_once(tmp_path):
-    for path in (tmp_path / "missing.csv", tmp_path):
+    for path in (tmp_path / "missing.csv", tmp_path, Path(os.devnull)):
         with pytest.raises(FileNotFoundError, match="is not a file"):
             read_frame(path)
 

@@ -395,6 +395,24 @@ def test_the_deviation_of_constant_rows(compile, dtype, n):
         np.testing.assert_array_equal(alone.predict(), [number])
 
 
+@pytest.mark.filterwarnings("ignore:f gives .*this is rounding, not a branch")
+@pytest.mark.parametrize("n", [3, 5, 7, 12])
+def test_the_deviation_of_constant_rows_in_a_training(compile, dtype, monkeypatch, n):
+    """A long training has code of its own, whose numbers stay in registers. `predict` is checked above."""
+    monkeypatch.setattr("micrograd_mlp.compiled.machine.WORTH_IT", 0)
+    w, X = Value(1.0), [[0.1 * k] * n for k in range(1, 40)]
+
+    def deviation(x):
+        mu = ops.total(x) / n
+        return w * ops.sqrt(ops.relu(ops.dot(x, x) / n - mu * mu))
+
+    program = compile(deviation, [w])
+    expected = sum(program.predict(X).tolist()) / len(X)
+    rel = {"float64": 1e-12, "float32": 1e-5}[dtype]
+    losses = program.train(SGD([w], lr=0.0), X, steps=2)
+    assert losses == pytest.approx([expected, expected], rel=rel, abs=0.0)
+
+
 def test_tied_and_frozen_weights(compile):
     """A weight used twice, a Value that is no parameter, and a layer over a layer's own weights."""
     w, frozen = [Value(0.3), Value(-0.2)], Value(0.7)
