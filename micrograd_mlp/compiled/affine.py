@@ -312,7 +312,7 @@ def affine(
             "backward", target, True, lambda k: _backward_of_one(k, is_row, adjoints, writes_first)
         )
         return [forward, backward]
-    forward = written("forward", target, False, lambda k: _forward(k, is_row))
+    forward = written("forward", target, False, lambda k: _forward(k, is_row, is_x))
     backward = written(
         "backward", target, False, lambda k: _backward(k, is_row, adjoints, is_x, writes_first)
     )
@@ -332,13 +332,61 @@ def _inputs(k: Kernel, is_row: bool, n: Number) -> Number:
     return scratch
 
 
-def _forward(k: Kernel, is_row: bool) -> None:
+def _forward(k: Kernel, is_row: bool, is_x: bool) -> None:
+    m, n = k.word("n_results"), k.word("arity")
+    cycles = _cycles_of_dots(k, m, n) + _cycles_of_transpose(k, n)
+    by_examples = cycles < _cycles_of_product(k, m, n, k.lanes)
+    with k.if_(by_examples):
+        _forward_by_examples(k, is_row, is_x)
+    with k.if_(~by_examples):
+        _forward_by_lanes(k, is_row)
+
+
+def _forward_by_lanes(k: Kernel, is_row: bool) -> None:
+    """W times the rows of x, with a vector of examples at a time."""
     m, n, weights = k.word("n_results"), k.word("arity"), k.of_block("weights", "ptr")
     z, biases = k.at(k.values, k.lane_of(k.word("first"))), k.word("biases")
     start = k.select(biases >= 0, k.integer(FROM_BIASES), k.integer(FROM_ZERO))
     x, matrix = _inputs(k, is_row, n), k.at(weights, k.word("weights"))
     steps = n, k.integer(1)
     _call(k, "product", [matrix, *steps, x, k.lanes, z, k.lanes, m, n, k.lanes, start, k.at(weights, biases)])
+
+
+def _forward_by_examples(k: Kernel, is_row: bool, is_x: bool) -> None:
+    """The dot products of each row of W and each example. Lanes without an example become the biases."""
+    m, n, weights = k.word("n_results"), k.word("arity"), k.of_block("weights", "ptr")
+    z, biases = k.at(k.values, k.lane_of(k.word("first"))), k.word("biases")
+    examples, x = k.of_block("examples"), k.at(k.of_block("scratch", "ptr"), n * k.lanes)
+    has_rows = k.of_block("rows").differs(0) if is_x else k.number(False, "i1")
+    with k.if_(~has_rows):
+        _call(k, "transpose", [_inputs(k, is_row, n), k.lanes, x, n, n, k.lanes])
+    x = k.select(has_rows, k.of_block("rows", "ptr"), x)
+    has_biases = biases >= 0
+    bias_of = k.at(weights, k.select(has_biases, biases, 0))
+    with k.loop(m) as j:
+        bias = k.select(has_biases, k.load(bias_of, j), 0.0)
+        k.each(k.lanes, lambda lane, kind: k.store(k.number(bias, kind), z, j * k.lanes + lane))
+    matrix = k.at(weights, k.word("weights"))
+    _call(k, "dots", [matrix, n, x, n, z, k.lanes, m, examples, n])
+
+
+# Which way is faster: estimates of cycles, in quarters, measured with 8 and 16 numbers in a vector.
+
+
+def _cycles_of_product(k: Kernel, m: Number, n: Number, width: Number) -> Number:
+    """An m × n matrix times rows of this width: two vectors at a time take 3/4 of what single ones take."""
+    n_vectors = (width + k.target.width - 1) // k.target.width
+    return (m + 2) * n * (n_vectors // 2 * 3 + n_vectors % 2 * 2)
+
+
+def _cycles_of_dots(k: Kernel, m: Number, n: Number) -> Number:
+    """A row of W and an example each: besides the products, a tile's sums over the lanes."""
+    n_tiles = m * ((k.of_block("examples") + SIDE - 1) // SIDE)  # each of SIDE rows: a quarter of so many
+    return n_tiles * (27 + (n + k.target.width - 1) // k.target.width * 6)
+
+
+def _cycles_of_transpose(k: Kernel, n: Number) -> Number:
+    return n * (k.lanes // k.target.width) * 12
 
 
 def _backward(k: Kernel, is_row: bool, adjoints: str, is_x: bool, writes_first: bool) -> None:
@@ -413,7 +461,9 @@ def _give_to_inputs(k: Kernel, dz: Number, adjoints: str) -> None:
     products = k.at(k.of_block("scratch", "ptr"), n * k.lanes)
     row = k.at(k.adjoints, k.lane_of(k.load(table, 0, "i64")))
     dx, start = {"own row": (row, FROM_ZERO), "row": (row, ADD), "others": (products, FROM_ZERO)}[adjoints]
-    by_examples = _is_faster_by_examples(k)
+    m, examples = k.word("n_results"), k.of_block("examples")
+    cycles = _cycles_of_product(k, examples, m, n) + _cycles_of_transpose(k, n)
+    by_examples = cycles < _cycles_of_product(k, n, m, k.lanes)
     with k.if_(by_examples):
         _multiply_by_examples(k, dz, products if adjoints == "row" else dx)
         if adjoints == "row":
@@ -442,14 +492,6 @@ def _multiply_by_examples(k: Kernel, dz: Number, dx: Number) -> None:
     rest = k.at(rows, examples * n)
     k.each((k.lanes - examples) * n, lambda i, kind: k.store(k.number(0.0, kind), rest, i))
     _call(k, "transpose", [rows, n, dx, k.lanes, k.lanes, n])
-
-
-def _is_faster_by_examples(k: Kernel) -> Number:
-    """Whether more than an eighth of the lanes has no example, beside what the transpose takes."""
-    m, n, width = k.word("n_results"), k.word("arity"), k.target.width
-    vectors = (n + width - 1) // width * width
-    transpose = n * k.lanes * (128 // width)
-    return (k.of_block("examples") * vectors * m + transpose) * 9 < k.lanes * n * m * 8
 
 
 def _start(k: Kernel, writes_first: bool) -> Number:

@@ -221,6 +221,23 @@ def test_a_layer_of_hidden_units(compile, n_examples, has_biases, inputs):
     assert "W1: 3 × " in str(program)
 
 
+@pytest.mark.parametrize("has_biases", [True, False], ids=["biases", "no biases"])
+@pytest.mark.parametrize("chosen", [range(40), range(39, 0, -1)], ids=["all in order", "others"])
+@pytest.mark.parametrize("n_examples", [2, 3, 4, 7, 16, 19, 33])
+def test_the_results_of_a_wide_layer(compile, n_examples, chosen, has_biases):
+    rng = np.random.default_rng(n_examples)
+    W, X = rng.integers(-4, 5, (64, len(chosen))), rng.integers(-4, 5, (n_examples, 40))
+    bias = rng.integers(1, 5, 64) * has_biases
+    w, b = [[Value(float(a)) for a in row] for row in W], [Value(float(a)) for a in bias]
+
+    def layer(x):
+        inputs = [x[k] for k in chosen]
+        return [dot(row, inputs) + b_j if has_biases else dot(row, inputs) for row, b_j in zip(w, b)]
+
+    program = compile(layer, [*[p for row in w for p in row], *(b if has_biases else [])])
+    assert np.array_equal(program.predict(X), X[:, list(chosen)] @ W.T + bias)
+
+
 # The first block of examples writes the adjoints of weights, and the others add to them.
 
 
