@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from micrograd_mlp.compiled.code import Code, Number, Target, Variable
 from micrograd_mlp.compiled.kernels import Kernel, written
 
 DEPTH = 128  # rows of B of which a tile's columns stay in the first-level cache
+FEW_EXAMPLES = 16  # of which the gradient takes longer to store and to load than to compute
 FEW_ROWS = 4  # below it tiles are flat and wide, so that there are enough sums to work on at the same time
 
 
@@ -48,6 +49,7 @@ def product(target: Target) -> Code:
         p = _Product(
             code, Matrix(code.at(a, k * a_column), a_row, a_column), code.at(b, k * b_row), b_row, c, c_row,
             m, code.minimum(n - k, DEPTH), width, code.select(k.equals(0), start, ADD), biases,
+            lambda total, corner, at, mask: code.store_masked(total, code.at(c, corner), at, mask),
         )  # fmt: skip
         column = code.variable(code.integer(0))
         with code.if_(m < FEW_ROWS):
@@ -59,8 +61,15 @@ def product(target: Target) -> Code:
     return code
 
 
+Finish = Callable[[Number, Number, Number, Number | None], None]
+
+
 class _Product(NamedTuple):
-    """What the tiles of a product have in common, for some of the rows of B: as many as `depth`."""
+    """What the tiles of a product have in common, for some of the rows of B: as many as `depth`.
+
+    `finish(vector, corner, at, mask)` is what happens to each vector of a tile, which belongs to the elements
+    of C from index corner + at on.
+    """
 
     code: Code
     a: Matrix
@@ -73,6 +82,7 @@ class _Product(NamedTuple):
     width: Number
     start: Number
     biases: Number
+    finish: Finish
 
 
 def _strips(p: _Product, column: Variable, n_vectors: int) -> None:
@@ -100,12 +110,12 @@ def _tile(p: _Product, row: Number, column: Number, height: int, n_vectors: int,
     """A tile of C, of so many rows and vectors."""
     code, vector = p.code, p.code.target.vector
     width = code.target.width
-    corner = code.at(p.c, row * p.c_row + column)
+    corner = row * p.c_row + column
     places = [(j, p.c_row * j + i * width) for j in range(height) for i in range(n_vectors)]
     sums = [code.variable(0.0, vector) for _ in places]
     with code.if_(p.start.equals(ADD)):
         for total, (_, at) in zip(sums, places):
-            total.set(code.load_masked(corner, at, mask))
+            total.set(code.load_masked(code.at(p.c, corner), at, mask))
     with code.if_(p.start.equals(FROM_BIASES)):
         for total, (j, _) in zip(sums, places):
             total.set(code.load(p.biases, row + j))
@@ -119,7 +129,31 @@ def _tile(p: _Product, row: Number, column: Number, height: int, n_vectors: int,
             for total, b_vector in zip(sums[j * n_vectors :], vectors):
                 total.set(total.now + factor * b_vector)
     for total, (_, at) in zip(sums, places):
-        code.store_masked(total.now, corner, at, mask)
+        p.finish(total.now, corner, at, mask)
+
+
+def flat_product(code: Code, arguments: Sequence[Number], finish: Finish) -> None:
+    """A product of few rows of B, whose tiles go to `finish` one after the other along the rows of C.
+
+    Args:
+        code: the function that computes it.
+        arguments: those of `product`; n is at most DEPTH.
+        finish: see `_Product`.
+    """
+    a, a_row, a_column, b, b_row, c, c_row, m, n, width, start, biases = arguments
+    p = _Product(code, Matrix(a, a_row, a_column), b, b_row, c, c_row, m, n, width, start, biases, finish)
+    row = code.variable(code.integer(0))
+    for height in (4, 1):
+        with code.while_(lambda: row.now + height <= m):  # noqa: B023  (called at once)
+            column = code.variable(code.integer(0))
+            for n_vectors in (2, 1):
+                step = n_vectors * code.target.width
+                mask = n_vectors == 1
+                with code.while_(lambda: column.now + (1 if mask else step) <= width):  # noqa: B023
+                    lanes = code.lanes_below(width - column.now) if mask else None
+                    _tile(p, row.now, column.now, height, n_vectors, lanes)
+                    column.set(column.now + step)
+            row.set(row.now + height)
 
 
 # C += A Bᵀ, where the elements of a row of A and of B are adjacent: dot products, for the sum over the
@@ -393,9 +427,9 @@ def _backward(k: Kernel, is_row: bool, adjoints: str, is_x: bool, writes_first: 
     dz = k.at(k.adjoints, k.lane_of(k.word("first_adjoint")))
     with k.if_(k.word("biases") >= 0):
         _give_to_biases(k, dz)
-    _give_to_weights(k, dz, is_row, is_x, writes_first)
     if adjoints != "none":
         _give_to_inputs(k, dz, adjoints)
+    _give_to_weights(k, dz, is_row, is_x, writes_first)
 
 
 def _give_to_biases(k: Kernel, dz: Number) -> None:
@@ -412,9 +446,7 @@ def _give_to_weights(k: Kernel, dz: Number, is_row: bool, is_x: bool, writes_fir
     dw = k.at(k.of_block("weight_adjoints", "ptr"), k.word("weight_adjoints"))
 
     def add_product(rows: Number) -> None:
-        start, no_biases = _start(k, writes_first), k.of_block("weights", "ptr")
-        a = dz, k.lanes, k.integer(1)
-        _call(k, "product", [*a, rows, n, dw, n, m, examples, n, start, no_biases])
+        _add_outer_products(k, [dz, k.lanes, k.integer(1), rows, n, dw, n, m, examples, n], writes_first)
 
     def add_dots() -> None:
         if writes_first:
@@ -439,6 +471,23 @@ def _give_to_weights(k: Kernel, dz: Number, is_row: bool, is_x: bool, writes_fir
         add_product(k.of_block("rows", "ptr"))
     with k.if_(~has_rows):
         transpose_or_dots()
+
+
+def _moves_at_once(k: Kernel) -> Number:
+    """Whether the optimizer moves this matrix now: then its gradient need not be stored."""
+    return k.of_block("step_of_matrix").differs(0) & k.word("is_own").differs(0)
+
+
+def _add_outer_products(k: Kernel, product: list[Number], writes_first: bool) -> None:
+    """∂W += ∂z xᵀ, or W moved by that."""
+    weights, at_once = k.of_block("weights", "ptr"), _moves_at_once(k)
+    arguments = [*product, _start(k, writes_first), weights]
+    with k.if_(at_once):
+        theta, t = k.at(weights, k.word("weights")), k.of_block("t", "double")
+        step = [*arguments, theta, k.of_block("settings", "ptr"), t, k.of_block("check", "ptr")]
+        _call(k, "step_of_matrix", step)
+    with k.if_(~at_once):
+        _call(k, "product", arguments)
 
 
 def most_examples(m: int, n: int, target: Target, transposes: bool) -> int:
@@ -514,18 +563,26 @@ def _forward_of_one(k: Kernel, is_row: bool) -> None:
 
 
 def _backward_of_one(k: Kernel, is_row: bool, adjoints: str, writes_first: bool) -> None:
-    m, n, one, start = k.word("n_results"), k.word("arity"), k.integer(1), _start(k, writes_first)
-    weights, gradient = k.of_block("weights", "ptr"), k.of_block("weight_adjoints", "ptr")
-    scratch, table = k.of_block("scratch", "ptr"), k.pointer("operand_adjoints")
+    m, n, one, gradient = (
+        k.word("n_results"),
+        k.word("arity"),
+        k.integer(1),
+        k.of_block("weight_adjoints", "ptr"),
+    )
     dz = k.at(k.adjoints, k.word("first_adjoint"))
     with k.if_(k.word("biases") >= 0):
         db = k.word("bias_adjoints")
         k.each(m, lambda j, kind: k.add_to(gradient, db + j, k.load(dz, j, kind)))
+    if adjoints != "none":
+        _give_to_inputs_of_one(k, dz, adjoints)
     dw = k.at(gradient, k.word("weight_adjoints"))
-    _call(k, "product", [dz, one, one, _inputs(k, is_row, n), n, dw, n, m, one, n, start, weights])
-    if adjoints == "none":
-        return
-    matrix = k.at(weights, k.word("weights"))
+    _add_outer_products(k, [dz, one, one, _inputs(k, is_row, n), n, dw, n, m, one, n], writes_first)
+
+
+def _give_to_inputs_of_one(k: Kernel, dz: Number, adjoints: str) -> None:
+    m, n, one, weights = k.word("n_results"), k.word("arity"), k.integer(1), k.of_block("weights", "ptr")
+    matrix, scratch = k.at(weights, k.word("weights")), k.of_block("scratch", "ptr")
+    table = k.pointer("operand_adjoints")
 
     def give(dx: Number, start: int) -> None:
         _call(k, "product", [dz, one, one, matrix, n, dx, n, one, m, n, k.integer(start), weights])

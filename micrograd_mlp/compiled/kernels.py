@@ -26,20 +26,23 @@ from micrograd_mlp.engine.translate import TranslationError
 WORDS = (
     "forward", "backward", "first", "first_adjoint", "operand_0", "operand_1", "adjoint_0", "adjoint_1",
     "operands", "operand_adjoints", "n_results", "slopes", "arity", "n_pairs", "weights", "weight_adjoints",
-    "biases", "bias_adjoints", "worth_a_product", "worth_transposing", "python_forward", "python_backward",
+    "biases", "bias_adjoints", "worth_a_product", "worth_transposing", "is_own", "python_forward",
+    "python_backward",
 )  # fmt: skip
 """What a kernel reads of its run: the addresses of its two kernels; the offsets of the first two operands
 and of their adjoints; the addresses of all of these; fields of `plan.Run`; for an affine map how many
-examples are worth a product; and the addresses of functions in Python, for an operation that is no machine
-code. What a single result needs fills the first cache line."""
+examples are worth a product, and whether its weights are parameters that nothing else gives an adjoint to;
+and the addresses of functions in Python, for an operation that is no machine code. What a single result needs
+fills the first cache line."""
 BLOCK = (
     "lanes", "examples", "weights", "weight_adjoints", "scratch", "failed", "product", "dots", "transpose",
-    "rows", "is_first",
+    "rows", "is_first", "step_of_matrix", "settings", "t", "check",
 )  # fmt: skip
 """What a kernel reads of its block: how many lanes and examples there are, the values and adjoints of the
 uniform tape, scratch space; where a failed operation is noted; the addresses of the functions in `affine`;
-the rows of x if the block's examples stand one after the other there, else 0; and whether the gradient has
-nothing of another block yet."""
+the rows of x if the block's examples stand one after the other there, else 0; whether the gradient has
+nothing of another block yet; and, in the last block of a step that moves matrices at once, the address of
+`steps.step_of_matrix` and what that needs, else 0."""
 COSTLY = 12  # instructions from which on an operation is worth collecting its operands into vectors
 FEW = 4  # results for which a short vector is enough
 UNROLLED = 4  # operands of a sum of one example that are written out

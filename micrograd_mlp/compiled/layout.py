@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from micrograd_mlp.compiled import kernels
-from micrograd_mlp.compiled.affine import affine, most_examples
+from micrograd_mlp.compiled.affine import FEW_EXAMPLES, affine, most_examples
 from micrograd_mlp.compiled.code import Target
 from micrograd_mlp.compiled.kernels import FEW, UNROLLED, WORDS, Writer, written
 from micrograd_mlp.compiled.native import Integers, MachineCode, compiled
@@ -56,13 +57,16 @@ class Runs:
         single: for one example at a time.
         n_x: how many numbers x has; they come first on the varying tape.
         seeded: adjoints that are given something from outside of the tape.
-        n_uniform: how many adjoints the uniform tape has.
+        shared: for each adjoint of the uniform tape whether anything but an affine map's run gives to it.
+        n_parameters: how many parameters there are.
 
     Attributes:
         words: see `kernels.WORDS`.
         first, last: the addresses of the first and the last run.
         cleared: the adjoints that have to be 0 before the backward pass: where a range begins, and how many.
         gradient_cleared: the same for the adjoints of the uniform tape, before the first block.
+        n_own: how many parameters lie in matrices that nothing else gives adjoints to.
+        moved: the other parameters, in ranges: the first one, and how many.
     """
 
     def __init__(
@@ -74,7 +78,8 @@ class Runs:
         single: bool,
         n_x: int,
         seeded: Any,
-        n_uniform: int,
+        shared: NDArray[np.bool_],
+        n_parameters: int,
     ) -> None:
         self._n_x = n_x
         self._n_shares = np.bincount(tape.operand_adjoints, minlength=tape.n_adjoints)
@@ -84,12 +89,12 @@ class Runs:
         self._target, self._single = target, single
         self._kept: dict[Any, _Kept] = {}  # what holds the addresses of the kernels of a kind
         runs = tape.runs.reshape(-1, len(RUN))
-        self._n_maps = np.zeros(n_uniform, dtype=np.int64)  # how many affine maps give to an adjoint
+        self._n_maps = np.zeros(len(shared), dtype=np.int64)  # how many affine maps give to an adjoint
         for run in runs[runs[:, RUN.code] == AFFINE]:
             self._n_maps[_matrix(run)] += 1
             if run[RUN.biases] >= 0:
                 self._n_maps[run[RUN.bias_adjoints] :][: run[RUN.n_results]] += 1
-        is_written = np.zeros(n_uniform, dtype=bool)
+        is_written, is_own = np.zeros((2, len(shared)), dtype=bool)
         # In front of the runs and behind them stands one that ends the tape.
         self._stop = _stop(target)
         n_words = (tape.n_runs + 2) * N_WORDS
@@ -115,6 +120,10 @@ class Runs:
                 for name, transposes in (("worth_a_product", False), ("worth_transposing", True)):
                     most = most_examples(run[RUN.n_results], run[RUN.arity], target, transposes)
                     inside[k, WORDS.index(name)] = most
+                is_free = self._writes_first(run) and not shared[_matrix(run)].any()
+                is_product = single or inside[k, WORDS.index("worth_transposing")] >= FEW_EXAMPLES
+                if is_free and is_product and _matrix(run).stop <= 1 + n_parameters:
+                    is_own[_matrix(run)] = inside[k, WORDS.index("is_own")] = True
             kept = self._kernels(run)
             inside[k, 0] = kept.forward
             if k >= tape.first_active:
@@ -128,6 +137,8 @@ class Runs:
         self.last = self.words.ctypes.data + 8 * N_WORDS * tape.n_runs
         self.cleared = _ranges(~self._is_overwritten)
         self.gradient_cleared = _ranges(~is_written)
+        is_own_parameter = is_own[1 : 1 + n_parameters]
+        self.n_own, self.moved = int(is_own_parameter.sum()), _ranges(~is_own_parameter)
 
     def _kernels(self, run: list[int]) -> _Kept:
         key = self._kind(run)

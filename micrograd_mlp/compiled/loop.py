@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from micrograd_mlp.compiled.code import Code, Target
+from micrograd_mlp.compiled.code import Target
 from micrograd_mlp.compiled.machine import Examples, Machine
-from micrograd_mlp.compiled.native import Floats, Integers, compiled
-from micrograd_mlp.compiled.steps import step_of
+from micrograd_mlp.compiled.native import Floats, Integers, MachineCode, compiled
+from micrograd_mlp.compiled.steps import step_of, step_of_matrix
 from micrograd_mlp.engine.translate import TranslationError
 from micrograd_mlp.engine.value import is_deferred
 
@@ -117,9 +117,8 @@ class Loop:
     ) -> None:
         self.machine, self.optimizer, self.x, self.y, self.batch_size = machine, optimizer, x, y, batch_size
         self.index = _indices(optimizer, machine)  # of the optimizer's parameters in the machine's order
-        n_states, n_settings = len(optimizer.state_names), len(optimizer.hyperparameter_names)
         try:
-            self.rule = compiled(_step_of(type(optimizer).rule, n_states, n_settings, machine.target))
+            self.rule = _rule(optimizer, machine.target)
         except TranslationError as error:
             raise TypeError(
                 "the rule of this optimizer can't be compiled; write it with arithmetic and math's "
@@ -133,6 +132,8 @@ class Loop:
     ) -> list[float]:
         """Take `n_wanted` steps; report the mean loss of each `n_reported` of them."""
         self.machine.prepare_training(n_wanted, self.batch_size)
+        if not self.optimizer.state_names and self.machine.moves_at_once(n_wanted, self.batch_size):
+            self.rule = _rule(self.optimizer, self.machine.target, of_matrices=True)
         report = _Report(n_reported)
         done, fitting = 0, self.machine.steps_in(CHUNK_SECONDS, self.batch_size)
         self._read()
@@ -227,13 +228,22 @@ class Loop:
             self.optimizer.state = _State(self.state, self.index, self.optimizer.state_names)
 
 
-def _step_of(rule: Callable[..., object], n_states: int, n_settings: int, target: Target) -> Code:
-    """The code of a rule. That of a user may read globals, which may have changed since the last training."""
-    write = step_of_ours if rule.__module__ == "micrograd_mlp.optim" else step_of
-    return write(rule, n_states, n_settings, target)
+def _rule(optimizer: Optimizer, target: Target, of_matrices: bool = False) -> MachineCode:
+    """An optimizer's rule in machine code: `steps.step_of`, and `steps.step_of_matrix` if it is wanted."""
+    rule = type(optimizer).rule
+    # The rule of a user may read globals, which may have changed since the last training.
+    write = _rule_of_ours if rule.__module__ == "micrograd_mlp.optim" else _written_rule
+    return write(rule, len(optimizer.state_names), len(optimizer.hyperparameter_names), target, of_matrices)
 
 
-step_of_ours = functools.cache(step_of)
+def _written_rule(
+    rule: Callable[..., object], n_states: int, n_settings: int, target: Target, of_matrices: bool
+) -> MachineCode:
+    of_matrix = [step_of_matrix(rule, n_settings, target)] if of_matrices else []
+    return compiled(step_of(rule, n_states, n_settings, target), *of_matrix)
+
+
+_rule_of_ours = functools.cache(_written_rule)
 
 
 def _fitting_steps(n: int, seconds: float) -> int:

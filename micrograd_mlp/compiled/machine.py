@@ -38,6 +38,7 @@ from micrograd_mlp.engine.value import _DATA, Value, defer, is_deferred, numbers
 CACHE = 1 << 20  # bytes that a block's values and adjoints should stay below, about a second-level cache
 MOST_LANES = 128
 LANES_WASTED = 5  # lanes for each example from which on one example after the other is faster
+WORTH_MOVING_AT_ONCE = 1 << 24  # parameters times steps, from which on it is worth the time to compile it
 WORTH_DEFERRING = 500  # parameters: reading and writing takes longer than remembering that nobody looked
 WORTH_A_THREAD = 4_000_000  # operands in a step from which on a second core pays for its start
 OPERANDS_A_SECOND = 1_000_000_000  # a lower bound: most graphs reach more
@@ -178,18 +179,22 @@ class Machine:
         self._make_room(1)
         self.theta = self._memories[0].uniform[first : first + n]
         self.finished = np.zeros(1, dtype=np.int64)
+        self._n_moved = 0
 
     def _runs_of(self, tape: str, single: bool) -> Runs:
         key = f"{tape} {single}"
         if key not in self._runs:
             # The uniform tape's adjoints also get what the examples give to weights and to what was
             # broadcast.
+            p = self.plan
             seeded: Any = slice(None)
             if tape == "varying":
-                seeded = [self.plan.output_adjoint] if self.graph.n_inputs else []
+                seeded = [p.output_adjoint] if self.graph.n_inputs else []
+            shared = np.zeros(p.uniform.n_adjoints, dtype=bool)
+            shared[p.uniform.operand_adjoints] = shared[p.broadcast_from_adjoint] = True
             self._runs[key] = Runs(
-                getattr(self.plan, tape), self.plan.operations, self._python_operations, self.target, single,
-                self._fixed["n_x"], seeded, self.plan.uniform.n_adjoints,
+                getattr(p, tape), p.operations, self._python_operations, self.target, single,
+                self._fixed["n_x"], seeded, shared, len(self.parameters),
             )  # fmt: skip
         return self._runs[key]
 
@@ -267,8 +272,20 @@ class Machine:
         self._execute(
             examples, bounds, losses, mode=TRAIN, rule=rule.address("step"), t=t, state=state.ctypes.data,
             settings=settings.ctypes.data, finished=self.finished.ctypes.data,
+            step_of_matrix=rule.address("step_of_matrix") if "step_of_matrix" in rule else 0,
         )  # fmt: skip
         return losses
+
+    def moves_at_once(self, n_steps: int, batch: int) -> bool:
+        """Whether so many more steps should move matrices in the backward pass (see `steps`).
+
+        The numbers are the same either way. It is faster for a gradient of few examples.
+        """
+        varying = self._runs_of("varying", self._is_single(batch))
+        if batch > affine.FEW_EXAMPLES or self._step is not self._execute_code or self._python_operations:
+            return False  # an error of an operation in Python may come when some matrices have moved
+        self._n_moved += n_steps * varying.n_own
+        return self._n_moved >= WORTH_MOVING_AT_ONCE
 
     def prepare_training(self, n_steps: int, batch: int) -> None:
         """Write the whole step as one piece of code, if it is small and so many steps are worth that."""
@@ -284,6 +301,9 @@ class Machine:
                     unrolled(self.graph, self._fixed["n_x"], self.plan.leaves_at, lanes, self.target)
                 )
         self._step = self._unrolled[lanes]
+
+    def _is_single(self, n_examples: int) -> bool:
+        return n_examples <= max(self.target.width // LANES_WASTED, 1)
 
     def cores(self, n_examples: int) -> int:
         """How many cores share the examples: chosen by the size alone, so that results are reproducible."""
@@ -305,16 +325,20 @@ class Machine:
             memory.uniform[:] = self._memories[0].uniform
         code = self._step if words["mode"] == TRAIN else self._execute_code
         progress = np.zeros(size + 1, dtype=np.int64)
-        is_single = largest <= max(self.target.width // LANES_WASTED, 1)
+        is_single = self._is_single(largest)
         varying, uniform = self._runs_of("varying", is_single), self._runs_of("uniform", True)
+        at_once = words.get("step_of_matrix", 0) if size == 1 else 0
+        words["step_of_matrix"] = at_once
+        moved = varying.moved if at_once else np.array([[0, len(self.parameters)]])
         arrays = {
             "x": examples.x, "y": examples.y, "order": examples.order, "bounds": bounds, "results": results,
             "progress": progress, "theta": self.theta, "losses": self._losses, "gradients": self._gradients,
             "cleared": varying.cleared, "gradient_cleared": varying.gradient_cleared,
+            "moved": moved, "check": np.zeros(1, dtype=self.dtype),
         }  # fmt: skip
         words |= {name: array.ctypes.data for name, array in arrays.items()}
         words |= {
-            "n_steps": len(bounds), "size": size, "is_single": int(is_single),
+            "n_steps": len(bounds), "size": size, "n_moved": len(moved), "is_single": int(is_single),
             "lanes": 1 if is_single else self.lanes,
             "first_varying": varying.first, "last_varying": varying.last,
             "first_uniform": uniform.first, "last_uniform": uniform.last,

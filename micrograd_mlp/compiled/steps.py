@@ -3,7 +3,8 @@
 A step goes over its examples like this. The uniform tape is executed forward. The examples are cut into
 shards, a shard into blocks; for each block the varying tape is executed forward and backward (`_shard`). The
 gradients of the shards are added up, and the uniform tape is executed backward (`_finish`). Then the
-optimizer's rule moves the parameters (`move`).
+optimizer's rule moves the parameters (`move`). For a gradient of few examples it takes longer to store it and
+to load it again than to compute it: then the backward pass moves the matrices (`step_of_matrix`).
 
 Threads share the examples of a step. Thread 0 leads: it owns the parameters, adds up what all found, and
 applies the rule. Each thread has a shard that is its own; the last quarter of the examples is cut into
@@ -20,7 +21,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from micrograd_mlp.compiled import records
-from micrograd_mlp.compiled.affine import sum_of_row, transposed
+from micrograd_mlp.compiled.affine import PRODUCT, flat_product, sum_of_row, transposed
 from micrograd_mlp.compiled.code import BYTES, Code, Number, Operand, Target
 from micrograd_mlp.compiled.kernels import BLOCK, WORDS
 
@@ -45,6 +46,9 @@ JOB = (
     # results[s], or outputs with PREDICT; t is the number of the
     # first step for the rule, from 0; `finished` counts those of this call.
     "mode", "bounds", "n_steps", "results", "rule", "t", "state", "settings", "finished",
+    # Which parameters `move` moves: the first one and the number of each range. The others are moved by
+    # `step_of_matrix` in the backward pass, which notes in `check` whether they are finite.
+    "moved", "n_moved", "step_of_matrix", "check",
     # The team: this thread's number, how many threads, for each of them the steps that it has begun (the
     # leader) or finished, and last the number of the next free shard; the leader's parameters; for each
     # shard its loss, and its gradient, which is so wide.
@@ -59,6 +63,7 @@ class Execute(Code):
     def __init__(self, target: Target) -> None:
         super().__init__("execute", [("job", "ptr")], target)
         self.job = self.arguments[0]
+        self.t = self.variable(0.0, "double")  # the number of the step for the rule
 
     def word(self, name: str) -> Number:
         """A number of the job."""
@@ -95,12 +100,19 @@ def first_block(shard: int, n_blocks: int, size: int) -> int:
 
 
 def _block(
-    e: Execute, lanes: Number, examples: Number, gradient: Number, rows: Operand = 0, is_first: Operand = 0
+    e: Execute,
+    lanes: Number,
+    examples: Number,
+    gradient: Number,
+    rows: Operand = 0,
+    is_first: Operand = 0,
 ) -> Number:
     """What kernels read of a block: see `kernels.BLOCK`."""
     block = Number(e, e.in_front(f"alloca [{len(BLOCK)} x i64]"), "ptr")
     of_job = [e.word(name) for name in ("scratch", "failed", "product", "dots", "transpose")]
+    of_step = [e.integer(0), e.pointer("settings"), e.t.now, e.pointer("check")]
     fields = [lanes, examples, e.pointer("uniform"), gradient, *of_job, e.integer(rows), e.integer(is_first)]
+    fields += of_step
     for k, field in enumerate(fields):
         e.line(f"store {field.type} {field.text}, ptr {e.at(block, k, 'i64').text}")
     return block
@@ -220,6 +232,9 @@ def _shard(e: Execute, gradient: Number, start: Number, stop: Number, n_in_step:
             _clear_ranges(e, "cleared", adjoints, lanes)
             output = e.at(values, e.load(outputs, 0, "i64") * lanes)
             loss.set(loss.now + sum_of_row(e, output, examples).converted("double"))
+            moves = (following.now >= stop) & (abs(loss.now * scale) < math.inf)
+            step_of_matrix = e.select(moves, e.word("step_of_matrix"), 0)
+            e.store(step_of_matrix, block, BLOCK.index("step_of_matrix"))
             seed, at = scale.converted(e.target.real), e.word("output_adjoint") * lanes
             e.each(examples, lambda k, kind: e.store(e.number(seed, kind), adjoints, at + k))
             _run_tape(e, "varying", values, adjoints, block, backward=True)
@@ -341,14 +356,16 @@ def move(e: Execute, s: Number, theta: Number, gradient: Number) -> None:
     After inf or nan no further step makes sense: then it leaves the function.
     """
     _leave_unless(e, abs(e.load(e.pointer("results"), s, "double")) < math.inf)
-    t = (e.word("t") + s).to_real("double")
-    n = e.word("n_parameters")
-    arguments = [theta, e.at(gradient, 1), e.pointer("state"), e.pointer("settings"), n, t]
-    check = e.call(e.pointer("rule"), arguments, e.target.real)
-    assert check is not None
+    moved, check = e.pointer("moved"), e.variable(e.load(e.pointer("check")))
+    with e.loop(e.word("n_moved")) as i:
+        first, n = e.load(moved, i * 2, "i64"), e.load(moved, i * 2 + 1, "i64")
+        place = e.at(theta, first), e.at(gradient, first + 1), e.pointer("state"), e.pointer("settings")
+        of_range = e.call(e.pointer("rule"), [*place, n, e.t.now], e.target.real)
+        assert of_range is not None
+        check.set(check.now + of_range)
     finished = e.pointer("finished")
     e.store(e.load(finished, 0, "i64") + 1, finished)
-    _leave_unless(e, check.equals(0.0))
+    _leave_unless(e, check.now.equals(0.0))
 
 
 @functools.cache
@@ -362,6 +379,7 @@ def execute(target: Target) -> Code:
     theta = e.at(uniform, e.word("first_parameter"))
     number, is_leader = e.word("number"), e.word("number").equals(0)
     with e.loop(e.word("n_steps")) as s:
+        e.t.set((e.word("t") + s).to_real("double"))
         _begin(e, s + 1, theta)
         block = _block(e, e.integer(1), e.integer(1), gradients)
         _run_tape(e, "uniform", uniform, gradients, block, backward=False)
@@ -410,8 +428,7 @@ def step_of(rule: Callable[..., object], n_states: int, n_settings: int, target:
     """
     code = Code("step", RULE, target, returns=target.real)
     theta, gradient, state, settings, n, t = code.arguments
-    shared = [t, *[code.load(settings, k, "double") for k in range(n_settings)]]
-    t, *hyperparameters = [number.converted(target.real) for number in shared]
+    t, *hyperparameters = _shared(code, settings, n_settings, t)
 
     checks = {kind: code.variable(0.0, kind) for kind in (target.vector, target.real)}
 
@@ -430,4 +447,38 @@ def step_of(rule: Callable[..., object], n_states: int, n_settings: int, target:
     with code.subnormals_are_zero():
         code.each(n, move)
     code.return_(checks[target.vector].now.sum() + checks[target.real].now)
+    return code
+
+
+def _shared(code: Code, settings: Number, n_settings: int, t: Number) -> list[Number]:
+    """t and the hyperparameters, which are the same for all parameters."""
+    shared = [t, *[code.load(settings, k, "double") for k in range(n_settings)]]
+    return [number.converted(code.target.real) for number in shared]
+
+
+STEP_OF_MATRIX = [*PRODUCT, ("theta", "ptr"), ("settings", "ptr"), ("t", "double"), ("check", "ptr")]
+
+
+def step_of_matrix(rule: Callable[..., object], n_settings: int, target: Target) -> Code:
+    """One step of a `rule` without state for a matrix of parameters, whose gradient is a product.
+
+    The gradient goes from registers into the rule: to store it and to load it again would take longer than
+    the product of a few examples. What becomes inf or nan is added to `check`, as nan.
+    """
+    code = Code("step_of_matrix", STEP_OF_MATRIX, target)
+    *product, theta, settings, t, check = code.arguments
+    shared = _shared(code, settings, n_settings, t)
+    checks = code.variable(0.0, target.vector)
+
+    def move(gradient: Number, corner: Number, at: Number, mask: Number | None) -> None:
+        matrix = code.at(theta, corner)
+        [new] = records.rule(rule, code, [code.load_masked(matrix, at, mask), gradient, *shared])
+        new = code.number(new, target.vector)
+        code.store_masked(new, matrix, at, mask)
+        if mask is not None:
+            new = code.select(mask, new, 0.0)
+        checks.set(checks.now + new * 0.0)
+
+    flat_product(code, product, move)
+    code.add_to(check, 0, checks.now.sum())
     return code

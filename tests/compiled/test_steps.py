@@ -1,13 +1,16 @@
-"""How the examples of a step are cut into shards for several threads."""
+"""How the examples of a step are cut into shards for several threads; matrices that are moved at once."""
 
 import itertools
+import math
 
 import pytest
 
-from micrograd_mlp import Value
+from micrograd_mlp import MLP, SGD, Value, dot, exp, ops, primitive, squared_error, tanh
+from micrograd_mlp.optim import Optimizer
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
+from micrograd_mlp.compiled import machine  # noqa: E402  (needs the extra)
 from micrograd_mlp.compiled.machine import Machine  # noqa: E402  (needs the extra)
 from micrograd_mlp.compiled.steps import MAX_FREE_SHARDS, first_block, n_shards  # noqa: E402
 
@@ -60,3 +63,191 @@ def test_machine_code_cuts_a_step_in_the_same_way(compile, monkeypatch, size):
             last = max([k for k, length in enumerate(expected) if length])
             expected[last] -= lanes * n_blocks - n
             assert lengths == pytest.approx(expected, rel=1e-12), (n_blocks, n)
+
+
+# Where a step has few examples, the rule of an optimizer without state moves a matrix in the backward pass.
+# The numbers are the same to the last bit.
+
+
+class Decaying(Optimizer):
+    """A step that shrinks, and needs the step's number."""
+
+    @staticmethod
+    def rule(theta, g, t, lr):
+        return (theta - lr / (1.0 + 0.1 * t) * g,)
+
+
+def of_a_model(sizes):
+    def loss():
+        model = MLP(sizes[0], [*sizes[1:], 1], activation="tanh", seed=3)
+        return model.parameters(), lambda x, y: squared_error(model(x), y)
+
+    return loss
+
+
+def weights(m, n):
+    rng = np.random.default_rng(m)
+    return [[Value(a) for a in row] for row in rng.uniform(-0.3, 0.3, (m, n)).tolist()]
+
+
+def with_weights_used_elsewhere():
+    """A weight of the first layer has a second use; one of the second has a penalty."""
+    w, v, u = weights(30, 20), weights(30, 30), weights(32, 30)
+
+    def f(x, y):
+        h = [tanh(dot(row, x)) for row in w]
+        h = [tanh(dot(row, h)) for row in v]
+        output = ops.total([tanh(dot(row, h)) for row in u])
+        return squared_error(output, y) + w[3][4] * x[0] + 0.1 * v[2][1] ** 2
+
+    return [p for row in (*w, *v, *u) for p in row], f
+
+
+def with_one_matrix_twice():
+    w = weights(24, 24)
+
+    def f(x, y):
+        h = [tanh(dot(row, [*x, *x[:4]])) for row in w]
+        return squared_error(ops.total([tanh(dot(row, h)) for row in w]), y)
+
+    return [p for row in w for p in row], f
+
+
+def with_inputs_in_another_order():
+    w, v = weights(40, 20), weights(30, 40)
+
+    def f(x, y):
+        h = [tanh(dot(row, x[::-1])) for row in w]
+        return squared_error(ops.total([tanh(dot(row, h[::-1])) for row in v]), y)
+
+    return [p for row in (*w, *v) for p in row], f
+
+
+LOSSES = {
+    "three layers": of_a_model([20, 33, 64, 16]),
+    "weights used elsewhere": with_weights_used_elsewhere,
+    "one matrix twice": with_one_matrix_twice,
+    "another order": with_inputs_in_another_order,
+}
+
+
+@pytest.fixture
+def trained(compile, monkeypatch):
+    """trained(loss, Optimizer, batch, at_once): the losses, the parameters, and how many moved at once."""
+
+    def trained(loss, optimizer, batch, at_once, lr=0.001, callback=None):
+        monkeypatch.setattr(machine, "WORTH_MOVING_AT_ONCE", 1 if at_once else 1 << 60)
+        monkeypatch.setattr(machine, "WORTH_IT", 1 << 60)  # no unrolled code
+        rng = np.random.default_rng(0)
+        X, Y = rng.uniform(-1.0, 1.0, (3 * batch + 1, 20)), rng.uniform(-1.0, 1.0, 3 * batch + 1)
+        parameters, f = loss()
+        program = compile(f, parameters)
+        choices = {"epochs": 2, "batch_size": batch, "seed": 0, "callback": callback}
+        losses = program.train(optimizer(parameters, lr=lr), X, Y, **choices)
+        [compiled] = program._machines.values()
+        runs = compiled._runs_of("varying", compiled._is_single(batch))
+        return losses, [p.data for p in parameters], runs.n_own
+
+    return trained
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 9, 16])
+@pytest.mark.parametrize("optimizer", [SGD, Decaying])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_matrix_that_is_moved_at_once_becomes_the_same(trained, loss, optimizer, batch):
+    *numbers, n_own = trained(LOSSES[loss], optimizer, batch, at_once=True)
+    *expected, _ = trained(LOSSES[loss], optimizer, batch, at_once=False)
+    assert numbers == expected
+    if batch == 1 and loss != "one layer":
+        assert (
+            n_own
+            == {
+                "three layers": 33 * 20 + 64 * 33 + 16 * 64 + 16,
+                "weights used elsewhere": 32 * 30,
+                "one matrix twice": 0,
+                "another order": 40 * 20 + 30 * 40,
+            }[loss]
+        )
+
+
+@pytest.mark.parametrize("what", ["the loss became inf", "a parameter became inf"])
+def test_after_inf_a_matrix_that_is_moved_at_once_is_what_it_was(trained, dtype, what):
+    parameters, f = with_inputs_in_another_order()
+    start, found = [p.data for p in parameters], []
+    loss = {
+        "the loss became inf": lambda x, y: exp(10.0 * f(x, y)),
+        "a parameter became inf": lambda x, y: 100.0 * f(x, y),
+    }
+    lr = {"the loss became inf": 10.0, "a parameter became inf": float(np.finfo(dtype).max)}
+    for at_once in (True, False):
+        for p, number in zip(parameters, start):
+            p.data = number
+        with pytest.raises(FloatingPointError, match=what) as error:
+            trained(lambda: (parameters, loss[what]), SGD, 5, at_once, lr=lr[what])
+        found.append((str(error.value), [p.data for p in parameters]))
+    assert found[0] == found[1]
+    assert all(map(math.isfinite, found[0][1]))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_step_in_which_a_matrix_becomes_inf_is_the_last(compile, monkeypatch, dtype, at_once):
+    """tanh of inf is 1: the loss is finite in all steps."""
+    monkeypatch.setattr(machine, "WORTH_MOVING_AT_ONCE", 1 if at_once else 1 << 60)
+    monkeypatch.setattr(machine, "WORTH_IT", 1 << 60)
+    w, X = weights(32, 20), np.eye(1, 20)
+    parameters = [p for row in w for p in row]
+    program = compile(lambda x: ops.total([100.0 * tanh(dot(row, x)) for row in w]), parameters)
+    with pytest.raises(FloatingPointError, match="a parameter became inf or nan in step 1,"):
+        program.train(SGD(parameters, lr=float(np.finfo(dtype).max)), X, steps=5)
+
+
+def test_an_operation_in_python_moves_no_matrix_at_once(trained):
+    """The derivative raises behind the second layer: parameters are those of the step before."""
+    found, calls = [], [0]
+
+    def partials(out, z):
+        calls[0] += 1
+        if len(found) % 2 and calls[0] > 2:  # in the second step of the second epoch
+            raise ArithmeticError("no derivative")
+        return [1.0]
+
+    @primitive(partials=partials, arity=1)
+    def same(z):
+        return float(f"{z}")
+
+    def loss():
+        w, v = weights(30, 20), weights(31, 30)
+
+        def f(x, y):
+            first, *others = [tanh(dot(row, x)) for row in w]
+            return squared_error(ops.total([tanh(dot(row, [same(first), *others])) for row in v]), y)
+
+        parameters[:] = [p for row in (*w, *v) for p in row]
+        return parameters, f
+
+    def note(*_):
+        found.append([p.data for p in parameters])
+        calls[0] = 0
+
+    parameters = []
+    for at_once in (True, False):
+        with pytest.raises(ArithmeticError, match="no derivative"):
+            trained(loss, SGD, 2, at_once, callback=note)
+        note()
+    assert found[:2] == found[2:]
+    assert found[0] != found[1]
+
+
+def test_a_gradient_after_a_training_moves_nothing(compile, monkeypatch):
+    monkeypatch.setattr(machine, "WORTH_MOVING_AT_ONCE", 1)
+    monkeypatch.setattr(machine, "WORTH_IT", 1 << 60)
+    parameters, f = of_a_model([20, 33, 16])()
+    program, X, Y = compile(f, parameters), np.ones((4, 20)), np.ones(4)
+    program(X, Y)
+    [memory] = program._machines[(20,), ()]._memories
+    words = []
+    look = lambda *_: words.append(memory.get("step_of_matrix"))
+    program.train(SGD(parameters, lr=0.01), X, Y, steps=2, callback=look)
+    program(X, Y)
+    look()
+    assert [word != 0 for word in words] == [True, True, False]
