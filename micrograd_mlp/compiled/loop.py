@@ -115,7 +115,8 @@ class Loop:
         batch_size: int,
         rng: random.Random | None,
     ) -> None:
-        self.machine, self.optimizer, self.x, self.y, self.batch_size = machine, optimizer, x, y, batch_size
+        self.machine, self.optimizer, self.x, self.y = machine, optimizer, x, y
+        self.batch_size = min(batch_size, len(x))
         self.index = _indices(optimizer, machine)  # of the optimizer's parameters in the machine's order
         try:
             self.rule = _rule(optimizer, machine.target)
@@ -124,7 +125,7 @@ class Loop:
                 "the rule of this optimizer can't be compiled; write it with arithmetic and math's "
                 f"functions, for one parameter: {error}"
             ) from error
-        self.order = _Order(len(x), batch_size, rng)
+        self.order = _Order(len(x), self.batch_size, rng)
         self.last: _Chunk | None = None
 
     def go(
@@ -173,7 +174,7 @@ class Loop:
     def _execute(self, chunk: _Chunk, n: int) -> Floats:
         return self.machine.take_steps(
             Examples(self.x, self.y, chunk.order),
-            chunk.bounds[:n], self.rule, chunk.t, self.state, chunk.settings,
+            chunk.bounds[:n], self.batch_size, self.rule, chunk.t, self.state, chunk.settings,
         )  # fmt: skip
 
     def _roll_back(self, chunk: _Chunk, losses: Floats, finished: int) -> None:

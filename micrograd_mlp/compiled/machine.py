@@ -250,19 +250,30 @@ class Machine:
         """The outputs of each example, one row an example."""
         outputs = np.zeros((len(x), len(self.plan.outputs)), dtype=self.dtype)
         bounds = np.array([[k, k + 1] for k in range(len(x))] if one_by_one else [[0, len(x)]])
-        self._execute(Examples(x, y, np.arange(len(x))), bounds, outputs, mode=PREDICT)
+        largest = 1 if one_by_one else len(x)
+        self._execute(Examples(x, y, np.arange(len(x))), bounds, largest, outputs, mode=PREDICT)
         return outputs
 
     def loss(self, x: Floats, y: Floats, order: Integers) -> float:
         """The mean loss of the examples in `order`; its gradient is in `gradient`."""
         result = np.empty(1)
-        self._execute(Examples(x, y, order), np.array([[0, len(order)]]), result, mode=GRADIENT)
+        self._execute(Examples(x, y, order), np.array([[0, len(order)]]), len(order), result, mode=GRADIENT)
         return float(result[0])
 
     def take_steps(
-        self, examples: Examples, bounds: Integers, rule: MachineCode, t: int, state: Floats, settings: Floats
+        self,
+        examples: Examples,
+        bounds: Integers,
+        batch: int,
+        rule: MachineCode,
+        t: int,
+        state: Floats,
+        settings: Floats,
     ) -> Floats:
         """Steps of an optimizer, in place; `finished` says how many, which are fewer after inf or nan.
+
+        `batch` is the number of examples in a step of this training, also if these steps have fewer: the
+        last batch of an epoch gives the same bits wherever a chunk of steps begins.
 
         Returns:
             The losses, nan for steps that were not taken.
@@ -270,8 +281,8 @@ class Machine:
         losses = np.full(len(bounds), np.nan)
         self.finished[0] = 0
         self._execute(
-            examples, bounds, losses, mode=TRAIN, rule=rule.address("step"), t=t, state=state.ctypes.data,
-            settings=settings.ctypes.data, finished=self.finished.ctypes.data,
+            examples, bounds, batch, losses, mode=TRAIN, rule=rule.address("step"), t=t,
+            state=state.ctypes.data, settings=settings.ctypes.data, finished=self.finished.ctypes.data,
             step_of_matrix=rule.address("step_of_matrix") if "step_of_matrix" in rule else 0,
         )  # fmt: skip
         return losses
@@ -316,9 +327,10 @@ class Machine:
         speed = OPERANDS_A_SECOND // 1000 if self._python_operations else OPERANDS_A_SECOND
         return max(int(seconds * speed / max(n_examples * self.plan.work, 1)), 1)
 
-    def _execute(self, examples: Examples, bounds: Integers, results: Floats, **words: int) -> None:
-        """`steps.execute`, on as many cores as the largest step is worth."""
-        largest = int((bounds[:, 1] - bounds[:, 0]).max(initial=0))
+    def _execute(
+        self, examples: Examples, bounds: Integers, largest: int, results: Floats, **words: int
+    ) -> None:
+        """`steps.execute`, on as many cores as a step of the largest number of examples is worth."""
         size = self.cores(largest) if words["mode"] != PREDICT else 1
         self._make_room(size)
         for memory in self._memories[1:size]:

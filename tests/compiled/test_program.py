@@ -261,6 +261,24 @@ class TestTraining:
         assert (first.t, second.t) == (2, 1)
         assert first.state["m"] != second.state["m"]
 
+    @pytest.mark.parametrize("batch_size", [5, 11])
+    def test_a_small_last_batch_gives_the_same_bits_where_a_chunk_of_steps_begins_with_it(
+        self, compile, batch_size
+    ):
+        """With a callback each step is a chunk of its own; without, how many depends on the clock."""
+        rng = random.Random(0)
+        x = [[rng.gauss(0.0, 1.0) for _ in range(7)] for _ in range(batch_size + 1)]
+        y = [rng.gauss(0.0, 1.0) for _ in x]
+        results = []
+        for callback in (None, lambda number, loss: None):
+            model = MLP(7, [33, 1], activation="tanh", seed=0)
+            program = compile(lambda x, y, model=model: (model(x) - y) ** 2, model.parameters())
+            losses = program.train(
+                SGD(model.parameters(), 0.1), x, y, steps=4, batch_size=batch_size, seed=0, callback=callback
+            )
+            results.append((losses, model.state_dict()))
+        assert results[0] == results[1]
+
     def test_zero_steps_change_nothing(self, program, model):
         before = model.state_dict()
         assert program.train(SGD(model.parameters(), 0.1), X, Y, steps=0) == []
