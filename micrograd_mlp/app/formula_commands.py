@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import micrograd_mlp  # imports what a command needs when it is first named
 from micrograd_mlp.app.command import add_command
-from micrograd_mlp.engine.modes import detect_anomaly
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 
 if TYPE_CHECKING:
-    from micrograd_mlp import MLP
     from micrograd_mlp.app.formulas import Expression
 
 
@@ -31,18 +30,19 @@ def add_graph(commands: Any) -> None:
         "  micrograd-mlp graph net.json x1=0.5 x2=-1 --png net.png --collapse neuron",
     )
     _add_formula(graph)
-    graph.add_argument(
-        "--draw", type=Path, metavar="FILE", help="write the drawing: .svg, .png, .pdf, .dot or .tex"
-    )
-    graph.add_argument("--svg", type=Path, metavar="FILE", help="write the drawing as SVG")
-    graph.add_argument("--png", type=Path, metavar="FILE", help="write the drawing as PNG")
+    for name, what in {
+        "--draw": "write the drawing: .svg, .png, .pdf, .dot or .tex",
+        "--svg": "write the drawing as SVG",
+        "--png": "write the drawing as PNG",
+        "--steps": "write a page to step through: .html",
+        "--explore": "write a page that answers: .html",
+    }.items():
+        graph.add_argument(name, type=Path, metavar="FILE", help=what)
     graph.add_argument(
         "--collapse", choices=("neuron", "layer"), help="draw one box for each of a saved network's"
     )
     graph.add_argument("--output", type=int, default=1, metavar="K", help="output of a saved network (1)")
     graph.add_argument("--local", action="store_true", help="write the local derivative on every edge")
-    graph.add_argument("--steps", type=Path, metavar="FILE", help="write a page to step through: .html")
-    graph.add_argument("--explore", type=Path, metavar="FILE", help="write a page that answers: .html")
     graph.add_argument("--explain", metavar="NAME", help="print every path by which NAME acts on the result")
     graph.add_argument("--depth", type=int, help="show only so many levels of the tree")
 
@@ -74,11 +74,8 @@ def _add_formula(parser: argparse.ArgumentParser) -> None:
 
 def text_tree(value: Value, depth: int | None = None) -> str:
     """The graph as a tree, in letters that the terminal has."""
-    from micrograd_mlp import tree
-
     lines, encoding = "├└│⋯…", sys.stdout.encoding or "ascii"
-    text: str = tree(value, depth, ascii=lines.encode(encoding, "ignore").decode(encoding) != lines)
-    return text
+    return micrograd_mlp.tree(value, depth, ascii=lines.encode(encoding, "ignore").decode(encoding) != lines)
 
 
 # graph
@@ -94,9 +91,7 @@ def _graph(options: argparse.Namespace) -> None:
         raise ValueError(f"--explain {options.explain}: the names are {', '.join(leaves)}")
     print(text_tree(result, options.depth))
     if options.explain is not None:
-        from micrograd_mlp import explain
-
-        print(f"\n{explain(result, leaves[options.explain])}")
+        print(f"\n{micrograd_mlp.explain(result, leaves[options.explain])}")
     _write_pictures(result, options)
 
 
@@ -104,7 +99,7 @@ def _result_of_formula(options: argparse.Namespace) -> tuple[Value, dict[str, Va
     """The formula's result after its backward pass, and its leaves."""
     expression, leaves = _formula(options)
     try:
-        with detect_anomaly():
+        with micrograd_mlp.detect_anomaly():
             expression(leaves).backward()
     except FloatingPointError as error:
         what = re.split(", from finite operands|: local derivative", str(error))[0]
@@ -136,14 +131,13 @@ def _network(options: argparse.Namespace) -> tuple[Value, dict[str, Value]]:
     return outputs[options.output - 1], leaves
 
 
-def _saved_network(options: argparse.Namespace) -> tuple[MLP, dict[str, Value]]:
+def _saved_network(options: argparse.Namespace) -> tuple[micrograd_mlp.MLP, dict[str, Value]]:
     """The network of `MLP.save` with its inputs x1, x2, …, or that of `train` with the table's columns."""
-    from micrograd_mlp import MLP
     from micrograd_mlp.app.tables import TableModel
 
     path = options.formula.strip()
     try:
-        network = MLP.load(path)
+        network = micrograd_mlp.MLP.load(path)
     except ValueError as error:
         try:
             model = TableModel.load(path)
@@ -191,9 +185,7 @@ def _write_pictures(result: Value, options: argparse.Namespace) -> None:
     if paths or options.steps or options.explore:
         print()
     if paths:
-        from micrograd_mlp import draw
-
-        drawing = draw(result, local=options.local, collapse=options.collapse)
+        drawing = micrograd_mlp.draw(result, local=options.local, collapse=options.collapse)
         if options.draw:
             drawing.save(options.draw)
         if options.svg:
@@ -202,14 +194,10 @@ def _write_pictures(result: Value, options: argparse.Namespace) -> None:
             write_atomically(options.png, drawing.png())
         print(*[f"drawing: {path}" for path in paths], sep="\n")
     if options.steps:
-        from micrograd_mlp import step_through
-
-        step_through(result).save(options.steps)
+        micrograd_mlp.step_through(result).save(options.steps)
         print(f"steps:   {options.steps}")
     if options.explore:
-        from micrograd_mlp import explore
-
-        explore(result).save(options.explore)
+        micrograd_mlp.explore(result).save(options.explore)
         print(f"page:    {options.explore}")
 
 
@@ -232,17 +220,15 @@ def _function_of_file(options: argparse.Namespace) -> tuple[Any, Any, Any]:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from micrograd_mlp.checks import gradcheck
-
     how: dict[str, Any] = {"order": options.order, "method": options.method, "raise_exception": False}
     if re.fullmatch(r".+\.py:\w+", options.formula.strip()):
         try:
-            report = gradcheck(*_function_of_file(options), **how)
+            report = micrograd_mlp.gradcheck(*_function_of_file(options), **how)
         except TypeError as error:  # the objects in the file do not fit together
             raise ValueError(str(error)) from None
     else:
         expression, leaves = _formula(options)
-        report = gradcheck(lambda *_: expression(leaves), list(leaves.values()), **how)
+        report = micrograd_mlp.gradcheck(lambda *_: expression(leaves), list(leaves.values()), **how)
     print(report)
     n = len(report.rows)
     print(f"\n{n} of {n} passed" if report else f"\n{len(report.failures)} of {n} did not pass")

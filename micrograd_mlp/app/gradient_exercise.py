@@ -8,20 +8,22 @@ number that follows from a wrong one gets no blame of its own, and two different
 from __future__ import annotations
 
 import copy
+import html
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from micrograd_mlp._require import is_sequence
 from micrograd_mlp.app.answers import WIDEST, Written, read
 from micrograd_mlp.app.exercise import OPEN, Exercise, Verdict, you_get
-from micrograd_mlp.app.exercise_page import exercise_element
 from micrograd_mlp.checks.mistakes import BackwardPass, Mistake, differ, known_mistakes
 from micrograd_mlp.engine.table import TABLE
 from micrograd_mlp.engine.value import Constant, Value
 from micrograd_mlp.render.explanation import partials_as_graph
-from micrograd_mlp.render.explore import page_shell, picture_or_tree
-from micrograd_mlp.render.html import Page
+from micrograd_mlp.render.explore import page_file, page_shell, picture_or_tree
+from micrograd_mlp.render.html import Page, json_for_script, with_script
 from micrograd_mlp.render.notation import ATOM, Term, Text
 from micrograd_mlp.render.scene import Scene, require_current
 from micrograd_mlp.render.text import number
@@ -105,15 +107,15 @@ class GradientExercise(Exercise, Page):
         given = self._read(answers)
         if not given:
             return Verdict(False, OPEN, self)
-        is_right = {i: self._is_right(i, given) for i in sorted(given, reverse=True)}
+        order = sorted(given, reverse=True)
+        wrong = [i for i in order if not self._is_right(i, given)]
         whole = [] if self._fits(given, self._right) else self._gives(given)
-        if whole:
-            remarks = {}
-        elif all(is_right.values()):
-            remarks = dict.fromkeys(self._could_be_a_mistake(given), _UNCLEAR)
-        else:
-            remarks = {i: self._remark(i, given) for i in is_right if not is_right[i]}
-        return self._verdict(given, [i for i in is_right if is_right[i] and i not in remarks], remarks, whole)
+        remarks = {}
+        if not whole:
+            unclear = [] if wrong else self._could_be_a_mistake(given)
+            remarks = dict.fromkeys(unclear, _UNCLEAR) | {i: self._remark(i, given) for i in wrong}
+        right = [i for i in order if i not in wrong and i not in remarks]
+        return self._verdict(given, right, remarks, whole)
 
     def _read(self, answers: Any) -> dict[int, Written]:
         positions = dict(zip(self.names, self._asked))
@@ -138,7 +140,7 @@ class GradientExercise(Exercise, Page):
     def _follows(self, i: int, given: Mapping[int, Written], mistake: Mistake | None = None) -> float:
         """The gradient of a node that follows from the reader's numbers for the other nodes."""
         others = {j: written.number for j, written in given.items() if j != i}
-        return self._backward.gradients(mistake.changes if mistake else None, others)[i]
+        return self._backward.gradients(mistake.changes if mistake else {}, others)[i]
 
     def _is_right(self, i: int, given: Mapping[int, Written]) -> bool:
         """Whether a number is right, or follows from right numbers that were rounded."""
@@ -210,33 +212,31 @@ class GradientExercise(Exercise, Page):
             lines = [you_get("these numbers" if len(given) > 1 else "this", whole)]
         if not several:
             return Verdict(False, f"not yet. {lines[0]}", self, named, whole)
-        open_ones = [self._names[i] for i in self._asked if i not in given]
+        n_open = len(self._asked) - len(given)
         first = f"not yet: {len(right)} of {len(self._asked)} gradients are right"
         shown = [self._names[i] for i in right[:MOST_NAMED]] + ["…"] * (len(right) > MOST_NAMED)
         first += f" ({', '.join(shown)})" if right else ""
-        first += f", {len(open_ones)} are open" if open_ones else ""
+        first += f", {n_open} are open" if n_open else ""
         return Verdict(False, "\n".join([f"{first}.", *lines]), self, named, whole)
 
     # Hints and the solution
 
     def _write_hints(self) -> list[str]:
-        backward, names, output = self._backward, self._names, self._names[-1]
+        into, edges, names = self._backward.into, self._backward.edges, self._names
         needed = self._needed()
         turns = ", ".join(names[i] for i in needed[1:])
         hints = [
-            f"Start at the output: ∂{output}/∂{output} = 1. Then take the nodes in this order: {turns}. The "
-            "turn of a node comes when everything that is computed from it has its gradient."
+            f"Start at the output: ∂{names[-1]}/∂{names[-1]} = 1. Then take the nodes in this order: "
+            f"{turns}. The turn of a node comes when everything that is computed from it has its gradient."
         ]
-        for i in needed:
-            users = [names[backward.edges[e].child] for e in backward.into[i]]
-            if len(users) > 1:
-                hints.append(
-                    f"{names[i]} is used {len(users)} times, by {', '.join(users)}: its gradient is the sum "
-                    "of what comes back from each use."
-                )
-                break
-        edges = {e for i in needed for e in backward.into[i]}
-        slopes = dict.fromkeys(f"{self._slope(e)} = {self._formula(e).text}" for e in sorted(edges))
+        if several := [i for i in needed if len(into[i]) > 1]:
+            users = [names[edges[e].child] for e in into[several[0]]]
+            hints.append(
+                f"{names[several[0]]} is used {len(users)} times, by {', '.join(users)}: its gradient is the "
+                "sum of what comes back from each use."
+            )
+        between = sorted({e for i in needed for e in into[i]})
+        slopes = dict.fromkeys(f"{self._slope(e)} = {self._formula(e).text}" for e in between)
         hints.append("The local derivatives are " + ", ".join(slopes) + ".")
         hints.append("In symbols: " + "; ".join(" = ".join(self._equation(i)) for i in needed[1:]) + ".")
         return hints
@@ -344,19 +344,41 @@ class GradientExercise(Exercise, Page):
         exercises = [self]
         while self._another is not None and len(exercises) <= FURTHER:
             exercises.append(exercises[-1].another())
-        sheets, pictures = [e.sheet() for e in exercises], [e.picture() for e in exercises]
-        return page_shell("Fill in the gradients", exercise_element(sheets, pictures))
+        return page_shell("Fill in the gradients", _element(exercises))
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """The table that is to be filled in."""
+        values = [number(self._order[i].data) for i in self._asked]
+        rows = zip(self.names, self.formulas(), values)
+        return [("node", "is", "value", "gradient"), *[(*row, "?") for row in rows]]
 
     def __repr__(self) -> str:
-        rows = [("node", "is", "value", "gradient")]
-        for i, name, formula in zip(self._asked, self.names, self.formulas()):
-            rows.append((name, formula, number(self._order[i].data), "?"))
+        rows = self._rows()
         widths = [max(len(row[k]) for row in rows) for k in range(3)]
         table = ["  ".join(cell.ljust(w) for cell, w in zip(row, (*widths, 0))).rstrip() for row in rows]
         return "\n".join([self.task, *table])
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # IPython passes include and exclude
-        return {"text/plain": repr(self), "text/html": exercise_element([self.sheet()], [self.picture()])}
+        return {"text/plain": repr(self), "text/html": _element([self])}
+
+
+def _element(exercises: list[GradientExercise]) -> str:
+    """The HTML element that holds exercises and shows the first one.
+
+    Its script, exercise.js, replays the known mistakes as `checks.mistakes` does, and says the same as
+    `GradientExercise.check`. It moves the pictures to where they are shown.
+    """
+    pictures = [exercise.picture() for exercise in exercises]
+    titles, *rows = exercises[0]._rows()
+    table = "".join(f"<tr><td>{'</td><td>'.join(map(html.escape, row))}</td></tr>" for row in rows)
+    still = (
+        f"<p>{html.escape(exercises[0].task)}</p>\n{pictures[0]}\n<table><tr><th>{'</th><th>'.join(titles)}"
+        f"</th></tr>{table}</table>\n<div hidden>{''.join(pictures[1:])}</div>"
+    )
+    script = page_file("elements.js") + Path(__file__).with_name("exercise.js").read_text(encoding="utf-8")
+    style = json.dumps(Path(__file__).with_name("exercise.css").read_text(encoding="utf-8"))
+    sheets = json_for_script([exercise.sheet() for exercise in exercises])
+    return with_script(still, f"(host, sheets, style) => {{\n{script}\n}}", sheets, style)
 
 
 _TEXT = Text()

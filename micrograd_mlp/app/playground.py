@@ -144,18 +144,10 @@ class Playground(Page):
             "model": self.model.to_dict(),
             "maxClasses": MAX_CLASSES,
         }
-        script = "\n".join(
-            [
-                f"const DATA = {json_for_script(data)};",
-                _functions(),
-                _explorer(),
-                _read("playground_network.js"),
-                _read("playground_graph.js"),
-                _read("playground.js"),
-            ]
-        )
+        constants = [f"const DATA = {json_for_script(data)};", _functions(), _explorer()]
+        scripts = [_read(f"playground{part}.js") for part in ("_network", "_graph", "")]
         page = _read("playground.html").replace("/* style */", _read("playground.css"))
-        return page.replace("/* script */", script)
+        return page.replace("/* script */", "\n".join(constants + scripts))
 
     def __repr__(self) -> str:
         sizes = "-".join(map(str, [2, *(len(layer.neurons) for layer in self.model.layers)]))
@@ -254,17 +246,8 @@ def _functions() -> str:
         rule, _ = translation.function(kind.rule, f"{name.lower()}_rule", [NUMBER] * n_arguments)
         state, settings = json.dumps(kind.state_names), json.dumps(kind.hyperparameter_names)
         optimizers.append(f"  {name}: {{ rule: {rule}, state: {state}, hyperparameters: {settings} }},")
-    return "\n".join(
-        [
-            translation.source(),
-            "const ACTIVATIONS = {",
-            *activations,
-            "};",
-            "const OPTIMIZERS = {",
-            *optimizers,
-            "};",
-        ]
-    )
+    tables = ["const ACTIVATIONS = {", *activations, "};", "const OPTIMIZERS = {", *optimizers, "};"]
+    return "\n".join([translation.source(), *tables])
 
 
 def _explorer() -> str:
@@ -316,15 +299,14 @@ def _operations(output: Value, described: dict[Value, dict[str, Any]]) -> list[d
 
 def _picture(points: Points) -> str:
     """The points as a small SVG, for a notebook that runs no scripts."""
-    columns = list(zip(*points.X, strict=True))
-    lows = [min(column) for column in columns]
-    spans = [max(column) - low or 1.0 for column, low in zip(columns, lows, strict=True)]
+    (left, bottom), (right, top) = (tuple(map(side, *points.X)) for side in (min, max))
+    width, height = right - left or 1.0, top - bottom or 1.0
     colours = ["#d9730d", "#2374c6", "#2f9e57", "#a43fc4", "#b58900", "#c2255c"]
     dots = []
-    for point, target in zip(points.X, points.y, strict=True):
-        x, y = ((number - low) / span for number, low, span in zip(point, lows, spans, strict=True))
+    for (x, y), target in zip(points.X, points.y, strict=True):
+        cx, cy = 20 + 280 * (x - left) / width, 220 - 200 * (y - bottom) / height
         colour = colours[target] if points.classes else "#5b6475"
-        dots.append(f'<circle cx="{20 + 280 * x:.1f}" cy="{220 - 200 * y:.1f}" r="3.5" fill="{colour}"/>')
+        dots.append(f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="3.5" fill="{colour}"/>')
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="262" viewBox="0 0 320 262">'
         f'<rect width="320" height="240" rx="8" fill="#f3f4f7"/>{"".join(dots)}'

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from micrograd_mlp.checks.directions import DIRECTION_STEP, Group
+from micrograd_mlp.checks.directions import DIRECTION_STEP, Group, Subject
 from micrograd_mlp.checks.extrapolation import Line, Slopes, slopes_of
-from micrograd_mlp.checks.judgement import Tolerance, judge
+from micrograd_mlp.checks.judgement import Tolerance, View, judge
 from micrograd_mlp.checks.noise import KINK_RESOLUTION, slopes_and_noise
-from micrograd_mlp.checks.report import Row
+from micrograd_mlp.checks.report import Row, not_finite
 
 LAST_ROUNDING = 0.3  # standard deviation of one rounding, in units of the last place
 
@@ -34,7 +34,7 @@ class Input(NamedTuple):
     epsilon: float
 
 
-class ArraySubject:
+class ArraySubject(Subject):
     """A function of arrays at a point, and the gradient that is claimed for it.
 
     Args:
@@ -112,7 +112,7 @@ class ArraySubject:
 
     def _judged(self, label: str, g: float, line: Line, scale: float) -> Row:
         if not (math.isfinite(line.middle) and math.isfinite(g)):
-            return Row(label, g, math.nan, math.nan, "not finite")
+            return not_finite(label, g)
         least = LAST_ROUNDING * self.epsilon * abs(line.middle)
         if self.noise is None:
             slopes = slopes_and_noise(line, least)
@@ -127,7 +127,7 @@ class ArraySubject:
         raise IndexError(position)
 
 
-class OutsideView:
+class OutsideView(View):
     """What can be said about a function that is only called."""
 
     def __init__(self, value: float, noise: float, least_noise: float, scale: float) -> None:

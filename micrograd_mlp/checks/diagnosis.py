@@ -15,21 +15,42 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from micrograd_mlp.checks.arrays import Input, random_weights
-from micrograd_mlp.checks.whatif import Frozen, Run, WhatIf
+from micrograd_mlp.checks.whatif import CORRECT, Change, WhatIf, Wrong, slope_at_zero
 
 CLOSE = 1e-5  # two gradients are the same if their largest difference is this part of the largest entry
 LARGEST = 1000  # entries of inputs: for more, the right gradient would take too long
-NOTHING: Frozen = (-1, ())
 TRIALS = 1500  # wrong steps that are tried
 POSITIONS = 60  # of results that are followed
 
 
-class Wrong(NamedTuple):
-    """An input whose gradient is wrong: what is claimed, and the right one."""
+class Claim(NamedTuple):
+    """What is claimed to be the gradient of an input, and the right one.
+
+    They are the same if they differ by less than the part `close` of their largest entry.
+    """
 
     x: Input
     claimed: Any
     right: Any
+    close: float
+
+    def same(self, a: Any, b: Any) -> bool:
+        """Are these two arrays the same?"""
+        if np.shape(a) != np.shape(b):
+            return False
+        largest = max(float(np.max(np.abs(b), initial=0.0)), float(np.max(np.abs(a), initial=0.0)))
+        return bool(np.max(np.abs(a - b), initial=0.0) <= self.close * largest)
+
+    def holds(self) -> bool:
+        """Is the claimed gradient the right one?"""
+        return self.same(self.claimed, self.right)
+
+    def factor(self) -> float:
+        """What the right gradient is multiplied by, if it is one number, else 0."""
+        if self.claimed.shape != self.right.shape or not np.any(self.right):
+            return 0.0
+        factor = float((self.claimed * self.right).sum() / (self.right * self.right).sum())
+        return factor if self.same(self.claimed, factor * self.right) else 0.0
 
 
 def explain_arrays(
@@ -50,82 +71,59 @@ def explain_arrays(
         return []
     points = [x.values for x in inputs]
     exact = max(x.epsilon for x in inputs) < 1e-10
+    close, step = (CLOSE, 1e-3) if exact else (3e-3, 3e-2)
+    what_if = None
     # An error comes from the user's f, far from its inputs: the table of the check matters more.
     with contextlib.suppress(Exception), np.errstate(all="ignore"):
-        right = [_gradient(evaluate, points, k, exact) for k in range(len(inputs))]
-        return _explained(inputs, claimed, right, _followed(call, points), exact)
+        with contextlib.suppress(Exception):  # f may not take the arrays that follow it
+            what_if = WhatIf(call, points)
+        return _explained(
+            [
+                Claim(x, g, _gradient(evaluate, points, k, step), close)
+                for k, (x, g) in enumerate(zip(inputs, claimed))
+            ],
+            what_if,
+        )
     return []
 
 
-def _explained(
-    inputs: Sequence[Input],
-    claimed: Sequence[Any],
-    right: Sequence[Any],
-    what_if: WhatIf | None,
-    exact: bool,
-) -> list[str]:
-    bad = [k for k, (g, r) in enumerate(zip(claimed, right)) if not _same(g, r, exact)]
-    wrong = [Wrong(inputs[k], claimed[k], right[k]) for k in bad]
-    batch = what_if.batch_sizes()[0] if what_if is not None and what_if.batch_sizes() else 0
-    sentences = _one_factor(wrong, batch, exact)
+def _explained(claims: Sequence[Claim], what_if: WhatIf | None) -> list[str]:
+    wrong = [claim for claim in claims if not claim.holds()]
+    batch = next(iter(what_if.batch_sizes()), 0) if what_if is not None else 0
+    sentences = _one_factor(wrong, batch)
     if not sentences:
-        sentences = [found for w in wrong if (found := next(_sentences(w, batch, exact), ""))]
+        sentences = [found for claim in wrong if (found := _seen_in_array(claim, batch))]
         if len(sentences) < len(wrong):
-            shapes_fit = all(g.shape == r.shape for g, r in zip(claimed, right))
-            sentences = _what_if(what_if, claimed, right, bad) if what_if is not None and shapes_fit else []
+            shapes_fit = all(claim.claimed.shape == claim.right.shape for claim in claims)
+            sentences = _what_if(what_if, claims) if what_if is not None and shapes_fit else []
     return sentences
 
 
-def _followed(call: Callable[..., Any], points: Sequence[Any]) -> WhatIf | None:
-    with contextlib.suppress(Exception):  # f is the user's, and may not take the arrays that follow it
-        return WhatIf(call, points)
-    return None
+def _gradient(evaluate: Callable[[list[Any]], float], points: Sequence[Any], k: int, step: float) -> Any:
+    """The right gradient of one input, by differences."""
 
+    def slope(index: tuple[int, ...]) -> float:
+        def at(h: float) -> float:
+            moved = [p.copy() for p in points]
+            moved[k][index] += h
+            return evaluate(moved)
 
-def _gradient(evaluate: Callable[[list[Any]], float], points: Sequence[Any], k: int, exact: bool) -> Any:
-    """The right gradient of one input, by differences over two steps."""
-    gradient = np.zeros(points[k].shape)
-    size = 1e-3 if exact else 3e-2
-    for index in np.ndindex(points[k].shape):
-        step = size * max(1.0, abs(float(points[k][index])))
-        slopes = []
-        for h in (step, step / 2.0):
-            ends = []
-            for side in (h, -h):
-                moved = [p.copy() for p in points]
-                moved[k][index] += side
-                ends.append(evaluate(moved))
-            slopes.append((ends[0] - ends[1]) / (2.0 * h))
-        gradient[index] = slopes[1] + (slopes[1] - slopes[0]) / 3.0
-    return gradient
+        return slope_at_zero(at, step * max(1.0, abs(float(points[k][index]))))
 
-
-def _same(a: Any, b: Any, exact: bool = True) -> bool:
-    if np.shape(a) != np.shape(b):
-        return False
-    largest = max(float(np.max(np.abs(b), initial=0.0)), float(np.max(np.abs(a), initial=0.0)))
-    return bool(np.max(np.abs(a - b), initial=0.0) <= (CLOSE if exact else 3e-3) * largest)
+    return np.array([slope(index) for index in np.ndindex(points[k].shape)]).reshape(points[k].shape)
 
 
 # What is seen in the array itself
 
 
-def _one_factor(wrong: Sequence[Wrong], batch: int, exact: bool) -> list[str]:
+def _one_factor(wrong: Sequence[Claim], batch: int) -> list[str]:
     """One sentence for all inputs, if their gradients are wrong by one factor."""
-    factors = [_factor(w, exact) for w in wrong]
-    known = [factor for factor in factors if factor is not None]
-    if not known or len(known) < len(wrong) or max(known) - min(known) > 1e-3 * abs(max(known, key=abs)):
+    factors = [claim.factor() for claim in wrong]
+    if not factors or not all(factors) or max(factors) - min(factors) > 1e-3 * abs(max(factors, key=abs)):
         return []
-    names = ", ".join(w.x.name for w in wrong)
+    names = ", ".join(claim.x.name for claim in wrong)
     subject = f"The gradient of {names} is" if len(wrong) == 1 else f"The gradients of {names} are"
-    return [f"{subject} right times {_in_words(known[0], batch)}."]
-
-
-def _factor(w: Wrong, exact: bool) -> float | None:
-    if w.claimed.shape != w.right.shape or not np.any(w.right):
-        return None
-    factor = float((w.claimed * w.right).sum() / (w.right * w.right).sum())
-    return factor if factor and _same(w.claimed, factor * w.right, exact) else None
+    return [f"{subject} right times {_in_words(factors[0], batch)}."]
 
 
 def _in_words(factor: float, batch: int) -> str:
@@ -137,77 +135,70 @@ def _in_words(factor: float, batch: int) -> str:
     return "-1: a sign is wrong" if abs(factor + 1.0) < 1e-3 else f"{factor:.6g}"
 
 
-def _sentences(w: Wrong, batch: int, exact: bool) -> Iterator[str]:
-    name, claimed, right, x = w.x.name, w.claimed, w.right, w.x.values
-    for axis in range(claimed.ndim):
-        if claimed.ndim > right.ndim and _same(claimed.sum(axis).reshape(-1), right.reshape(-1), exact):
-            yield (
-                f"The gradient of {name} has one part for each of {claimed.shape[axis]} examples: "
-                f"a sum over the batch, .sum({axis}), is missing."
-            )
-    if claimed.ndim == 2 and _same(claimed.T, right, exact):
-        yield f"The gradient of {name} is transposed."
-    if claimed.size != right.size:
-        return
-    if _same(np.ravel(claimed).reshape(right.shape, order="F"), right, exact) or _same(
-        np.ravel(claimed, order="F").reshape(right.shape), right, exact
-    ):
-        yield f"The entries of the gradient of {name} are in column order (order='F') and not in row order."
+def _seen_in_array(claim: Claim, batch: int) -> str:
+    """The sentence on one gradient; empty if nothing is seen."""
+    return next((text for a, b, text in _comparisons(claim, batch) if claim.same(a, b)), "")
+
+
+def _comparisons(claim: Claim, batch: int) -> Iterator[tuple[Any, Any, str]]:
+    """Pairs of arrays that are the same if one mistake was made, each with the sentence on it."""
+    x, claimed, right = claim.x.values, claim.claimed, claim.right
+    name, of = claim.x.name, f"the gradient of {claim.x.name}"
+    for axis in range(claimed.ndim if claimed.ndim > right.ndim else 0):
+        missing_sum = (
+            f"The gradient of {name} has one part for each of {claimed.shape[axis]} examples: "
+            f"a sum over the batch, .sum({axis}), is missing."
+        )
+        yield claimed.sum(axis).ravel(), right.ravel(), missing_sum
+    if claimed.ndim == 2:
+        yield claimed.T, right, f"The gradient of {name} is transposed."
+    if claimed.size == right.size:
+        column_order = f"The entries of {of} are in column order (order='F') and not in row order."
+        yield claimed.ravel().reshape(right.shape, order="F"), right, column_order
+        yield claimed.ravel(order="F").reshape(right.shape), right, column_order
     if claimed.shape != right.shape:
         return
-    factor = _factor(w, exact)
-    if factor is not None:
-        yield f"The gradient of {name} is right times {_in_words(factor, batch)}."
-    yield from _orders(w, exact)
+    if factor := claim.factor():
+        yield claimed, factor * right, f"The gradient of {name} is right times {_in_words(factor, batch)}."
+    for axis, kind in enumerate(("rows", "columns")[: right.ndim] if right.ndim > 1 else ["entries"]):
+        yield np.flip(claimed, axis), right, f"The {kind} of {of} are in reverse order."
+        parts = np.moveaxis(right, axis, 0)
+        order = [
+            int(np.argmin([np.max(np.abs(part - other)) for other in parts]))
+            for part in np.moveaxis(claimed, axis, 0)
+        ]
+        if sorted(order) == list(range(len(parts))):
+            in_order = f"The {kind} of {of} are in the order {', '.join(map(str, order))}."
+            yield claimed, np.take(right, order, axis), in_order
     missing = right - claimed
-    for term, what in ((x, "{:.4g} times {} itself, the gradient of a penalty on its squares"),
-                       (np.sign(x), "{:.4g} times the sign of {}, the gradient of a penalty on its size"),
-                       (np.ones_like(x), "{:.4g} everywhere in {}")):  # fmt: skip
-        size = float((missing * term).sum() / max(float((term * term).sum()), 1e-300))
-        if size and _same(missing, size * term, exact):
-            yield f"In the gradient of {name} a term is missing: {what.format(size, name)}."
-
-
-def _orders(w: Wrong, exact: bool) -> Iterator[str]:
-    """Rows or columns that are in another order."""
-    for axis, what in ((0, "rows"), (1, "columns")):
-        if axis >= w.right.ndim or w.right.shape[axis] < 2:
-            continue
-        kind = what if w.right.ndim > 1 else "entries"
-        if _same(np.flip(w.claimed, axis), w.right, exact):
-            yield f"The {kind} of the gradient of {w.x.name} are in reverse order."
-        order = _permutation(np.moveaxis(w.claimed, axis, 0), np.moveaxis(w.right, axis, 0), exact)
-        if order is not None:
-            yield f"The {kind} of the gradient of {w.x.name} are in the order {', '.join(map(str, order))}."
-
-
-def _permutation(claimed: Any, right: Any, exact: bool) -> list[int] | None:
-    """For each part of the claimed gradient the part of the right one that stands there."""
-    if not np.any(claimed):
-        return None
-    order = [int(np.argmin([np.max(np.abs(part - r)) for r in right])) for part in claimed]
-    distinct = sorted(order) == list(range(len(order)))
-    return order if distinct and _same(claimed, right[order], exact) else None
+    for term, what in (
+        (x, "{:.4g} times {} itself, the gradient of a penalty on its squares"),
+        (np.sign(x), "{:.4g} times the sign of {}, the gradient of a penalty on its size"),
+        (np.ones_like(x), "{:.4g} everywhere in {}"),
+    ):
+        if size := float((missing * term).sum() / max(float((term * term).sum()), 1e-300)):
+            yield missing, size * term, f"In {of} a term is missing: {what.format(size, name)}."
 
 
 # What a wrong step of the chain rule would give
 
 
-def _what_if(what_if: WhatIf, claimed: Sequence[Any], right: Sequence[Any], bad: Sequence[int]) -> list[str]:
-    """The first wrong step that gives the claimed gradient of every input, or else of every bad one."""
+def _what_if(what_if: WhatIf, claims: Sequence[Claim]) -> list[str]:
+    """The first wrong step that gives the claimed gradient of every input, or else of every wrong one."""
+    claimed, right = [claim.claimed for claim in claims], [claim.right for claim in claims]
     directions = _directions(what_if.points)
     if not _agrees(what_if, directions, right):
         return []  # f does something that is not followed
-    in_bad_ones = [directions[1 + k] for k in bad]
-    for chosen in (directions, in_bad_ones):
-        for sentence, frozen, change in islice(_steps(what_if), TRIALS):
-            if _agrees(what_if, chosen, claimed, frozen, change):
+    in_wrong_ones = [d for claim, d in zip(claims, directions[1:]) if not claim.holds()]
+    for chosen in (directions, in_wrong_ones):
+        for sentence, step in islice(_steps(what_if), TRIALS):
+            if _agrees(what_if, chosen, claimed, step):
                 return [sentence]
     return []
 
 
 def _directions(points: Sequence[Any]) -> list[list[Any]]:
-    """A random direction in each input, and one in all of them."""
+    """A random direction in all inputs, one in each input, and another one in all of them."""
     generator = np.random.default_rng(1)
     d = [random_weights(generator, p.shape) for p in points]
     alone = [[d[k] if j == k else np.zeros_like(d[j]) for j in range(len(d))] for k in range(len(d))]
@@ -215,45 +206,42 @@ def _directions(points: Sequence[Any]) -> list[list[Any]]:
 
 
 def _agrees(
-    what_if: WhatIf, directions: Sequence[Sequence[Any]], gradient: Sequence[Any], *change: Any
+    what_if: WhatIf, directions: Sequence[Sequence[Any]], gradient: Sequence[Any], step: Wrong = CORRECT
 ) -> bool:
     for direction in directions:
-        expected = sum(float((g * d).sum()) for g, d in zip(gradient, direction))
-        terms = sum(float(np.abs(g * d).sum()) for g, d in zip(gradient, direction))
-        if not abs(what_if.slope(direction, *change) - expected) <= CLOSE * terms:
+        terms = np.concatenate([(g * d).ravel() for g, d in zip(gradient, direction)])
+        if not abs(what_if.slope(direction, step) - terms.sum()) <= CLOSE * np.abs(terms).sum():
             return False
     return True
 
 
-def _steps(what_if: WhatIf) -> Iterator[tuple[str, Frozen, Any]]:
+def _steps(what_if: WhatIf) -> Iterator[tuple[str, Wrong]]:
     """All steps that can go wrong, each with its sentence."""
-    names = what_if.first.names
+    names, values = what_if.first.names, what_if.first.values
     for position, numbers, user in what_if.used_again()[:POSITIONS]:
-        yield (
+        sentence = (
             f"The result of {names[position]} is used more than once, and what its use by {names[user]} "
-            "contributes is missing: a gradient was overwritten where it has to be added.",
-            (position, numbers),
-            None,
+            "contributes is missing: a gradient was overwritten where it has to be added."
         )
+        yield sentence, Wrong(position, frozen=numbers)
     for z, a in what_if.activations()[:POSITIONS]:
-        values = what_if.first.values
         for what, slope in _slopes(values[z], values[a]):
             sentence = f"The derivative of {_between(what_if, z, a)} is written as that of {what}."
-            yield sentence, NOTHING, _with_slope(z, a, slope)
-    for position, value in enumerate(what_if.first.values[: 2 * POSITIONS]):
+            yield sentence, Wrong(a, _with_slope(values, z, a, slope))
+    for position, value in enumerate(values[: 2 * POSITIONS]):
         if value.ndim > 1 and len(value) > 1:
             for row, which in ((0, "first"), (-1, "last")):
                 sentence = f"Only the {which} example of the batch counts: a sum over the batch is missing."
-                yield sentence, NOTHING, _with_row(position, row)
+                yield sentence, Wrong(position, _with_row(value, row))
     sizes = what_if.batch_sizes()
     factors = {-1.0, 2.0, 0.5, *map(float, sizes), *[1.0 / n for n in sizes]}
     for position, name in enumerate(names[: 2 * POSITIONS]):
-        if what_if.first.values[position].dtype.kind != "f":
+        if values[position].dtype.kind != "f":
             continue
         for factor in sorted(factors):
             words = _in_words(factor, sizes[0] if sizes else 0)
             sentence = f"What the gradient passes through the result of {name} is right times {words}."
-            yield sentence, NOTHING, _with_slope(position, position, factor)
+            yield sentence, Wrong(position, _with_slope(values, position, position, factor))
 
 
 def _between(what_if: WhatIf, z: int, a: int) -> str:
@@ -290,21 +278,16 @@ def _slopes(z: Any, a: Any) -> Iterator[tuple[str, Any]]:
         yield "tanh without its square, 1 - a", 1.0 - a
 
 
-def _with_slope(z: int, a: int, slope: Any) -> Any:
-    def change(run: Run, position: int, result: Any) -> Any:
-        if position != a or run.first is None:
-            return result
-        moved = result if z == a else run.values[z]
-        return run.first.values[a] + slope * (moved - run.first.values[z])
-
-    return change
+def _with_slope(values: Sequence[Any], z: int, a: int, slope: Any) -> Change:
+    """The result at `a` follows what is at `z` with this slope."""
+    return lambda now, result: values[a] + slope * ((result if z == a else now[z]) - values[z])
 
 
-def _with_row(at: int, row: int) -> Any:
-    def change(run: Run, position: int, result: Any) -> Any:
-        if position != at or run.first is None:
-            return result
-        changed = run.first.values[at].copy()
+def _with_row(value: Any, row: int) -> Change:
+    """Only one row of the result changes."""
+
+    def change(now: Sequence[Any], result: Any) -> Any:
+        changed = value.copy()
         changed[row] = result[row]
         return changed
 

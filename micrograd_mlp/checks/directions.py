@@ -8,10 +8,10 @@ found.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from micrograd_mlp._require import random_generator
 from micrograd_mlp.checks.extrapolation import CERTAINTY
 from micrograd_mlp.checks.judgement import WIDEST
 from micrograd_mlp.checks.report import Row
@@ -23,9 +23,6 @@ SHOWN = 12  # wrong entries that are looked for; more of them tell no more
 ALONE = 300  # so many entries that directions do not resolve are checked on their own
 TELLING = 1e-6  # a zero is confirmed when slopes above this part of the largest are excluded
 
-if TYPE_CHECKING:
-    import random
-
 
 class Group(NamedTuple):
     """The entries of one input: its name and the range of their positions."""
@@ -36,19 +33,17 @@ class Group(NamedTuple):
 
 
 class Subject(Protocol):
-    """A function at a point, and the gradient that is claimed for it."""
+    """A function at a point, and the gradient that is claimed for it.
 
-    @property
-    def gradient(self) -> Sequence[float]:
-        """The entries of the gradient, one after the other."""
+    Attributes:
+        gradient: its entries, one after the other.
+        sizes: by how much each entry moves along a direction, at most.
+        groups: the inputs to which the entries belong.
+    """
 
-    @property
-    def sizes(self) -> Sequence[float]:
-        """By how much each entry moves along a direction, at most."""
-
-    @property
-    def groups(self) -> Sequence[Group]:
-        """The inputs to which the entries belong."""
+    gradient: Sequence[float]
+    sizes: Sequence[float]
+    groups: Sequence[Group]
 
     def single(self, position: int) -> Row:
         """Check one derivative."""
@@ -57,14 +52,14 @@ class Subject(Protocol):
         """Check the slope along a random direction of these entries."""
 
 
-def rows_by_directions(subject: Subject, seed: int = 0) -> tuple[list[Row], list[str]]:
+def rows_by_directions(subject: Subject) -> tuple[list[Row], list[str]]:
     """Check all entries of a gradient.
 
     Returns:
         Rows for directions, and for each entry that had to be checked on its own; and sentences that say what
         may have been missed.
     """
-    rng = random_generator(seed)
+    rng = random.Random(0)
     everything = range(len(subject.gradient))
     rows: list[Row] = []
     notes: list[str] = []
@@ -86,9 +81,8 @@ def rows_by_directions(subject: Subject, seed: int = 0) -> tuple[list[Row], list
     return rows, notes
 
 
-def random_weights(count: int, seed: int = 0) -> list[float]:
+def random_weights(count: int, rng: random.Random) -> list[float]:
     """Numbers with random signs and sizes between one half and one."""
-    rng = random_generator(seed)
     return [rng.choice((-1.0, 1.0)) * rng.uniform(0.5, 1.0) for _ in range(count)]
 
 

@@ -28,7 +28,6 @@ class Line:
     """A function of one number h, which is 0 where the slope is wanted; each point is computed once.
 
     Attributes:
-        middle: the function's value at 0.
         longest, shortest: exponents of 2 between which the steps of the ladder lie.
     """
 
@@ -42,7 +41,11 @@ class Line:
         self._function, self._nearest = function, nearest
         self.longest, self.shortest = longest, shortest
         self.seen: dict[float, float] = {}
-        self.middle = self.at(0.0)
+
+    @property
+    def middle(self) -> float:
+        """The function's value at 0."""
+        return self.at(0.0)
 
     def at(self, h: float) -> float:
         """The function at h, or nan where it raises or is complex, as it may be outside its domain."""

@@ -12,7 +12,7 @@ from micrograd_mlp.checks.diagnosis import explain_arrays
 from micrograd_mlp.checks.directions import rows_by_directions
 from micrograd_mlp.checks.functions import SEED, Function, Outputs, shape_of
 from micrograd_mlp.checks.judgement import Tolerance
-from micrograd_mlp.checks.report import GradCheckReport, Row
+from micrograd_mlp.checks.report import Row
 from micrograd_mlp.checks.structure import leaves_of, parameters_of
 
 FEW = 32  # so many derivatives are checked one by one
@@ -26,8 +26,8 @@ def check_foreign(
     tolerance: Tolerance,
     noise: float | None,
     strict: bool,
-) -> GradCheckReport:
-    """Check a function of arrays. See `gradcheck` for the arguments."""
+) -> tuple[list[Row], list[str], int]:
+    """Check a function of arrays: rows, notes and how many derivatives. See `gradcheck` for the arguments."""
     function = Function(f, inputs, returns_gradient=gradient is True)
     try:
         outputs = Outputs(function, noise)
@@ -36,10 +36,9 @@ def check_foreign(
         rows, notes = _rows(subject, set(other_shapes), strict)
         if outputs.count > 1:
             notes.append(f"f has {outputs.count:,} outputs: their sum with random weights was checked")
-        count = len(subject.gradient)
         if order == 2:
             more, more_notes = _second_order(function, outputs, tolerance, noise, strict)
-            rows, notes, count = rows + more, notes + more_notes, count + len(subject.gradient)
+            rows, notes = rows + more, notes + more_notes
         for k, array in other_shapes.items():
             x = function.read[k]
             verdict = f"wrong, its shape is {array.shape} and not {x.values.shape}"
@@ -48,7 +47,7 @@ def check_foreign(
         if any(row.verdict.startswith("wrong") for row in rows) and not kinks:
             arrays = [other_shapes.get(k, g) for k, g in enumerate(claimed)]
             notes = [*explain_arrays(outputs.weighed, function.read, arrays, outputs.followed), *notes]
-        return GradCheckReport(rows, notes, count)
+        return rows, notes, order * len(subject.gradient)
     finally:
         function.framework.restore()
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from micrograd_mlp.checks.arrays import Input
+from micrograd_mlp.checks.extrapolation import EPSILON
 from micrograd_mlp.checks.structure import leaves_of, with_leaves
 
 Arrays = Sequence[Any]
@@ -24,25 +25,23 @@ COMPLEX = "gradcheck takes real arrays: check the real and the imaginary part as
 class NumPy:
     """Arrays of NumPy and plain numbers; the gradient has to be given."""
 
-    name = "NumPy"
-
     def is_array(self, leaf: Any) -> bool:
         """Is this an array or a number with a derivative?"""
         if isinstance(leaf, (np.ndarray, np.generic)):
-            if leaf.dtype.kind == "c":
-                raise TypeError(COMPLEX)
-            return leaf.dtype.kind == "f"
+            return self._is_real(leaf.dtype)
         return isinstance(leaf, (float, int)) and not isinstance(leaf, bool)
 
     def read(self, name: str, leaf: Any) -> Input:
         """The array as an input of the check."""
-        dtype = leaf.dtype if isinstance(leaf, (np.ndarray, np.generic)) else np.dtype(np.float64)
-        if dtype.itemsize > 8:
-            dtype = np.dtype(np.float64)
-        return Input(name, np.array(leaf, dtype=np.float64), _rounding_to(dtype), float(np.finfo(dtype).eps))
+        dtype = leaf.dtype if hasattr(leaf, "dtype") and leaf.dtype.itemsize <= 8 else np.dtype(np.float64)
+
+        def rounded(numbers: Any) -> Any:
+            return np.asarray(numbers).astype(dtype).astype(np.float64)
+
+        return Input(name, np.array(leaf).astype(np.float64), rounded, self._epsilon(dtype))
 
     def write(self, leaf: Any, values: Any) -> Any:
-        """A new array of the leaf's kind with these values."""
+        """A new array of the leaf's kind with these values; a parameter of a module is changed itself."""
         if isinstance(leaf, np.ndarray):
             return np.array(values, dtype=leaf.dtype)
         return type(leaf)(values) if isinstance(leaf, np.generic) else float(values)
@@ -52,30 +51,39 @@ class NumPy:
         array = np.asarray(output)
         if array.dtype.kind not in "fiu":
             raise TypeError(f"f returns numbers or arrays of them, got {output!r:.60}")
-        exact = array.dtype.kind != "f" or array.dtype.itemsize >= 8
-        return array.astype(np.float64).ravel(), float(np.finfo(np.float64 if exact else array.dtype).eps)
+        return array.astype(np.float64).ravel(), self._epsilon(array.dtype)
 
     def gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> Arrays:
-        """NumPy has no derivatives."""
+        """Σ cotangent·∂output/∂leaf for each leaf, as the framework computes it."""
         raise TypeError(
             "NumPy does not differentiate f: give gradient=, a function of the same arguments or its values"
         )
 
     def hessian_times(self, f: OfArrays, leaves: Arrays, cotangents: Arrays, u: Arrays) -> Arrays:
-        """NumPy has no second derivatives."""
+        """The gradient of Σ u·(gradient of f), by differentiating twice."""
         raise ValueError(
             "order=2 needs second derivatives, which NumPy does not give: check the gradient as a "
             "function of its own, gradcheck(jac, x, hess)"
         )
 
     def restore(self) -> None:
-        """NumPy's arrays are copied, so that nothing has to be put back."""
+        """Put back what `write` has changed."""
+
+    def _is_real(self, dtype: Any) -> bool:
+        if dtype.kind == "c":
+            raise TypeError(COMPLEX)
+        return bool(dtype.kind == "f")
+
+    def _epsilon(self, dtype: Any) -> float:
+        """The relative distance of two numbers, at least float64's."""
+        return float(max(np.finfo(dtype).eps, EPSILON)) if self._is_real(dtype) else EPSILON
 
 
 class PyTorch(NumPy):
-    """Tensors. Parameters are changed in place, so that a module uses them, and put back."""
+    """Tensors: those that require a gradient are checked, or all of them where none does.
 
-    name = "PyTorch"
+    Parameters are changed in place, so that a module uses them, and put back.
+    """
 
     def __init__(self, leaves: Sequence[Any], module: Any = None) -> None:
         import torch
@@ -88,7 +96,6 @@ class PyTorch(NumPy):
             self.before += [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
 
     def is_array(self, leaf: Any) -> bool:
-        """Those that require a gradient are checked, or all of them where none does."""
         if not isinstance(leaf, self.torch.Tensor):
             return False
         if leaf.is_complex():
@@ -96,8 +103,6 @@ class PyTorch(NumPy):
         return leaf.is_floating_point() and (not self.only or id(leaf) in self.only)
 
     def read(self, name: str, leaf: Any) -> Input:
-        """The tensor as an input of the check."""
-
         def rounded(numbers: Any) -> Any:
             exact = self.torch.as_tensor(np.asarray(numbers), dtype=self.torch.float64)
             return exact.to(leaf.dtype).to(self.torch.float64).numpy()
@@ -106,7 +111,6 @@ class PyTorch(NumPy):
         return Input(name, values, rounded, float(self.torch.finfo(leaf.dtype).eps))
 
     def write(self, leaf: Any, values: Any) -> Any:
-        """The leaf itself, or a new tensor in its place, with these values."""
         new = self.torch.as_tensor(values, dtype=leaf.dtype, device=leaf.device)
         if not (leaf.is_leaf and leaf.requires_grad):
             return new.clone().requires_grad_()
@@ -115,19 +119,16 @@ class PyTorch(NumPy):
         return leaf
 
     def numbers(self, output: Any) -> tuple[Any, float]:
-        """An output as float64 numbers, and the precision in which it was computed."""
         if not isinstance(output, self.torch.Tensor):
             return super().numbers(output)
-        epsilon = self.torch.finfo(output.dtype).eps if output.is_floating_point() else 2.0**-52
+        epsilon = self.torch.finfo(output.dtype).eps if output.is_floating_point() else EPSILON
         return output.detach().to("cpu", self.torch.float64).numpy().ravel(), float(epsilon)
 
     def gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> Arrays:
-        """Σ cotangent·∂output/∂leaf, as PyTorch computes it."""
         found = self._gradient(f, leaves, cotangents, again=False)
         return [self.numbers(g)[0].reshape(tuple(g.shape)) for g in found]
 
     def hessian_times(self, f: OfArrays, leaves: Arrays, cotangents: Arrays, u: Arrays) -> Arrays:
-        """The gradient of Σ u·(gradient of f), by differentiating twice."""
         gradient = self._gradient(f, leaves, cotangents, again=True)
         weights = [self.torch.as_tensor(w, dtype=g.dtype, device=g.device) for w, g in zip(u, gradient)]
         found = self._differentiate(gradient, leaves, weights, again=False)
@@ -152,7 +153,6 @@ class PyTorch(NumPy):
         return [self.torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found)]
 
     def restore(self) -> None:
-        """Put parameters and buffers back."""
         with self.torch.no_grad():
             for tensor, values in self.before:
                 tensor.copy_(values)
@@ -161,44 +161,25 @@ class PyTorch(NumPy):
 class JAX(NumPy):
     """Arrays of JAX, which are never changed in place."""
 
-    name = "JAX"
-
     def __init__(self) -> None:
         import jax
 
         self.jax = jax
 
     def is_array(self, leaf: Any) -> bool:
-        """Is this an array with a derivative?"""
-        if isinstance(leaf, self.jax.Array) and leaf.dtype.kind == "c":
-            raise TypeError(COMPLEX)
-        return isinstance(leaf, (self.jax.Array, np.ndarray)) and self.jax.numpy.issubdtype(
-            leaf.dtype, self.jax.numpy.floating
-        )
-
-    def read(self, name: str, leaf: Any) -> Input:
-        """The array as an input of the check."""
-        epsilon = float(self.jax.numpy.finfo(leaf.dtype).eps)
-        return Input(name, np.asarray(leaf).astype(np.float64), _rounding_to(leaf.dtype), epsilon)
+        return isinstance(leaf, (self.jax.Array, np.ndarray)) and self._is_real(leaf.dtype)
 
     def write(self, leaf: Any, values: Any) -> Any:
-        """A new array in the leaf's precision."""
         return self.jax.numpy.asarray(np.asarray(values).astype(leaf.dtype))
 
     def numbers(self, output: Any) -> tuple[Any, float]:
-        """An output as float64 numbers, and the precision in which it was computed."""
         array = self.jax.numpy.asarray(output)
-        floating = self.jax.numpy.issubdtype(array.dtype, self.jax.numpy.floating)
-        epsilon = self.jax.numpy.finfo(array.dtype).eps if floating else 2.0**-52
-        return np.asarray(array).astype(np.float64).ravel(), float(epsilon)
+        return np.asarray(array).astype(np.float64).ravel(), self._epsilon(array.dtype)
 
     def gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> Arrays:
-        """Σ cotangent·∂output/∂leaf, as JAX computes it in reverse."""
         return [np.asarray(g).astype(np.float64) for g in self._gradient(f, leaves, cotangents)]
 
     def hessian_times(self, f: OfArrays, leaves: Arrays, cotangents: Arrays, u: Arrays) -> Arrays:
-        """The gradient of Σ u·(gradient of f), by differentiating twice."""
-
         def slope(arrays: list[Any]) -> Any:
             found = self._gradient(f, arrays, cotangents)
             return sum((g * np.asarray(w).astype(g.dtype)).sum() for g, w in zip(found, u))
@@ -208,15 +189,21 @@ class JAX(NumPy):
     def _gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> list[Any]:
         outputs, pull_back = self.jax.vjp(f, list(leaves))
         weights = [
-            np.asarray(c).reshape(output.shape).astype(self._tangent_type(output))
+            np.asarray(c).reshape(output.shape).astype(self._tangent_type(output.dtype))
             for (_, output), c in zip(leaves_of(outputs), cotangents)
         ]
         [found] = pull_back(with_leaves(outputs, iter(weights)))
         return list(found)
 
-    def _tangent_type(self, output: Any) -> Any:
-        floating = self.jax.numpy.issubdtype(output.dtype, self.jax.numpy.floating)
-        return output.dtype if floating else self.jax.dtypes.float0
+    def _tangent_type(self, dtype: Any) -> Any:
+        return dtype if self._is_real(dtype) else self.jax.dtypes.float0
+
+    def _is_real(self, dtype: Any) -> bool:
+        """JAX has more kinds of real numbers, such as bfloat16."""
+        return super()._is_real(dtype) or bool(self.jax.numpy.issubdtype(dtype, self.jax.numpy.floating))
+
+    def _epsilon(self, dtype: Any) -> float:
+        return float(self.jax.numpy.finfo(dtype).eps) if self._is_real(dtype) else EPSILON
 
 
 def framework_of(leaves: Sequence[Any], module: Any = None) -> NumPy | PyTorch | JAX:
@@ -227,7 +214,3 @@ def framework_of(leaves: Sequence[Any], module: Any = None) -> NumPy | PyTorch |
     if jax is not None and any(isinstance(leaf, jax.Array) for leaf in leaves):
         return JAX()
     return NumPy()
-
-
-def _rounding_to(dtype: Any) -> Callable[[Any], Any]:
-    return lambda numbers: np.asarray(numbers).astype(dtype).astype(np.float64)

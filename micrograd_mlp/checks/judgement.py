@@ -14,11 +14,13 @@ LEAST_SLOPE = 1e-8  # smaller slopes, as a part of those nearby or of terms that
 
 
 class View(Protocol):
-    """What is known about the function beyond its slopes."""
+    """What is known about the function beyond its slopes.
 
-    @property
-    def scale(self) -> float:
-        """The size of the terms that may have cancelled in the derivative."""
+    Attributes:
+        scale: the size of the terms that may have cancelled in the derivative.
+    """
+
+    scale: float
 
     def allows_kink(self, g: float, slopes: Slopes) -> bool:
         """May the function have a kink here, at which g is a derivative by some convention?"""

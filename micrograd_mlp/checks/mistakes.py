@@ -27,7 +27,7 @@ _CONFUSED = {"add": ["mul"], "sub": ["mul"], "mul": ["add", "div"], "div": ["mul
 
 
 class Edge(NamedTuple):
-    """One use of a node: the positions of the node that uses it and of itself, and the local derivative."""
+    """One use of a node, the parent, by another one, the child: their positions, and ∂child/∂parent."""
 
     child: int
     parent: int
@@ -76,18 +76,16 @@ class BackwardPass:
         # For each node the edges by which it passes its gradient on, and those by which its gradient arrives.
         self.out_of: list[list[int]] = [[] for _ in self.order]
         self.into: list[list[int]] = [[] for _ in self.order]
-        for child in reversed(range(len(self.order))):
-            node = self.order[child]
+        index = {node: i for i, node in enumerate(self.order)}
+        for child, node in reversed(list(enumerate(self.order))):
             for parent, local in zip(node.parents, node.local_grads):
                 self.out_of[child].append(len(self.edges))
-                self.into[self.index[parent]].append(len(self.edges))
+                self.into[index[parent]].append(len(self.edges))
                 # What lands in a constant's gradient is of no use to anyone, and may be nan.
                 local = 0.0 if isinstance(parent, Constant) else local
-                self.edges.append(Edge(child, self.index[parent], local))
+                self.edges.append(Edge(child, index[parent], local))
 
-    def gradients(
-        self, changes: Mapping[int, Change] | None = None, given: Mapping[int, float] | None = None
-    ) -> list[float]:
+    def gradients(self, changes: Mapping[int, Change] = {}, given: Mapping[int, float] = {}) -> list[float]:
         """The gradients of all nodes.
 
         Args:
@@ -97,10 +95,9 @@ class BackwardPass:
         found = [0.0] * len(self.order)
         found[-1] = 1.0
         for child in reversed(range(len(self.order))):
-            if given and child in given:
-                found[child] = given[child]
+            found[child] = given.get(child, found[child])
             for e in self.out_of[child]:
-                local, with_gradient = (changes or {}).get(e) or Change(self.edges[e].local)
+                local, with_gradient = changes.get(e) or Change(self.edges[e].local)
                 found[self.edges[e].parent] += local * (found[child] if with_gradient else 1.0)
         return found
 
@@ -132,7 +129,7 @@ def known_mistakes(
         *_overwritten(backward, names),
         *_in_another_order(backward),
         *_not_cleared(backward, right, former or {}),
-        *_transposed(backward, names, right),
+        *_transposed(backward, right),
         *_slips(backward, names),
     ]
     return [mistake for mistake in mistakes if differ(backward.outcome(mistake), right)]
@@ -197,11 +194,10 @@ def _in_another_order(backward: BackwardPass) -> Iterator[Mistake]:
                 {},
                 backward.walk(taken),
             )
+    too_early = "each node once: it passes its gradient on when it is first reached, before all contributions"
     orders = {
-        "depth first, each node once: it passes its gradient on when it is first reached, before all "
-        "contributions have arrived": _reached(backward, depth_first=True),
-        "breadth first, each node once: it passes its gradient on when it is first reached, before all "
-        "contributions have arrived": _reached(backward, depth_first=False),
+        f"depth first, {too_early} have arrived": _reached(backward, depth_first=True),
+        f"breadth first, {too_early} have arrived": _reached(backward, depth_first=False),
         "from the inputs to the output, so that nodes pass their gradients on before anything has "
         "arrived": list(range(len(backward.order))),
     }
@@ -213,9 +209,7 @@ def _in_another_order(backward: BackwardPass) -> Iterator[Mistake]:
 def _recursive(backward: BackwardPass, at_once: bool) -> Iterator[int]:
     """The edges as a function visits them that calls itself for every parent, whether visited or not.
 
-    Args:
-        backward: the backward pass.
-        at_once: whether the call for a parent comes before the next parent gets its contribution.
+    Either at once, or after all parents have got their contributions.
     """
     stack = list(reversed(backward.out_of[-1]))
     if not at_once:
@@ -247,7 +241,6 @@ def _not_cleared(
     backward: BackwardPass, right: Sequence[float], former: Mapping[Value, float]
 ) -> Iterator[Mistake]:
     """Gradients of an earlier backward pass that are still there."""
-    leaves = [not node.parents for node in backward.order]
     if any(former.values()):
         yield Mistake(
             "zero_grad() is forgotten: the leaves still hold the gradients of an earlier backward pass",
@@ -257,7 +250,7 @@ def _not_cleared(
     yield Mistake(
         "zero_grad() is forgotten: the leaves have gone through the backward pass twice",
         {},
-        [2.0 * g if is_leaf else g for g, is_leaf in zip(right, leaves)],
+        [g if node.parents else 2.0 * g for node, g in zip(backward.order, right)],
     )
     yield Mistake(
         "no gradient is cleared before a second backward pass, not even inside the graph",
@@ -269,9 +262,7 @@ def _not_cleared(
 # Matrices
 
 
-def _transposed(
-    backward: BackwardPass, names: Mapping[Value, str], right: Sequence[float]
-) -> Iterator[Mistake]:
+def _transposed(backward: BackwardPass, right: Sequence[float]) -> Iterator[Mistake]:
     """W in the place of its transpose (§7), and a gradient that is the transpose of the right one."""
     matrices: dict[str, dict[tuple[int, int], int]] = defaultdict(dict)
     for i, node in enumerate(backward.order):
@@ -299,11 +290,10 @@ def _transposed(
 def _multiplied_by(backward: BackwardPass, weight: int) -> Iterator[int]:
     """The edges whose local derivative is this node's number, since it is the other factor of a product."""
     for use in backward.into[weight]:
-        child = backward.order[backward.edges[use].child]
-        edges = backward.out_of[backward.edges[use].child]
-        operand = edges.index(use)
-        if child.op in (TABLE["mul"], TABLE["dot"]):
-            yield edges[(operand + len(edges) // 2) % len(edges)]
+        child = backward.edges[use].child
+        if backward.order[child].op in (TABLE["mul"], TABLE["dot"]):
+            edges = backward.out_of[child]
+            yield edges[(edges.index(use) + len(edges) // 2) % len(edges)]
 
 
 # One step of the chain rule
@@ -328,10 +318,10 @@ class _Slip(NamedTuple):
 def _slips(backward: BackwardPass, names: Mapping[Value, str]) -> Iterator[Mistake]:
     """Wrong factors of the chain rule: at one node, and at all nodes where the same can go wrong."""
     same_kind: dict[Hashable, list[Mistake]] = defaultdict(list)
-    for i in reversed(range(len(backward.order))):
-        node, edges = backward.order[i], backward.out_of[i]
-        slips = itertools.chain(_of_operation(node, names), _of_factors(node, names)) if edges else ()
-        for slip in slips:
+    for node, edges in reversed(list(zip(backward.order, backward.out_of))):
+        if not edges:
+            continue
+        for slip in (*_of_operation(node, names), *_of_factors(node, names)):
             changes = {
                 edges[operand]: change
                 for operand, change in slip.factors.items()

@@ -20,13 +20,12 @@ WITH_THE_OUTPUT: dict[str, Callable[[float], float]] = {  # derivatives that are
 RATIOS = (1.0, 0.83, 1.21, -0.9)
 
 
-def explain_graph(outputs: Iterable[Value]) -> list[str]:
+def explain_graph(output: Value) -> list[str]:
     """Sentences on the operations of one's own whose partial derivatives are wrong."""
     operands: dict[Op, list[list[float]]] = {}
-    for output in outputs:
-        for node in output.topological_order():
-            if node.op is not None and TABLE.get(node.op.name) is not node.op:
-                operands.setdefault(node.op, []).append([parent.data for parent in node.parents])
+    for node in output.topological_order():
+        if node.op is not None and TABLE.get(node.op.name) is not node.op:
+            operands.setdefault(node.op, []).append([parent.data for parent in node.parents])
     return [sentence for op, examples in operands.items() for sentence in _sentences(op, examples[:8])]
 
 

@@ -11,7 +11,7 @@ own, however many there are, and a kink does not pass: at a kink, a test says to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -22,37 +22,34 @@ KEY = "micrograd_mlp_gradcheck"  # of what a worker of pytest-xdist tells the ma
 STRICT = "check every derivative on its own, and let no kink pass (micrograd_mlp)"
 
 
-class Worst(NamedTuple):
-    """The largest error of a derivative that passed: in units of its last place, and relative to it."""
-
-    ulps: float
-    relative: float
-    test: str
-
-
 class Tally:
-    """Counts the derivatives that tests check."""
+    """Counts the derivatives that tests check.
+
+    Attributes:
+        count: how many.
+        worst: the largest error of one that passed, relative to it and in units of its last place, and its
+            test.
+        test: the one that is running.
+    """
 
     def __init__(self) -> None:
-        self.count, self.worst, self.test = 0, Worst(0.0, 0.0, ""), ""
+        self.count, self.worst, self.test = 0, (0.0, 0.0, ""), ""
 
     def add(self, report: GradCheckReport) -> None:
         """Count the derivatives of one check."""
-        self.count += report.count
-        for row in report.rows:
-            if row.verdict == "ok" and row.analytic:
-                relative = row.error / abs(row.analytic)
-                self.worst = max(self.worst, Worst(row.ulps, relative, self.test), key=lambda w: w.relative)
+        sure = [row for row in report.rows if row.verdict == "ok" and row.analytic]
+        errors = [(row.error / abs(row.analytic), row.ulps, self.test) for row in sure]
+        self.merge(report.count, max(errors, default=self.worst))
 
     def merge(self, count: int, worst: tuple[float, float, str]) -> None:
-        """Add what another process counted."""
+        """Add what was counted elsewhere."""
         self.count += count
-        self.worst = max(self.worst, Worst(*worst), key=lambda w: w.relative)
+        self.worst = max(self.worst, tuple(worst))
 
     def __str__(self) -> str:
         line = f"{self.count:,} derivative{'s' * (self.count != 1)} checked"
-        if self.worst.test:
-            ulps, relative, test = self.worst
+        relative, ulps, test = self.worst
+        if test:
             size = f"{ulps:.0f} ulp" if ulps < 1000.0 else f"{relative:.1g} of the derivative"
             line += f", worst error {size} in {test}"
         return line
@@ -99,7 +96,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """In a worker of pytest-xdist: tell the main process."""
     if hasattr(session.config, "workeroutput"):
         tally = session.config.stash[tallies]
-        session.config.workeroutput[KEY] = (tally.count, tuple(tally.worst))
+        session.config.workeroutput[KEY] = (tally.count, tally.worst)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -38,9 +38,19 @@ class Row(NamedTuple):
         return self.error / math.ulp(self.analytic) if math.isfinite(self.error) else self.error
 
     @property
+    def is_kink(self) -> bool:
+        """Is the derivative between the slopes of a kink?"""
+        return self.verdict.startswith("kink")
+
+    @property
     def passed(self) -> bool:
         """Is the derivative right, or between the slopes of a kink?"""
-        return self.verdict == "ok" or self.verdict.startswith("kink")
+        return self.verdict == "ok" or self.is_kink
+
+
+def not_finite(label: str, g: float) -> Row:
+    """The row of a derivative that is not finite, or whose function is not."""
+    return Row(label, g, math.nan, math.nan, "not finite")
 
 
 class GradCheckReport:
@@ -66,18 +76,6 @@ class GradCheckReport:
     def failures(self) -> tuple[Row, ...]:
         """The rows that did not pass."""
         return tuple([row for row in self.rows if not row.passed])
-
-    def with_notes(self, notes: Iterable[str]) -> GradCheckReport:
-        """The same report, with these sentences before its own."""
-        return GradCheckReport(self.rows, [*notes, *self.notes], self.count)
-
-    def without_kinks(self) -> GradCheckReport:
-        """The same report, in which no derivative at a kink passes."""
-        rows = [
-            row._replace(verdict=f"at a {row.verdict}") if row.verdict.startswith("kink") else row
-            for row in self.rows
-        ]
-        return GradCheckReport(rows, self.notes, self.count)
 
     @property
     def passed(self) -> bool:

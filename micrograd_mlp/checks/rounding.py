@@ -34,43 +34,40 @@ def rounded_away(output: Value, moves: Mapping[Value, float]) -> bool:
     should differ, or if it is so large that it could not. Then it may be off by one unit in its last
     place: would that show in f?
     """
-    up = {x: x.data + step for x, step in moves.items()}
-    down = {x: x.data - step for x, step in moves.items()}
     longest = max(map(abs, moves.values()))
-    for node, above, below in _both_sides(output, up, down):
-        up[node], down[node] = above, below
-        if above == below:
+    up, down = _both_sides(moves)
+    for node in _moved(output, up, down):
+        if up[node] == down[node]:
             differing = [d for p, d in zip(node.parents, node.local_grads) if p in up and up[p] != down[p]]
-            if any(differing) or (differing and math.ulp(above) > LEAST_SLOPE * longest):
-                up[node] = math.nextafter(above, math.inf)
+            if any(differing) or (differing and math.ulp(up[node]) > LEAST_SLOPE * longest):
+                up[node] = math.nextafter(up[node], math.inf)
     return output in up and up[output] != down[output]
 
 
 def has_kink_within(output: Value, moves: Mapping[Value, float]) -> bool:
     """Does an operation reach its own kink when inputs move by these steps to either side?"""
-    up = {x: x.data + step for x, step in moves.items()}
-    down = {x: x.data - step for x, step in moves.items()}
-    for node, above, below in _both_sides(output, up, down):
+    up, down = _both_sides(moves)
+    for node in _moved(output, up, down):
         if node.op is not None and node.op.kink is not None:
-            signs = [
-                node.op.kink(*[side.get(parent, parent.data) for parent in node.parents])
-                for side in (up, {}, down)
-            ]
+            signs = [node.op.kink(*_operands(node, side)) for side in (up, {}, down)]
             if min(signs) <= 0.0 <= max(signs):
                 return True
-        up[node], down[node] = above, below
     return False
 
 
-def _both_sides(
-    output: Value, up: dict[Value, float], down: dict[Value, float]
-) -> Iterator[tuple[Value, float, float]]:
-    """Every node that moves with the nodes in `up` and `down`, and its number on either side."""
+def _both_sides(moves: Mapping[Value, float]) -> tuple[dict[Value, float], dict[Value, float]]:
+    up = {x: x.data + step for x, step in moves.items()}
+    return up, {x: x.data - step for x, step in moves.items()}
+
+
+def _moved(output: Value, up: dict[Value, float], down: dict[Value, float]) -> Iterator[Value]:
+    """Every node that moves with the nodes in `up` and `down`, once its number on either side is there."""
     for node in output.topological_order():
-        if node.op is None or up.keys().isdisjoint(node.parents):
-            continue
-        above, below = [
-            node.op.forward(*[side.get(parent, parent.data) for parent in node.parents])
-            for side in (up, down)
-        ]
-        yield node, above, below
+        if node.op is not None and not up.keys().isdisjoint(node.parents):
+            up[node] = node.op.forward(*_operands(node, up))
+            down[node] = node.op.forward(*_operands(node, down))
+            yield node
+
+
+def _operands(node: Value, side: Mapping[Value, float]) -> list[float]:
+    return [side.get(parent, parent.data) for parent in node.parents]

@@ -8,14 +8,32 @@ changed function are the gradient that such a mistake gives.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-Frozen = tuple[int, Sequence[int]]  # a position, and the numbers of the uses in which it keeps its old value
-Change = Callable[["Run", int, Any], Any]  # (the run, the position of a result, the result) -> another result
+from micrograd_mlp.checks.structure import leaves_of, with_leaves
+
+Change = Callable[[Sequence[Any], Any], Any]  # the values so far, the present result -> another result
+
+
+class Wrong(NamedTuple):
+    """One wrong step: what becomes of the result at a position, or of some uses of it.
+
+    Attributes:
+        position: of the result.
+        change: makes another result of it; None leaves it.
+        frozen: the numbers of the uses that see the old values.
+    """
+
+    position: int = -1
+    change: Change | None = None
+    frozen: Sequence[int] = ()
+
+
+CORRECT = Wrong()
 
 
 class Run:
@@ -28,10 +46,8 @@ class Run:
         alone: for each position, is it computed entry by entry from its operands and constants?
     """
 
-    def __init__(
-        self, first: Run | None = None, frozen: Frozen = (-1, ()), change: Change | None = None
-    ) -> None:
-        self.first, self.frozen, self.change = first, frozen, change
+    def __init__(self, first: Run | None = None, wrong: Wrong = CORRECT) -> None:
+        self.first, self.wrong = first, wrong
         self.values: list[Any] = []
         self.operands: list[list[int]] = []
         self.names: list[str] = []
@@ -40,10 +56,9 @@ class Run:
 
     def noted(self, value: Any, name: str, operands: Sequence[int], alone: bool = False) -> Any:
         """The result as an array that notes what becomes of it."""
-        position = len(self.values)
-        array = np.array(value)
-        if self.change is not None and self.first is not None:
-            array = np.asarray(self.change(self, position, array))
+        position, array = len(self.values), np.array(value)
+        if self.wrong.change is not None and position == self.wrong.position:
+            array = np.asarray(self.wrong.change(self.values, array))
         self.values.append(array)
         self.operands.append(list(operands))
         self.names.append(name)
@@ -52,16 +67,12 @@ class Run:
         noting.run, noting.position = self, position
         return noting
 
-    def used(self, position: int) -> Any:
-        """The plain array at a position, for one use of it."""
+    def used(self, position: int, view: int | None = None) -> Any:
+        """The plain array at a position, or at that of a view of it, for one use of it."""
         self.uses[position] += 1
-        if self.first is not None and self.is_frozen(position):
-            return self.first.values[position]
-        return self.values[position]
-
-    def is_frozen(self, position: int) -> bool:
-        """Does the present use of a position see the old value?"""
-        return self.frozen[0] == position and self.uses[position] in self.frozen[1]
+        frozen = position == self.wrong.position and self.uses[position] in self.wrong.frozen
+        run = self.first if self.first is not None and frozen else self
+        return run.values[position if view is None else view]
 
 
 class Noting(np.ndarray):
@@ -77,8 +88,7 @@ class Noting(np.ndarray):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         options.pop("out", None)  # x += y keeps the result, which is a new array here
         options.pop("subok", None)
-        run = _run_of(inputs)
-        operands, plain = _plain(inputs, run)
+        run, operands, plain = _plain(inputs)
         alone = method == "__call__" and ufunc.signature is None
         result = getattr(ufunc, method)(*plain, **options)
         if isinstance(result, tuple):
@@ -86,53 +96,43 @@ class Noting(np.ndarray):
         return run.noted(result, ufunc.__name__, operands, alone)
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
-        run = _run_of([arguments, list(options.values())])
-        operands, (arguments, options) = _plain((arguments, options), run)
+        run, operands, (arguments, options) = _plain((arguments, options))
         result = function(*arguments, **options)
         is_array = isinstance(result, (np.ndarray, np.generic))
         return run.noted(result, function.__name__, operands) if is_array else result
 
 
-def _run_of(things: Any) -> Run:
-    for thing in things:
-        if isinstance(thing, Noting):
-            return thing.run or _run_of([thing.parent])
-        if isinstance(thing, (list, tuple)):
-            try:
-                return _run_of(thing)
-            except LookupError:
-                continue
-    raise LookupError
+def _plain(things: Any) -> tuple[Run, list[int], Any]:
+    """The run, the positions of all noting arrays in there, and the same things with plain arrays."""
+    leaves = [leaf for _, leaf in leaves_of(things)]
+    runs = [_noted(leaf).run for leaf in leaves if isinstance(leaf, Noting)]
+    run = next(run for run in runs if run is not None)
+    positions = []
+    for k, leaf in enumerate(leaves):
+        if isinstance(leaf, Noting):
+            origin, position = _noted(leaf).position, leaf.position
+            if leaf.run is None:  # a view: its numbers are the parent's, so that it counts as a use of it
+                position = run.noted(np.asarray(leaf), "view", [origin]).position
+            positions.append(position)
+            leaves[k] = run.used(origin, position)
+    return run, positions, with_leaves(things, iter(leaves))
 
 
-def _plain(thing: Any, run: Run) -> tuple[list[int], Any]:
-    """The positions of all noting arrays in there, and the same thing with plain arrays in their place."""
-    if isinstance(thing, Noting):
-        if thing.run is None:  # a view: its numbers are the parent's, so that it counts as a use of it
-            parent = _noted_parent(thing).position
-            view = run.noted(np.asarray(thing), "view", [parent])
-            run.uses[parent] += 1
-            if run.first is not None and run.is_frozen(parent):
-                return [view.position], run.first.values[view.position]
-            return [view.position], run.used(view.position)
-        return [thing.position], run.used(thing.position)
-    if isinstance(thing, (list, tuple)):
-        parts = [_plain(part, run) for part in thing]
-        return [p for positions, _ in parts for p in positions], type(thing)([part for _, part in parts])
-    if isinstance(thing, dict):
-        parts = [_plain(part, run) for part in thing.values()]
-        return [p for positions, _ in parts for p in positions], dict(zip(thing, [part for _, part in parts]))
-    return [], thing
+def _noted(array: Noting) -> Noting:
+    """The array itself, or the one that a view is a view of."""
+    while array.run is None and array.parent is not None:
+        array = array.parent
+    return array
 
 
-def _noted_parent(view: Noting) -> Noting:
-    while view.run is None and view.parent is not None:
-        view = view.parent
-    return view
+def slope_at_zero(at: Callable[[float], float], step: float) -> float:
+    """The slope of a function of one number, by differences over two steps."""
+    long, short = [(at(h) - at(-h)) / (2.0 * h) for h in (step, step / 2.0)]
+    return short + (short - long) / 3.0
 
 
 class WhatIf:
-    """A function of arrays at a point, and runs of it with one change.
+    """A function of arrays at a point, and runs of it with one wrong step.
 
     Args:
         call: takes the arrays of all inputs and returns the weighed sum of f's outputs.
@@ -140,45 +140,35 @@ class WhatIf:
     """
 
     def __init__(self, call: Callable[[list[Any]], Any], points: Sequence[Any]) -> None:
-        self.call, self.points = call, points
-        self.first = Run()
-        self.value = self._run(self.first, points)
+        self.call, self.points, self.first = call, points, Run()
+        self._run(self.first, points)
 
     def _run(self, run: Run, arrays: Sequence[Any]) -> float:
         return float(self.call([run.noted(array, f"input {k}", []) for k, array in enumerate(arrays)]))
 
-    def slope(
-        self, direction: Sequence[Any], frozen: Frozen = (-1, ()), change: Change | None = None
-    ) -> float:
-        """The changed function's slope along a direction, by differences over two steps."""
+    def slope(self, direction: Sequence[Any], wrong: Wrong = CORRECT) -> float:
+        """The changed function's slope along a direction."""
 
         def at(h: float) -> float:
-            run = Run(self.first, frozen, change)
-            return self._run(run, [x + h * d for x, d in zip(self.points, direction)])
+            return self._run(Run(self.first, wrong), [x + h * d for x, d in zip(self.points, direction)])
 
-        long, short = [(at(h) - at(-h)) / (2.0 * h) for h in (2e-3, 1e-3)]
-        return short + (short - long) / 3.0
+        return slope_at_zero(at, 2e-3)
 
     def used_again(self) -> list[tuple[int, list[int], int]]:
         """For every position that several operations use: itself, its uses by one of them, and that one."""
-        uses: dict[int, dict[int, list[int]]] = {}
+        uses: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         count: Counter[int] = Counter()
         for user, operands in enumerate(self.first.operands):
             for position in operands:
                 count[position] += 1
-                uses.setdefault(position, {}).setdefault(user, []).append(count[position])
-        return [
-            (position, numbers, user)
-            for position, users in sorted(uses.items())
-            if len(users) > 1
-            for user, numbers in users.items()
-        ]
+                uses[position][user].append(count[position])
+        several = [(position, users) for position, users in sorted(uses.items()) if len(users) > 1]
+        return [(position, numbers, user) for position, users in several for user, numbers in users.items()]
 
     def batch_sizes(self) -> list[int]:
         """The lengths of the first axis of all results, longest first."""
-        return sorted(
-            {len(value) for value in self.first.values if value.ndim and len(value) > 1}, reverse=True
-        )
+        sizes = {len(value) for value in self.first.values if value.ndim and len(value) > 1}
+        return sorted(sizes, reverse=True)
 
     def activations(self) -> list[tuple[int, int]]:
         """Pairs z, a of positions where a is computed from z alone, entry by entry, and is used elsewhere."""
