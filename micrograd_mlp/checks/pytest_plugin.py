@@ -44,7 +44,7 @@ class Tally:
     def merge(self, count: int, worst: tuple[float, float, str]) -> None:
         """Add what was counted elsewhere."""
         self.count += count
-        self.worst = max(self.worst, tuple(worst))
+        self.worst = max(self.worst, worst)
 
     def __str__(self) -> str:
         line = f"{self.count:,} derivative{'s' * (self.count != 1)} checked"
