@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +76,7 @@ def _read(options: argparse.Namespace) -> pd.DataFrame:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from micrograd_mlp import History, plot_history
     from micrograd_mlp.app.table_training import prepare, train
 
     out = options.out or Path(f"{options.file.stem}.model.json")
@@ -87,10 +87,8 @@ def _train(options: argparse.Namespace) -> None:
         raise ValueError(f"{out} exists: add --overwrite to replace it, or choose another --out")
     frame = _read(options)
     inputs, target, left_out = prepare(frame, options.target, options.classify)
-    has_classes = target.dtype == object
-    how = (
-        "classified; --regress predicts numbers" if has_classes else "regressed; --classify predicts classes"
-    )
+    is_number = target.dtype == float
+    how = "regressed; --classify predicts classes" if is_number else "classified; --regress predicts numbers"
     _show("rows", f"{len(target):,} of {len(frame):,} in {options.file} have a target")
     _show("target", f"{target.name} ({how})")
     _show("inputs", ", ".join(inputs.columns))
@@ -115,12 +113,13 @@ def _train(options: argparse.Namespace) -> None:
     model.save(out)
     stopped = ", stopped by Ctrl-C" if network.interrupted_ else ""
     _show("trained", f"{network.n_iter_} of {options.epochs} epochs{stopped}")
-    scores.columns.name = "accuracy" if has_classes else "R²"
+    scores.columns.name = "R²" if is_number else "accuracy"
     print(scores.to_string(float_format="%.3f"))
     if scores.loc["linear model"].iloc[1] > scores.loc["network"].iloc[1]:
         _show("warning", "the linear model predicts the held-out rows better than the network")
     if options.plot:
-        _plot_losses(network, options.plot)
+        history = History(network.loss_curve_, network.validation_loss_curve_)
+        plot_history(history).figure.savefig(options.plot)
     _show("model", f"{out}; to use it: micrograd-mlp predict {out} FILE")
 
 
@@ -135,15 +134,6 @@ def _missing(inputs: pd.DataFrame) -> str:
     counts = inputs.isna().sum()
     names = ", ".join(f"{name} {n:,}" for name, n in counts[counts > 0].items())
     return f"{names}; a missing number counts as the median, missing text as no value" if names else ""
-
-
-def _plot_losses(network: Any, path: Path) -> None:
-    from micrograd_mlp import History, plot_history
-
-    ax = plot_history(History(network.loss_curve_, network.validation_loss_curve_))
-    picture = io.BytesIO()
-    ax.figure.savefig(picture, format=path.suffix.lstrip(".").lower() or "png")
-    write_atomically(path, picture.getvalue())
 
 
 # predict

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,7 @@ def read_frame(
 ) -> pd.DataFrame:
     """The file as a data frame: Excel or Parquet by the end of its name, else text such as CSV.
 
-    `delimiter`, `encoding` and `decimal` are those of text; no delimiter means the most frequent in the first
-    line. `sheet` is the name of a sheet of a workbook; no name means the first.
+    Without a delimiter it is the most frequent one in the first line, and without a sheet the first is read.
 
     Raises:
         OSError: there is no such file.
@@ -62,17 +61,17 @@ def read_frame(
         elif kind in (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"):
             frame = pd.read_excel(path, sheet_name=sheet or 0)
         else:
-            how: dict[str, Any] = {"encoding": encoding, "low_memory": False}
-            header = pd.read_csv(path, sep="\x01", nrows=0, quoting=csv.QUOTE_NONE, **how).columns[0]
-            how |= {"sep": delimiter or max(",;\t|", key=header.count), "decimal": decimal}
-            frame = pd.read_csv(path, skipinitialspace=True, **how)
+            read = partial(pd.read_csv, path, encoding=encoding, low_memory=False)
+            header = read(sep="\x01", nrows=0, quoting=csv.QUOTE_NONE).columns[0]
+            delimiter = delimiter or max(",;\t|", key=header.count)
+            frame = read(sep=delimiter, decimal=decimal, skipinitialspace=True)
             if not isinstance(frame.index, pd.RangeIndex):
                 raise ValueError("its lines have more cells than its first line has names")
         if frame.empty:
             raise ValueError("it has no rows")
     except Exception as error:  # the library behind each kind of file has errors of its own
-        hint = ": name its encoding, such as --encoding cp1252 or utf-16"
-        hint = hint if isinstance(error, UnicodeError) else ""
+        is_text = isinstance(error, UnicodeError)
+        hint = ": name its encoding, such as --encoding cp1252 or utf-16" if is_text else ""
         raise ValueError(f"{path} can't be read: {error}{hint}") from None
     return frame.rename(columns=str)
 
@@ -86,8 +85,8 @@ def prepare(
     unless `classify` says what to do.
 
     Returns:
-        The columns to predict from, as floats or text, where missing cells are nan; the target, which is text
-        for a classification and floats for a regression; and why other columns are left out, by their names.
+        The columns to predict from, as floats or text, where missing cells are nan; the target, as text to be
+        classified or as floats; and why other columns are left out, by their names.
 
     Raises:
         ValueError: there is no such column, or nothing to learn from.
@@ -101,15 +100,11 @@ def prepare(
     frame = frame[frame[target].notna()]
     if len(frame) < 4:
         raise ValueError(f"the table has {len(frame)} rows with a target: 4 are needed to train and to test")
-    inputs, left_out = {}, {}
-    for name in frame.columns.drop(target):
-        cells, reason = _input(frame[name])
-        if reason:
-            left_out[name] = reason
-        else:
-            inputs[name] = cells
-    if not inputs:
+    columns = {name: _input(cells) for name, cells in frame.drop(columns=target).items()}
+    left_out = {name: reason for name, reason in columns.items() if isinstance(reason, str)}
+    if len(left_out) == len(columns):
         raise ValueError(f"the table has no column to predict {target!r:.60} from: {left_out!r:.200}")
+    inputs = {name: cells for name, cells in columns.items() if name not in left_out}
     return pd.DataFrame(inputs), _target(frame[target], classify), left_out
 
 
@@ -119,19 +114,19 @@ def _require_column(frame: pd.DataFrame, name: str) -> None:
         raise ValueError(f"there is no column {name!r:.60}; the table has {shown}")
 
 
-def _input(cells: pd.Series) -> tuple[pd.Series, str]:
-    """The cells as numbers or text, and why the column is left out, if it is."""
+def _input(cells: pd.Series) -> pd.Series | str:
+    """The cells as numbers or text, or why the column is left out."""
     n_present, n_different = cells.count(), cells.nunique()
     if n_different < 2:
-        return cells, "the same in every row" if n_different else "empty"
+        return "the same in every row" if n_different else "empty"
     numbers, texts = _numbers(cells), _texts(cells)
     if numbers.count() > LEAST_NUMBERS * n_present:
-        return numbers, ""
+        return numbers
     if _are_dates(texts.dropna().head(100)):
-        return cells, "a date"
+        return "a date"
     if n_different > max(n_present / 2, 2):
-        return cells, f"text with {n_different:,} different values in {n_present:,} rows"
-    return texts, ""
+        return f"text with {n_different:,} different values in {n_present:,} rows"
+    return texts
 
 
 def _target(cells: pd.Series, classify: bool | None) -> pd.Series:
@@ -141,12 +136,12 @@ def _target(cells: pd.Series, classify: bool | None) -> pd.Series:
     if classify is None:
         are_few_and_whole = n_different <= MOST_CLASSES_OF_NUMBERS and bool((numbers % 1 == 0).all())
         classify = are_few_and_whole or not words.empty
+    what = f"the target {cells.name!r:.60} has"
     if classify and n_different > max(len(cells) / 2, 2):
         how_many = f"{n_different:,} different values in {len(cells):,} rows"
-        hint = "too many for classes: --regress predicts numbers"
-        raise ValueError(f"the target {cells.name!r:.60} has {how_many}, {hint}")
+        raise ValueError(f"{what} {how_many}, too many for classes: --regress predicts numbers")
     if not classify and not words.empty:
-        raise ValueError(f"the target {cells.name!r:.60} has {str(words.iloc[0])!r:.60}, not a number")
+        raise ValueError(f"{what} {str(words.iloc[0])!r:.60}, not a number")
     return _texts(cells) if classify else numbers
 
 
@@ -165,9 +160,7 @@ def _texts(cells: pd.Series) -> pd.Series:
 def _are_dates(texts: pd.Series) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # on 31.12.2020, where the day is first
-        known = guess_datetime_format(texts.iloc[0])
-        dates = pd.to_datetime(texts, format=known, errors="coerce", utc=True) if known else None
-    return dates is not None and bool(dates.notna().mean() > 0.9)
+        return bool(texts.map(guess_datetime_format).notna().mean() > 0.9)
 
 
 def inputs_of(model: TableModel, frame: pd.DataFrame) -> pd.DataFrame:
@@ -199,10 +192,7 @@ def encode(columns: Sequence[Column], inputs: pd.DataFrame) -> Any:
 def train(
     inputs: pd.DataFrame, target: pd.Series, held_out: float, **options: Any
 ) -> tuple[TableModel, Any, pd.DataFrame]:
-    """Fit a network to a part of the table, and measure it on the rest.
-
-    `inputs` and `target` are those of `prepare`, `held_out` is the part of the rows that is held out, and
-    `options` are arguments of the estimators.
+    """Fit a network to a part of what `prepare` returns, with `options` of the estimators; measure the rest.
 
     Returns:
         The model, the fitted estimator, and the scores of the network, a linear model and a constant on both
@@ -213,16 +203,14 @@ def train(
         FloatingPointError: the loss became infinite or nan; try a smaller learning rate.
     """
     if target.dtype == float:
-        peers = {"network": MLPRegressor(**options), "linear model": RidgeCV(), "constant": DummyRegressor()}
+        network, *peers = MLPRegressor(**options), RidgeCV(), DummyRegressor()
     else:
-        linear = LogisticRegression(max_iter=1000)
-        peers = {"network": MLPClassifier(**options), "linear model": linear, "constant": DummyClassifier()}
-    network = peers["network"]
+        network, *peers = MLPClassifier(**options), LogisticRegression(max_iter=1000), DummyClassifier()
     training, others = _split(target, held_out, network.random_state)
     columns = [_learn(cells) for _, cells in inputs.iloc[training].items()]
     X, y = encode(columns, inputs), target.to_numpy()
     scores = pd.DataFrame(columns=[f"{len(training):,} trained on", f"{len(others):,} held out"])
-    for name, peer in peers.items():
+    for name, peer in zip(["network", "linear model", "constant"], [network, *peers]):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             peer.fit(X[training], y[training])
@@ -247,8 +235,7 @@ def _split(target: pd.Series, held_out: float, seed: int) -> Any:
 def _learn(cells: pd.Series) -> Column:
     """What a column is to a network, learned from the rows of the training."""
     if cells.dtype != float:
-        frequent = Counter(cells.dropna()).most_common(MOST_VALUES)
-        return Column(str(cells.name), sorted(value for value, _ in frequent))
+        return Column(str(cells.name), sorted(cells.value_counts().index[:MOST_VALUES]))
     median = float(cells.median()) if cells.count() else 0.0
     scaler = StandardScaler().fit(cells.fillna(median).to_frame())
     mean, deviation = float(scaler.mean_[0]), float(scaler.scale_[0])

@@ -6,6 +6,7 @@ weights as plain data, so that it predicts from the file alone: without pandas a
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -72,7 +73,7 @@ class Column:
         try:
             number = float(cell)
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"{self.name} must be a number, got {cell!r:.60}") from None
+            number = math.nan
         if not abs(number) <= LARGEST:
             raise ValueError(f"{self.name} must be a number from -1e100 to 1e100, got {cell!r:.60}")
         return [(number - self.mean) / self.deviation]
@@ -97,12 +98,8 @@ class TableModel:
         n_inputs, n_outputs = len(self.inputs), len(self.network.layers[-1].neurons)
         if n_inputs != self.network.n_inputs:
             raise ValueError(f"the columns encode {n_inputs} inputs, the network has {self.network.n_inputs}")
-        classes = self.target.values
-        if classes is None:
-            fits = n_outputs == 1
-        else:
-            fits = n_outputs == len(classes) > 1 or (n_outputs == 1 and len(classes) == 2)
-        if not fits:
+        classes = self.target.values or []
+        if len(classes) not in ([0, 2] if n_outputs == 1 else [n_outputs]):
             raise ValueError(f"the network has {n_outputs} outputs for {classes or 'a number'}")
 
     @property
@@ -140,7 +137,7 @@ class TableModel:
     def decode(self, outputs: Sequence[float]) -> str | float:
         """The class or the number for the network's outputs."""
         classes = self.target.values
-        if classes is None:
+        if not classes:
             return outputs[0] * self.target.deviation + self.target.mean
         if len(outputs) == 1:
             return classes[outputs[0] > 0.0]
@@ -168,16 +165,14 @@ class TableModel:
 
     @classmethod
     def _from_dict(cls, document: Any) -> TableModel:
-        fields = ["network", "columns", "target"]
-        if document["version"] == 1:
+        if document["version"] == 1:  # which had columns of numbers alone
             fields = ["network", "inputs", "scales", "target", "classes", "target_scale"]
-        content = unseal(FORMAT, document, fields)
-        if content["version"] == 1:  # which had columns of numbers alone
-            columns = [
-                Column(x, None, *scale) for x, scale in zip(content["inputs"], content["scales"], strict=True)
-            ]
+            content = unseal(FORMAT, document, fields)
+            scales = zip(content["inputs"], content["scales"], strict=True)
+            columns = [Column(name, None, *scale) for name, scale in scales]
             target = Column(content["target"], content["classes"], *(content["target_scale"] or []))
         else:
+            content = unseal(FORMAT, document, ["network", "columns", "target"])
             columns = [Column(**column) for column in content["columns"]]
             target = Column(**content["target"])
         return cls(MLP.from_dict(content["network"]), columns, target)

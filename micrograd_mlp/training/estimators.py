@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from importlib.util import find_spec
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from micrograd_mlp._require import require_choice, require_count, require_number
 from micrograd_mlp.engine.modes import no_grad
@@ -26,7 +26,7 @@ from micrograd_mlp.training.run import Run
 
 try:
     import numpy as np
-    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin, is_regressor
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import LabelEncoder, StandardScaler
@@ -104,7 +104,8 @@ class _MLPEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         self, X: Any, y: Any, sample_weight: Any, classes: Any = None, new: bool = True
     ) -> list[Any]:
         """The examples as arrays: features, targets as the loss takes them, and weights."""
-        X, y = validate_data(self, X, y, dtype=np.float64, reset=new, **self._kind_of_target)
+        numeric = is_regressor(self)
+        X, y = validate_data(self, X, y, dtype=np.float64, reset=new, multi_output=numeric, y_numeric=numeric)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weights.any():
             raise ValueError("sample_weight is zero for every example: at least one must be above zero")
@@ -234,8 +235,6 @@ class MLPClassifier(ClassifierMixin, _MLPEstimator):  # type: ignore[misc]
     (['same', 'other', 'other', 'same'], MLP(2, [8, 1], activations=['relu', 'linear']))
     """
 
-    _kind_of_target: ClassVar[dict[str, bool]] = {}
-
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one more epoch, on these examples.
 
@@ -285,7 +284,7 @@ class MLPClassifier(ClassifierMixin, _MLPEstimator):  # type: ignore[misc]
         return loss(output, target)
 
 
-class MLPRegressor(RegressorMixin, _MLPEstimator):  # type: ignore[misc]
+class MLPRegressor(MultiOutputMixin, RegressorMixin, _MLPEstimator):  # type: ignore[misc]
     """A network that predicts numbers, trained on the squared error (§4.1).
 
     The arguments are those of `MLPClassifier`. Targets are standardised before the training, so that neither
@@ -306,7 +305,6 @@ class MLPRegressor(RegressorMixin, _MLPEstimator):  # type: ignore[misc]
     True
     """
 
-    _kind_of_target: ClassVar[dict[str, bool]] = {"multi_output": True, "y_numeric": True}
     _loss = staticmethod(squared_error)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -340,8 +338,3 @@ class MLPRegressor(RegressorMixin, _MLPEstimator):  # type: ignore[misc]
         if y.shape[1:] != self._target_shape:
             raise ValueError(f"y has the shape {y.shape}, but the first call had {self.n_outputs_} targets")
         return (y.reshape(len(y), -1) - self.target_mean_) / self.target_scale_
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
