@@ -150,6 +150,10 @@ class TestCrossEntropy:
         with pytest.raises(ValueError, match="there are 4 classes, 0 to 3, got 4"):
             cross_entropy([0.0] * 4, 4)
 
+    def test_a_class_in_a_list_of_one_is_told_to_be_taken_out(self):
+        with pytest.raises(ValueError, match=r": give the class in it, as in Y = \[y\[0\] for y in Y\]"):
+            cross_entropy([0.5, 1.5], [1])
+
     @pytest.mark.parametrize("target", [0.5, -0.5, math.nan, math.inf])
     def test_a_target_that_is_no_index(self, target):
         with pytest.raises(ValueError, match="must be the index of a class"):

@@ -273,6 +273,14 @@ class TestSaveAndLoad:
         assert [p.data.hex() for p in loaded.parameters()] == [number.hex() for number in floats]
         assert loaded.activations == model.activations
 
+    @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+    def test_a_weight_that_is_not_finite_is_not_saved(self, tmp_path, number):
+        model = MLP(2, [1])
+        model.layers[0].neurons[0].b.data = number
+        with pytest.raises(ValueError, match=rf"b1\[1\] is {number}: a file holds finite parameters only"):
+            model.save(tmp_path / "model.json")
+        assert list(tmp_path.iterdir()) == []
+
     def test_replaces_a_file_whole_and_leaves_nothing_else(self, tmp_path):
         path = tmp_path / "model.json"
         path.write_text("old")

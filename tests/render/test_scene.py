@@ -84,13 +84,21 @@ def test_a_symbol_is_printable_and_never_empty():
     assert symbol(Op("", float, lambda out, x: (1.0,))) == "op"
 
 
-def test_a_symbol_of_combining_letters_ends_every_view():
-    """They take no columns on a terminal, so that cutting by columns alone would never end."""
-    op = Op("accents", float, lambda out, x: (1.0,), symbol="e" + "\u0301" * 5000)
+@pytest.mark.parametrize("accented", ["e" + "\u0301" * 5000, ("e" + "\u0301" * 9) * 500, "\u0301"])
+def test_a_symbol_of_combining_letters_ends_every_view(accented):
+    """They take no columns on a terminal, so that cutting by columns alone would take very long."""
+    op = Op("accents", float, lambda out, x: (1.0,), symbol=accented)
     y = op(Value(1.0, "x\u0301" * 500))
     assert len(tree(y, width=30).splitlines()) == 2
     assert "digraph" in draw(y).source
     assert "<script>" in explore(y).html()
+
+
+def test_a_long_text_is_cut_to_letters_before_its_columns_are_counted():
+    """Counting them again for each letter of a megabyte would take a day."""
+    op = Op("accents", float, lambda out, x: (1.0,), symbol=("e" + "\u0301" * 9) * 500)
+    line = tree(op(Value(1.0, "x")), width=30).splitlines()[0]
+    assert len(line) < 60
 
 
 def test_every_kind_has_its_colours():
