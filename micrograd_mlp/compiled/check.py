@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -25,7 +25,7 @@ import numpy as np
 
 from micrograd_mlp.compiled.machine import Machine
 from micrograd_mlp.compiled.native import Floats
-from micrograd_mlp.compiled.trace import Graph, call, placeholders
+from micrograd_mlp.compiled.trace import Graph, call, placeholders, trace
 from micrograd_mlp.engine import modes
 from micrograd_mlp.engine.modes import no_grad
 from micrograd_mlp.engine.op import TABLE, Op
@@ -71,6 +71,7 @@ class Point(NamedTuple):
         what: how an error message calls it.
         example: the arguments of f, as numbers.
         parameters: the numbers of the parameters, if they are moved.
+        others: the numbers of other Values, if they are moved.
         may_fail: a function of the user may refuse moved numbers: then they say nothing.
         outputs: those of f, where they are known.
     """
@@ -78,12 +79,13 @@ class Point(NamedTuple):
     what: str
     example: Example
     parameters: Floats | None = None
+    others: Mapping[Value, float] = {}
     may_fail: bool = False
     outputs: list[float] | None = None
 
 
 def check(machine: Machine, f: Function, x: Floats, y: Floats, example: Callable[[int], Example]) -> None:
-    """Compare f and its graph on some examples, on moved inputs, and with moved parameters.
+    """Compare f and its graph on some examples, on moved inputs, and with moved parameters and other Values.
 
     `example` gives the arguments of f, as numbers, for an index.
 
@@ -95,6 +97,7 @@ def check(machine: Machine, f: Function, x: Floats, y: Floats, example: Callable
     points = [Point(name, example(0), outputs=machine.graph.recorded)]
     points += [Point(f"row {row}", example(row)) for row in _telling_examples(x, y, n)]
     points += _moved_points(example(0), machine.parameters)[: 2 * n]
+    points += _points_of_others(machine, f, example(0))
     _compare(machine, f, points, is_single=len(x) == 1)
 
 
@@ -149,6 +152,19 @@ def _moved_points(example: Example, parameters: Sequence[Value]) -> list[Point]:
     return points
 
 
+def _points_of_others(machine: Machine, f: Function, example: Example) -> list[Point]:
+    """The example with those Values moved that f uses or reads and that are neither inputs nor parameters."""
+    if not machine.graph.others:
+        return []
+    arguments = [placeholders(numbers, label) for numbers, label in zip(example, "xy")]
+    again = set(trace(f, arguments, machine.parameters)[0].others)
+    others = [v for v in machine.graph.others if v in again]  # f makes the rest anew in every call
+    moves: list[Callable[[float], float]] = [lambda number: -1.3 * number - 0.1, lambda number: 0.7 * number]
+    moved = [{v: move(v._data) for v in others} for move in moves if others]
+    what = "moved Values that are no parameters"
+    return [Point(what, example, others=numbers, may_fail=True) for numbers in moved]
+
+
 def _compare(machine: Machine, f: Function, points: list[Point], is_single: bool) -> None:
     """Refuse f if it differs from its graph at one of the points.
 
@@ -158,7 +174,7 @@ def _compare(machine: Machine, f: Function, points: list[Point], is_single: bool
     compared, eager = [], []
     for point in points:
         try:
-            with _moved(machine.parameters, point.parameters):
+            with _moved(machine, point):
                 eager.append(point.outputs or _eager(f, point.example))
         except Exception:
             if not point.may_fail:
@@ -169,24 +185,24 @@ def _compare(machine: Machine, f: Function, points: list[Point], is_single: bool
     tolerance = PRECISIONS[machine.dtype].tolerance
     agree = np.isclose(found, expected.reshape(found.shape), rtol=tolerance, atol=0.0, equal_nan=True)
     for k in np.flatnonzero(~agree.all(axis=1)).tolist():
-        with _moved(machine.parameters, compared[k].parameters):
+        with _moved(machine, compared[k]):
             _require_rounding(machine, f, compared[k], found[k].tolist(), eager[k])
 
 
 @contextmanager
-def _moved(parameters: Sequence[Value], numbers: Floats | None) -> Iterator[None]:
-    """Give the parameters other numbers for a while, unless there are none."""
-    if numbers is None:
-        yield
-        return
-    before = [p._data for p in parameters]
+def _moved(machine: Machine, point: Point) -> Iterator[None]:
+    """Give Values the numbers of this point for a while."""
+    moved = dict(point.others)
+    if point.parameters is not None:
+        moved |= dict(zip(machine.parameters, point.parameters.tolist()))
+    before = {v: v._data for v in moved}
     try:
-        for p, number in zip(parameters, numbers.tolist()):
-            p._data = number
+        for v, number in moved.items():
+            v._data = number
         yield
     finally:
-        for p, number in zip(parameters, before):
-            p._data = number
+        for v, number in before.items():
+            v._data = number
 
 
 def _eager(f: Function, example: Example) -> list[float]:
@@ -210,18 +226,22 @@ def _predicted(machine: Machine, points: list[Point], is_single: bool) -> Floats
             np.array([point.example[k : k + 1] for point in points], machine.dtype).reshape(len(points), -1)
             for k in range(2)
         ]
-    groups: dict[int, list[int]] = {}  # points that are computed together: those with the same parameters
+    groups: dict[int, list[int]] = {}  # points that are computed together: those where no Value is moved
     for k, point in enumerate(points):
-        groups.setdefault(-1 if point.parameters is None else k, []).append(k)
+        groups.setdefault(k if point.others or point.parameters is not None else -1, []).append(k)
     found = np.empty((len(points), len(machine.plan.outputs)))
     machine.read()
     theta = machine.theta[machine.order]
     for group in groups.values():
-        moved = points[group[0]].parameters
+        point = points[group[0]]
+        if point.others:
+            with _moved(machine, point):
+                machine.read()
         with np.errstate(over="ignore"):
-            machine.theta[machine.order] = theta if moved is None else moved
+            machine.theta[machine.order] = theta if point.parameters is None else point.parameters
         rows = group if is_single else [*group, group[-1]]  # two examples are a block
         found[group] = machine.predict(x[rows], y[rows], is_single)[: len(group)]
+    machine.read()
     machine.theta[machine.order] = theta
     return found
 

@@ -39,6 +39,7 @@ class Graph:
         captured: other leaves, by number: Values that `f` uses and that are no parameters.
         constants: plain numbers in the graph, by number.
         outputs: the numbers of what `f` returned.
+        others: leaves that `f` uses or reads and that are neither inputs nor parameters.
         recorded: what was returned then, as plain numbers.
         n_recorded: how many operations `f` recorded, before anything was shared or folded.
         n_pairs: for each node that `passes` made a sum of products, how many products it has.
@@ -53,6 +54,7 @@ class Graph:
     recorded: list[float] = field(default_factory=list)
     captured: dict[int, Value] = field(default_factory=dict)
     constants: dict[int, float] = field(default_factory=dict)
+    others: list[Value] = field(default_factory=list)
     n_recorded: int = 0
     n_pairs: dict[int, int] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
@@ -104,7 +106,8 @@ def trace(
     """
     inputs = [v for argument in arguments for v in (argument if isinstance(argument, list) else [argument])]
     leaves = [*inputs, *parameters]
-    with mode(tracing=True, recording=True, anomalies=None):
+    reads: list[Value] = []
+    with mode(tracing=True, recording=True, anomalies=None, reads=reads):
         result = call(f, arguments)
     outputs = result if isinstance(result, list) else [result]
     graph = Graph(len(inputs), list(parameters), [None] * len(leaves), [()] * len(leaves))
@@ -112,7 +115,15 @@ def trace(
     _copy(_topological_order(outputs), number, graph)
     graph.outputs = [number[output] for output in outputs]
     graph.recorded = [output._data for output in outputs]
+    graph.others = _other_leaves([*graph.captured.values(), *reads], leaves)
     return graph, isinstance(result, list)
+
+
+def _other_leaves(nodes: list[Value], known: list[Value]) -> list[Value]:
+    """What these nodes were computed from, besides plain numbers and what is known."""
+    left_out = set(known)
+    order = _topological_order(list(dict.fromkeys(nodes)))
+    return [x for x in order if not (x.parents or isinstance(x, Constant) or x in left_out)]
 
 
 def _topological_order(outputs: list[Value]) -> list[Value]:

@@ -21,6 +21,7 @@ class Modes(NamedTuple):
     tracing: bool = False  # compile() is watching: comparing Values would freeze a branch
     anomalies: dict[Value, str] | None = None  # detect_anomaly: the source line that made each node
     branches: list[str] | None = None  # grad() is watching: comparing Values chooses a derivative
+    reads: list[Value] | None = None  # compile() is watching: a number that is taken out would be frozen
     blocks: tuple[tuple[mode, dict[str, Any]], ...] = ()  # the open blocks, and what each of them changes
 
 
@@ -184,6 +185,13 @@ def detect_anomaly() -> mode:
     FloatingPointError: log(p=0.0) is -inf, from finite operands, at ...
     """
     return mode(anomalies=dict)
+
+
+def note_read(value: Value) -> None:
+    """Note for `compile`, if it is recording, that the user's program takes the number out of this Value."""
+    reads = modes.get().reads
+    if reads is not None:
+        reads.append(value)
 
 
 def refuse_while_tracing(what: str) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from micrograd_mlp._require import as_float
 from micrograd_mlp.engine import table as ops
 from micrograd_mlp.engine.micrograd import GIVEN, MicrogradNames, children_and_slopes
-from micrograd_mlp.engine.modes import modes, modes_in_use, refuse_while_tracing
+from micrograd_mlp.engine.modes import modes, modes_in_use, note_read, refuse_while_tracing
 from micrograd_mlp.engine.op import FUNCTIONS, TABLE, Function, Op
 from micrograd_mlp.engine.release import release
 
@@ -169,6 +169,8 @@ class Value(MicrogradNames):
     @property
     def data(self) -> float:
         """The number, a float."""
+        if modes_in_use:
+            note_read(self)
         return self._data
 
     @data.setter

@@ -48,6 +48,10 @@ def without_graph(w, x):
     return w * scale * x
 
 
+def number_alone(w, x):
+    return (w * 2.0).data * x
+
+
 def branch_on_a_parameter(w, x):
     return w * x if w.data > 0.5 else 3.0 * w * x
 
@@ -91,6 +95,29 @@ def test_also_without_examples(compile, f):
     w = Value(1.0)
     with pytest.raises(RuntimeError, match=FROZEN[f]):
         compile(lambda: f(w, 2.0), [w])()
+
+
+@pytest.mark.parametrize("f", [detached, branch_on_a_parameter, number_alone], ids=lambda f: f.__name__)
+def test_also_of_values_that_are_no_parameters(compile, f):
+    w, c = Value(2.0), Value(1.0)
+    with pytest.raises(RuntimeError, match=f"for moved Values that are no parameters,.*{READS}"):
+        compile(lambda x: w * f(c, x), [w])([1.0, 2.0])
+    assert c.data == 1.0
+
+
+def test_a_result_that_was_recorded_before_is_old_when_its_leaves_move(compile):
+    w, c = Value(2.0), Value(3.0)
+    square = c * c
+    with pytest.raises(RuntimeError, match="for moved Values that are no parameters,"):
+        compile(lambda x: w * x * square, [w])([1.0, 2.0])
+
+
+def test_values_that_are_no_parameters_may_move_if_the_graph_holds_them(compile):
+    w, c = Value(2.0), Value(3.0)
+    program = compile(lambda x: w * x * c * Value(2.0), [w])
+    assert program([1.0, 2.0]) == 18.0
+    c.data = 5.0
+    assert program([1.0, 2.0]) == 30.0
 
 
 @pytest.mark.parametrize("f", [detached, without_graph, branch_on_a_parameter], ids=lambda f: f.__name__)
