@@ -31,6 +31,7 @@ from micrograd_mlp.training import datasets
 
 MAX_CLASSES = 6
 MAX_LAYERS = 6
+MAX_NEURONS = 8  # in a layer, as many as the page's buttons reach
 MAX_POINTS = 5000
 OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__: kind for kind in (SGD, Momentum, RMSProp, Adam)}
 
@@ -144,7 +145,8 @@ class Playground(Page):
             "model": self.model.to_dict(),
             "maxClasses": MAX_CLASSES,
         }
-        constants = [f"const DATA = {json_for_script(data)};", _functions(), _explorer()]
+        explorer = _explorer(max([MAX_NEURONS, *self._settings["hidden"]]))
+        constants = [f"const DATA = {json_for_script(data)};", _functions(), explorer]
         scripts = [_read(f"playground{part}.js") for part in ("_network", "_graph", "")]
         page = _read("playground.html").replace("/* style */", _read("playground.css"))
         return page.replace("/* script */", "\n".join(constants + scripts))
@@ -250,15 +252,17 @@ def _functions() -> str:
     return "\n".join([translation.source(), *tables])
 
 
-def _explorer() -> str:
+def _explorer(most_inputs: int) -> str:
     """What shows the loss of a point as a graph: the explorer, and the parts of such a graph.
 
-    The page puts the parts together, since it knows the network's sizes only when a point is chosen.
+    The page puts the parts together, since it knows the network's sizes only when a point is chosen. A
+    neuron of it has at most `most_inputs`.
     """
     z = [Value(0.5 + k, f"z{k + 1}") for k in range(MAX_CLASSES)]
     y = Value(1.0, "y")
     ends = {name: sigma(z[0]) for name, sigma in ACTIVATIONS.items() if name != "linear"}
     ends |= {
+        **{f"product of {n}": dot([z[0]] * n, [z[1]] * n) for n in range(1, most_inputs + 1)},
         "weighted sum": dot([z[0]], [z[1]]) + z[2],
         "squared_error": squared_error(z[0], y),
         "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits(z[0], y),

@@ -25,7 +25,8 @@ class PointGraph {
       const first = start + j * (n + 1);
       const weights = inputs.map((_, k) => this.leaf("parameter", "W", number, [j + 1, k + 1], network.theta[first + k]));
       const bias = this.leaf("parameter", "b", number, `${j + 1}`, network.theta[first + n]);
-      const [product, sum] = EXPLORER.parts["weighted sum"];
+      const [product] = EXPLORER.parts[`product of ${n}`];
+      const sum = EXPLORER.parts["weighted sum"][1];
       const v = this.operation({ ...product, partials: this.rulesOfDot(n) }, [...weights, ...inputs]);
       const z = this.operation(sum, [v, bias], "z", number, `${j + 1}`);
       let a = z;

@@ -118,7 +118,6 @@ class _Registers(Language):
     """Machine code as a language: an expression is the name of a register or of a literal."""
 
     name = "machine code"
-    has_lists = False
     inlines_all = True
     errors_are_nan = False
 

@@ -60,7 +60,7 @@ function is_overflow(result, ...inputs) {
 }
 
 // The sum with the rounding errors of its steps added at the end (Neumaier), as Python has it from 3.12.
-function sum(values, start) {
+function sum(start, ...values) {
   let result = start;
   let lost = 0;
   for (const x of values) {
@@ -72,7 +72,7 @@ function sum(values, start) {
 }
 
 // The exact sum, rounded once (Shewchuk): `parts` have no bits in common and together are the exact sum.
-function fsum(values) {
+function fsum(...values) {
   const parts = [];
   let special = 0;
   for (let x of values) {
@@ -108,46 +108,18 @@ function fsum(values) {
   return result;
 }
 
-function prod(values) {
+function prod(...values) {
   return values.reduce((product, x) => product * x, 1);
 }
 
 // The first of the largest, as Python's max: nan is larger than nothing.
-function largest(values) {
+function largest(...values) {
   return values.reduce((best, x) => (x > best ? x : best));
 }
 
 // The first of the smallest, as Python's min: nan is smaller than nothing.
-function smallest(values) {
+function smallest(...values) {
   return values.reduce((best, x) => (x < best ? x : best));
-}
-
-function range(start, stop, step) {
-  return Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_, k) => start + k * step);
-}
-
-function enumerate(values, start) {
-  return values.map((x, k) => [start + k, x]);
-}
-
-function zip(...columns) {
-  const length = Math.min(...columns.map((column) => column.length));
-  return Array.from({ length }, (_, k) => columns.map((column) => column[k]));
-}
-
-function repeat(values, times) {
-  return Array.from({ length: Math.max(0, times) }, () => values).flat();
-}
-
-// values[start:stop:step] of Python; a bound that is not given is null.
-function strided(values, start, stop, step) {
-  const length = values.length;
-  const [low, high] = step > 0 ? [0, length] : [-1, length - 1];
-  const bound = (k, otherwise) =>
-    k === null ? otherwise : Math.min(Math.max(k < 0 ? k + length : k, low), high);
-  const [first, last] = step > 0 ? [bound(start, low), bound(stop, high)] : [bound(start, high), bound(stop, low)];
-  const positions = range(first, last, step);
-  return positions.map((k) => values[k]);
 }
 
 // The error function: its series near 0, else 1 - erfc(x).

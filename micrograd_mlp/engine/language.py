@@ -1,7 +1,7 @@
 """What a language has to say, so that `translate` can write Python functions in it.
 
-An expression is text with two facts: its kind, since Python's + is an addition for numbers and a
-concatenation for sequences; and how tightly its outermost operator binds, which decides about parentheses.
+An expression is text with two facts: its kind, since Python can add conditions and other languages can't; and
+how tightly its outermost operator binds, which decides about parentheses.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
-
-# What a Python expression is: a number, a condition, or a sequence of either.
 
 
 @dataclass(frozen=True)
@@ -22,8 +19,8 @@ class Kind:
     """The type of an expression.
 
     Attributes:
-        name: "number", "boolean", "sequence" (all elements of one kind) or "tuple".
-        parts: the kind of a sequence's elements, or of each element of a tuple.
+        name: "number", "boolean" or "tuple".
+        parts: the kind of each element of a tuple.
     """
 
     name: str
@@ -31,16 +28,6 @@ class Kind:
 
 
 NUMBER, BOOLEAN = Kind("number"), Kind("boolean")
-
-
-def sequence_of(element: Kind) -> Kind:
-    """The kind of a sequence whose elements are all of one kind."""
-    return Kind("sequence", (element,))
-
-
-NUMBERS = sequence_of(NUMBER)
-STAR = Kind("star")
-"""In a list of arguments' kinds: a sequence of numbers, each of which is an argument."""
 
 # How tightly an expression binds, for parentheses: those of a weaker level go inside a pair of them.
 SELECT, OR, AND, COMPARE, SUM, PRODUCT, UNARY, ATOM = range(8)
@@ -50,7 +37,7 @@ SELECT, OR, AND, COMPARE, SUM, PRODUCT, UNARY, ATOM = range(8)
 class Expression:
     """Source text with its kind and the level of its outermost operator.
 
-    In a language without lists, a sequence has no text but its elements in `items`.
+    A sequence has no text but its elements in `items`.
     """
 
     text: str
@@ -58,10 +45,9 @@ class Expression:
     level: int = ATOM
     items: tuple[Expression, ...] | None = None
 
-    @property
-    def is_sequence(self) -> bool:
-        """Whether it is a list or a tuple, of any length."""
-        return bool(self.kind.parts) or self.items is not None
+    def leaves(self) -> list[Expression]:
+        """The numbers in it: itself, or those in a sequence of sequences."""
+        return [self] if self.items is None else [leaf for item in self.items for leaf in item.leaves()]
 
     def __format__(self, place: str) -> str:
         """For templates: `{0}` stands between commas or alone, `{0:atom}` beside an operator or a dot."""
@@ -70,13 +56,6 @@ class Expression:
     def within(self, level: int) -> str:
         """The text, in parentheses if its operator binds less tightly than `level`."""
         return self.text if self.level >= level else f"({self.text})"
-
-
-Variable = Literal["once", "declare", "assign"]
-"""How a variable is assigned: for the first and only time, for the first time, or again."""
-
-Item = tuple[bool, Expression]
-"""An element of a list or an argument of a call; marked True, a sequence whose elements are inserted."""
 
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -92,7 +71,7 @@ class Language:
         name: what the language is called in error messages.
         functions: for each function of Python (its plain name: "exp", "atan2") a template with `{0}`, `{1}`,
             or `{args}` for all arguments (`{0:atom}` where the argument stands beside an operator or a dot).
-        constants: how to write inf, nan, True, False, and the bound of a slice that is not given (none).
+        constants: how to write inf, nan, True and False.
         infix: the operators that are written differently than in Python (the comparisons, "and", "or", ...).
         runtime: definitions that the templates of `functions` call, by the name that is called. Each
             definition is written in front of the functions if it is needed.
@@ -100,7 +79,6 @@ class Language:
         reserved: names that no function or variable may have.
         indent, between: what stands before a line of a block, and between definitions.
         inlines_all: True if an expression is the name of a result, so that no functions are needed.
-        has_lists: False if functions become straight-line code (see `straight`).
         errors_are_nan: whether a result may be nan where Python raises an error.
     """
 
@@ -111,7 +89,6 @@ class Language:
     runtime: Mapping[str, str] = NOTHING
     operations: Mapping[str, str] = NOTHING
     reserved: frozenset[str] = frozenset()
-    has_lists = True
     inlines_all = False
     errors_are_nan = True
     indent = "  "
@@ -171,69 +148,28 @@ class Language:
         """A number as it is; a condition as 1 or 0."""
         return self.from_boolean(x) if x.kind is BOOLEAN else x
 
-    def sequence(self, items: Sequence[Item], kind: Kind) -> Expression:
-        """A list of items."""
-        raise NotImplementedError
-
-    def spread(self, items: Expression) -> Expression:
-        """A sequence in the place of several arguments."""
-        raise NotImplementedError
-
-    def index(self, items: Expression, position: Expression, kind: Kind) -> Expression:
-        """One element; a position below 0 counts from the end."""
-        raise NotImplementedError
-
-    def comprehension(
-        self, element: Expression, loops: Sequence[tuple[str, Expression, Sequence[Expression]]]
-    ) -> Expression:
-        """The elements for each (target, sequence, conditions), the first loop outermost."""
-        raise NotImplementedError
-
     def function(self, name: str, parameters: Sequence[str], body: Sequence[str]) -> str:
-        """A definition; a parameter for any number of arguments begins with *."""
+        """A definition."""
         raise NotImplementedError
 
-    def call(self, name: str, arguments: Sequence[Item], kind: Kind) -> Expression:
+    def assignment(self, target: str, value: str) -> str:
+        """The statement that gives a variable its value, once."""
+        raise NotImplementedError
+
+    def returned(self, value: Expression) -> str:
+        """The statement that ends a function; a sequence of results is returned as a list."""
+        raise NotImplementedError
+
+    def call(self, name: str, arguments: Sequence[Expression], kind: Kind = NUMBER) -> Expression:
         """A call of a translated function."""
-        return Expression(f"{name}({', '.join(value.text for _, value in arguments)})", kind)
+        return Expression(f"{name}({', '.join([argument.text for argument in arguments])})", kind)
 
     def call_for_several(
         self, target: str, name: str, arguments: Sequence[Expression], n: int
     ) -> tuple[str, list[Expression]]:
-        """The statement that calls a function for n numbers, and those numbers: without lists."""
-        raise NotImplementedError
-
-    def unpacking(self, names: Sequence[str]) -> str:
-        """A target that takes a tuple apart."""
-        raise NotImplementedError
-
-    def assignment(self, target: str, value: str, variable: Variable) -> str:
-        """An assignment to a variable, or to several that take a tuple apart."""
-        raise NotImplementedError
-
-    def undefined(self, name: str) -> str:
-        """A variable that is declared before it has a value."""
-        raise NotImplementedError
-
-    def returned(self, value: Expression) -> str:
-        """The statement that ends a function."""
-        raise NotImplementedError
-
-    def loop(self, target: str, over: Expression, body: Sequence[str], variable: Variable) -> list[str]:
-        """A loop over a sequence, whose elements are assigned to `target` one after another."""
-        raise NotImplementedError
-
-    def while_loop(self, condition: Expression, body: Sequence[str]) -> list[str]:
-        """A loop as long as a condition holds."""
-        raise NotImplementedError
-
-    def branch(self, condition: Expression, yes: Sequence[str], no: Sequence[str]) -> list[str]:
-        """An if with its else, which may be empty."""
-        raise NotImplementedError
-
-    def jump(self, word: str) -> str:
-        """`break` or `continue`."""
-        raise NotImplementedError
+        """The statement that calls a function for n numbers, and those numbers."""
+        call = self.call(name, arguments).text
+        return self.assignment(target, call), [Expression(f"{target}[{k}]") for k in range(n)]
 
 
 def definitions(path: Path, pattern: str) -> dict[str, str]:

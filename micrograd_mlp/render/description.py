@@ -29,7 +29,7 @@ def describe(scene: Scene) -> tuple[dict[str, Any], str]:
     """Nodes, operations, rules and groups as data for JSON, and JavaScript for the operations."""
     description = _Description(scene)
     nodes = [description.node(node) for node in scene.order]
-    functions, problems = _translate(description.ops)
+    functions, problems = _translate(description.counts)
     for node, described in zip(scene.order, nodes):
         if described["op"] is not None and problems[described["op"]]:
             described["locals"] = node.local_grads  # the page can't compute them
@@ -49,6 +49,7 @@ class _Description:
 
     Attributes:
         ops: the operations, and the position of each.
+        counts: the numbers of inputs with which each operation occurs.
         rules: the rules as JSON, and the position of each.
     """
 
@@ -56,6 +57,7 @@ class _Description:
         self.scene = scene
         self.index = {node: i for i, node in enumerate(scene.order)}
         self.ops: dict[Op, int] = {}
+        self.counts: dict[Op, set[int]] = {}
         self.rules: dict[str, int] = {}
 
     def node(self, node: Value) -> dict[str, Any]:
@@ -72,14 +74,15 @@ class _Description:
             "partials": None,
         }
         if node.op is not None:
-            described["op"] = self.position_of(node.op)
+            described["op"] = self.position_of(node.op, len(node.parents))
             described["partials"] = self.rules.setdefault(json.dumps(self.rules_of(node)), len(self.rules))
         return described
 
     def positions(self, nodes: Iterable[Value]) -> list[int]:
         return [self.index[node] for node in nodes]
 
-    def position_of(self, op: Op) -> int:
+    def position_of(self, op: Op, n_inputs: int) -> int:
+        self.counts.setdefault(op, set()).add(n_inputs)
         return self.ops.setdefault(op, len(self.ops))
 
     def rules_of(self, node: Value) -> list[Any]:
@@ -105,7 +108,7 @@ class _Description:
         if not room:
             return None
         inner = [self.rule(parent, node, room - 1) for parent in partial.parents]
-        return None if None in inner else ["op", self.position_of(partial.op), *inner]
+        return None if None in inner else ["op", self.position_of(partial.op, len(inner)), *inner]
 
     def groups(self) -> list[dict[str, Any]]:
         """Layers, and the neurons in them. A layer of one neuron is not shown beside its neuron."""
@@ -153,18 +156,32 @@ def _describe_op(op: Op) -> dict[str, Any]:
     }
 
 
-def _translate(ops: Iterable[Op]) -> tuple[str, list[str | None]]:
-    """A JavaScript list of the operations' functions, and for each why it has none."""
+def _translate(counts: dict[Op, set[int]]) -> tuple[str, list[str | None]]:
+    """A JavaScript list of the operations' functions, and for each why it has none.
+
+    Args:
+        counts: the operations, and the numbers of inputs with which each occurs.
+    """
     translation = Translation(JAVASCRIPT)
     entries: list[str] = []
     problems: list[str | None] = []
-    for op in ops:
+    for op, several in counts.items():
         try:
             if op is GIVEN:
                 raise TranslationError("its local derivatives were given as numbers")
-            entries.append(f"{{ forward: {translation.forward(op)}, partials: {translation.partials(op)} }}")
+            forward = _by_count({n: translation.forward(op, n) for n in sorted(several)})
+            partials = _by_count({n + 1: translation.partials(op, n) for n in sorted(several)})
+            entries.append(f"{{ forward: {forward}, partials: {partials} }}")
             problems.append(None)
         except TranslationError as error:
             entries.append("null")
             problems.append(printable(str(error)))
     return f"(() => {{\n{translation.source()}\nreturn [{', '.join(entries)}];\n}})()", problems
+
+
+def _by_count(functions: dict[int, str]) -> str:
+    """One JavaScript function of functions for different numbers of arguments."""
+    if len(functions) == 1:
+        return next(iter(functions.values()))
+    listed = ", ".join([f"{n}: {function}" for n, function in functions.items()])
+    return f"((functions) => (...x) => functions[x.length](...x))({{ {listed} }})"

@@ -14,7 +14,6 @@ from micrograd_mlp.engine.language import (
     BOOLEAN,
     Expression,
     Language,
-    Variable,
     definitions,
 )
 from micrograd_mlp.engine.op import Op
@@ -67,7 +66,6 @@ class Arrays(Language):
     keep = "keepdims"
     reductions: Mapping[str, str]
     joined: str
-    has_lists = False
     indent = "    "
     between = "\n\n\n"
 
@@ -83,7 +81,7 @@ class Arrays(Language):
     def select(self, condition: Expression, yes: Expression, no: Expression) -> Expression:
         return Expression(f"{self.module}.where({condition}, {yes}, {no})", yes.kind)
 
-    def assignment(self, target: str, value: str, variable: Variable) -> str:
+    def assignment(self, target: str, value: str) -> str:
         return f"{target} = {value}"
 
     def returned(self, value: Expression) -> str:
@@ -93,12 +91,6 @@ class Arrays(Language):
 
     def function(self, name: str, parameters: Sequence[str], body: Sequence[str]) -> str:
         return "\n".join([f"def {name}({', '.join(parameters)}):", *[self.indent + line for line in body]])
-
-    def call_for_several(
-        self, target: str, name: str, arguments: Sequence[Expression], n: int
-    ) -> tuple[str, list[Expression]]:
-        call = f"{name}({', '.join(argument.text for argument in arguments)})"
-        return f"{target} = {call}", [Expression(f"{target}[{k}]") for k in range(n)]
 
     # Arrays.
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from micrograd_mlp.engine.language import AND, BOOLEAN, Expression, Language, Variable, definitions
+from micrograd_mlp.engine.language import AND, BOOLEAN, Expression, Language, definitions
 from micrograd_mlp.export.languages.loops import LoopWriter, combined
 from micrograd_mlp.export.plan import Plan, Vector
 from micrograd_mlp.export.write import OWN_FUNCTIONS
@@ -57,7 +57,6 @@ class C(Language):
     reserved = RESERVED
     constants = CONSTANTS
     infix = INFIX
-    has_lists = False
     indent = "    "
 
     def number(self, value: float) -> Expression:
@@ -70,7 +69,7 @@ class C(Language):
         inner = [Expression(f"({c})", BOOLEAN) if c.level == AND and word == "or" else c for c in conditions]
         return super().logical(word, inner)
 
-    def assignment(self, target: str, value: str, variable: Variable) -> str:
+    def assignment(self, target: str, value: str) -> str:
         return f"const double {target} = {value};"
 
     def returned(self, value: Expression) -> str:

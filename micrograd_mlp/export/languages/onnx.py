@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from micrograd_mlp.engine.language import BOOLEAN, NUMBER, Expression, Kind, Language, Variable
+from micrograd_mlp.engine.language import BOOLEAN, NUMBER, Expression, Kind, Language
 from micrograd_mlp.engine.translate import Translation, UntranslatableError
 from micrograd_mlp.export.languages.onnx_functions import FUNCTIONS
 from micrograd_mlp.export.plan import Affine, Elementwise, Plan, Reduction, Ref, Sums, Vector
@@ -60,7 +60,6 @@ class Onnx(Language):
     """The operators of ONNX, as far as runtimes have them in double precision."""
 
     name = "ONNX"
-    has_lists = False
     inlines_all = True
 
     def __init__(self, graph: Graph) -> None:
@@ -93,9 +92,6 @@ class Onnx(Language):
 
     def select(self, condition: Expression, yes: Expression, no: Expression) -> Expression:
         return self.graph.add("Where", condition, yes, no, kind=yes.kind)
-
-    def assignment(self, target: str, value: str, variable: Variable) -> str:
-        return ""
 
 
 class OnnxTranslation(Translation):
