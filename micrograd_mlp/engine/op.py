@@ -72,18 +72,6 @@ class Op:
         "symbol",
     )  # fmt: skip
 
-    name: str
-    forward: Callable[..., float]
-    partials: Callable[..., tuple[Any, ...]]
-    arity: int | None
-    symbol: str
-    latex: str
-    domain: tuple[tuple[float, float], ...]
-    kink: Callable[..., float] | None
-    complex_form: Callable[..., complex] | None
-    method: bool
-    slopes: Callable[..., tuple[float, ...]]  # `partials` for floats alone, see `specialize`
-
     # Written out, not a dataclass: importing that module would take half of this package's import time.
     def __init__(
         self,
@@ -101,24 +89,24 @@ class Op:
         if arity is not None and arity < 1:
             raise TypeError(f"op {name!r}: arity is {arity}, expected 1 or more, or None")
         operands = "{args}" if arity is None else ", ".join(f"{{{i}}}" for i in range(arity))
-        fields = {
-            "name": name,
-            "forward": forward,
-            "partials": partials,
-            "slopes": partials,
-            "arity": arity,
-            "symbol": symbol or name,
-            "latex": latex or rf"\operatorname{{{{{name}}}}}\left({operands}\right)".replace("_", r"\_"),
-            "domain": domain * arity if arity is not None and len(domain) == 1 else domain,
-            "kink": kink,
-            "complex_form": complex_form,
-            "method": method,
-        }
-        for field, value in fields.items():
-            object.__setattr__(self, field, value)
+        self.name = name
+        self.forward = forward
+        self.partials = partials
+        self.arity = arity
+        self.symbol = symbol or name
+        self.latex = latex or rf"\operatorname{{{{{name}}}}}\left({operands}\right)".replace("_", r"\_")
+        self.domain = domain * arity if arity is not None and len(domain) == 1 else domain
+        self.kink = kink
+        self.complex_form = complex_form
+        self.method = method
+        self.slopes = (
+            partials  # for floats alone, see `specialize`; it is the last field, so it freezes the record
+        )
 
     def __setattr__(self, field: str, value: object) -> None:
-        raise AttributeError(f"op {self.name!r} is frozen: make a new Op instead of setting its {field}")
+        if hasattr(self, "slopes"):
+            raise AttributeError(f"op {self.name!r} is frozen: make a new Op instead of setting its {field}")
+        object.__setattr__(self, field, value)
 
     def __call__(self, *inputs: Any) -> Any:
         """Numbers in, a float out; with a Value among the inputs, a Value that records this op."""

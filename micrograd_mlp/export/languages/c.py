@@ -109,9 +109,6 @@ class CWriter(LoopWriter):
     def declare_zeros(self, name: str, size: int) -> None:
         self.line(f"double {name}[{size}] = {{0.0}};" if size > 1 else f"double {name} = 0.0;")
 
-    def call_for_slopes(self, function: str, target: str, arguments: Sequence[str]) -> list[str]:
-        return [f"double {target}[{len(arguments) - 1}];", f"{function}({', '.join([*arguments, target])});"]
-
     def table_line(self, name: str, numbers: Sequence[str], whole: bool) -> str:
         kind = "int" if whole else "double"
         return f"static const {kind} {name}[{len(numbers)}] = {{{', '.join(numbers)}}};"

@@ -42,9 +42,6 @@ class JavaScriptWriter(LoopWriter):
         else:
             self.line(f"let {name} = 0;")
 
-    def call_for_slopes(self, function: str, target: str, arguments: Sequence[str]) -> list[str]:
-        return [f"const {target} = {function}({', '.join(arguments)});"]
-
     def table_line(self, name: str, numbers: Sequence[str], whole: bool) -> str:
         return f"  const {name} = [{', '.join(numbers)}];"
 

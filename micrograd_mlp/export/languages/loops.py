@@ -46,10 +46,6 @@ class LoopWriter(Writer):
         """The declaration of an array of constants, which are integers if `whole`."""
         raise NotImplementedError
 
-    def call_for_slopes(self, function: str, target: str, arguments: Sequence[str]) -> list[str]:
-        """The lines that put the derivatives which a function gives into a new array."""
-        raise NotImplementedError
-
     def example(self, vector: Vector, name: str) -> str:
         """The line that takes the elements of one example out of X or Y."""
         raise NotImplementedError
@@ -215,13 +211,22 @@ class LoopWriter(Writer):
         self._step(step)
         self.declare(step.out.name, len(step.out))
         j = self.open("j", len(step.out))
-        call = f"{self.translation.forward(step.op, step.arity)}({', '.join(self._inputs(step, j))})"
+        call = self.language.call(self.translation.forward(step.op, step.arity), self._inputs(step, j))
         self.line(f"{self.element(step.out, j)} = {call};")
         self.close(j)
 
-    def _inputs(self, step: Reduction, j: str) -> list[str]:
+    def _inputs(self, step: Reduction, j: str) -> list[Expression]:
         """All inputs of one result."""
-        return [self.at(step.operands, combined(j, step.arity, str(k))).text for k in range(step.arity)]
+        return [self.at(step.operands, combined(j, step.arity, str(k))) for k in range(step.arity)]
+
+    def _called_for_several(
+        self, function: str, arguments: Sequence[Expression], target: str
+    ) -> list[Expression]:
+        """The derivatives that a function gives, in a new array."""
+        text, slopes = self.language.call_for_several(target, function, arguments, len(arguments) - 1)
+        for line in text.splitlines():
+            self.line(line)
+        return slopes
 
     # Steps backward.
 
@@ -249,10 +254,7 @@ class LoopWriter(Writer):
         operands = [self.at(ref, k) for ref in step.operands]
         slopes = self.translation.slopes(step.op, out, operands)
         if isinstance(slopes, str):
-            target = self.new("slopes")
-            for text in self.call_for_slopes(slopes, target, [out.text, *[x.text for x in operands]]):
-                self.line(text)
-            slopes = [Expression(f"{target}[{i}]") for i in range(len(operands))]
+            slopes = self._called_for_several(slopes, [out, *operands], self.new("slopes"))
         for ref, slope in zip(step.operands, slopes):
             if ref.active:
                 self.line(f"{self.at(ref, k, adjoint=True)} += {times(adjoint, slope, self.language)};")
@@ -284,8 +286,7 @@ class LoopWriter(Writer):
         target = self.new("slopes")
         if probe is None:
             function = self.translation.partials(step.op, step.arity)
-            for text in self.call_for_slopes(function, target, [out.text, *self._inputs(step, j)]):
-                self.line(text)
+            self._called_for_several(function, [out, *self._inputs(step, j)], target)
         k = self.open("k", step.arity)
         index = combined(j, step.arity, k)
         slope = self.translation.slope_of_each(step.op, out, self.at(step.operands, index))
