@@ -9,7 +9,7 @@ from micrograd_mlp.export.counterparts import record_of, require_package
 from micrograd_mlp.export.source import plan_of
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.nn.activations import ACTIVATIONS
-from micrograd_mlp.nn.modules import MLP
+from micrograd_mlp.nn.modules import MLP, require_activations
 
 if TYPE_CHECKING:
     from micrograd_mlp.compiled import Program
@@ -50,6 +50,7 @@ def _network(helper: Any, model: MLP) -> Any:
     """A network as a protocol buffer: a Gemm for each layer, and the nodes of its activation."""
     from micrograd_mlp.export.languages.onnx import DOUBLE, make_model
 
+    require_activations(model)
     nodes: list[Any] = []
     numbers = [helper.make_tensor(number, DOUBLE, [], [float(number)]) for number in _ONNX_NUMBERS]
     a = "x"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from micrograd_mlp.export.counterparts import record_of, require_package
 from micrograd_mlp.export.source import loss_function
 from micrograd_mlp.nn.activations import ACTIVATIONS, Activation
-from micrograd_mlp.nn.modules import MLP
+from micrograd_mlp.nn.modules import MLP, require_activations
 from micrograd_mlp.optim import SGD, Adam, Momentum, Optimizer, RMSProp
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def to_torch(model: MLP | Program) -> Any:
     torch = require_package("torch", "torch")
     if not isinstance(model, MLP):
         return loss_function(model, "torch")
+    require_activations(model)
     modules: list[Any] = []
     for layer, activation in zip(model.layers, model.activations):
         n_outputs, n_inputs = len(layer.neurons), len(layer.neurons[0].w)

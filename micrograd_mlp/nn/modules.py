@@ -42,7 +42,17 @@ class Module:
 
     def state_dict(self) -> dict[str, float]:
         """The number of every parameter, by the parameter's name."""
-        return {name: parameter.data for name, parameter in self.named_parameters()}
+        return {name: parameter.data for name, parameter in self._by_name().items()}
+
+    def _by_name(self) -> dict[str, Parameter]:
+        by_name: dict[str, Parameter] = {}
+        for name, parameter in self.named_parameters():
+            if by_name.setdefault(name, parameter) is not parameter:
+                raise ValueError(
+                    f"two parameters are called {name}: give modules numbers of their own, "
+                    "as in Neuron(2, index=2) or Layer(2, 3, layer=2)"
+                )
+        return by_name
 
     def load_state_dict(self, d: dict[str, float]) -> None:
         """Set every parameter to its number in the `state_dict()` of a model with the same architecture.
@@ -51,7 +61,7 @@ class Module:
             ValueError: a name is missing or unknown, or a number is not finite. The model is unchanged then.
         """
         require_fields("the state", d)
-        own = dict(self.named_parameters())
+        own = self._by_name()
         missing, unknown = own.keys() - d.keys(), d.keys() - own.keys()
         if missing or unknown:
             raise ValueError(
@@ -118,7 +128,6 @@ class Neuron(Module):
     ) -> None:
         n_inputs = require_count("n_inputs", n_inputs, least=1)
         self.activation = activation
-        self.sigma = find_activation(activation).function
         draw, rng = initializer(init, activation), random_generator(seed)
         self.w = [
             Parameter(draw(n_inputs, n_outputs, rng), f"W{layer}[{index},{k}]")
@@ -127,6 +136,16 @@ class Neuron(Module):
         self.b = Parameter(0.0, f"b{layer}[{index}]")
         self._names = [p.label or "" for p in (*self.w, self.b)]
         self._z_label, self._a_label = f"z{layer}[{index}]", f"a{layer}[{index}]"
+
+    @property
+    def activation(self) -> Sigma:
+        """σ, as a name or as a function of one Value."""
+        return self._activation
+
+    @activation.setter
+    def activation(self, activation: Sigma) -> None:
+        self.sigma = find_activation(activation).function
+        self._activation = activation
 
     def __call__(self, x: Sequence[Value | float]) -> Value:
         """The activation a for the inputs x; there must be as many inputs as weights."""
@@ -284,8 +303,11 @@ class MLP(Module):
         """The architecture as plain data; `MLP(**config)` builds a network of the same architecture.
 
         Raises:
-            ValueError: an activation is a function of the user's own.
+            ValueError: an activation is a function of the user's own, or the network was edited so that it
+                computes something else than this.
         """
+        require_activations(self)
+        _require_names(self)
         for sigma in self.activations:
             if not isinstance(sigma, str):
                 raise ValueError(
@@ -329,11 +351,11 @@ class MLP(Module):
         return seal(FORMAT, self._content())
 
     def _content(self) -> dict[str, Any]:
-        parameters = self.state_dict()
+        config, parameters = self.config(), self.state_dict()
         for name, number in parameters.items():
             if not math.isfinite(number):
                 raise ValueError(f"{name} is {number!r}: a file holds finite parameters only")
-        return {"model": self.config(), "parameters": parameters}
+        return {"model": config, "parameters": parameters}
 
     @classmethod
     def from_dict(cls, content: Any) -> MLP:
@@ -361,6 +383,42 @@ class MLP(Module):
 
 
 FORMAT = "micrograd_mlp model"
+
+
+def require_activations(model: MLP) -> None:
+    """Check that the neurons of a network compute what its `activations` say, from which files are written.
+
+    Raises:
+        ValueError: neurons or layers were edited.
+    """
+    if len(model.layers) != len(model.activations):
+        _refuse_edited(f"there are {len(model.layers)} layers and {len(model.activations)} activations")
+    for layer, sigma in zip(model.layers, model.activations):
+        described = find_activation(sigma)
+        for neuron in layer.neurons:
+            if neuron.sigma is not described.function:
+                seen = f"{neuron._a_label} is computed by {find_activation(neuron.sigma).name}"
+                _refuse_edited(f"{seen}, and its layer by {described.name}")
+
+
+def _require_names(model: MLP) -> None:
+    """Check that every parameter is where its name says."""
+    n_inputs = model.n_inputs
+    for number, layer in enumerate(model.layers, start=1):
+        for index, neuron in enumerate(layer.neurons, start=1):
+            if neuron._a_label != f"a{number}[{index}]":
+                _refuse_edited(f"{neuron._a_label} is neuron {index} of layer {number}")
+            for n in (n_inputs, len(neuron._names) - 1):
+                if len(neuron.w) != n:
+                    _refuse_edited(f"{neuron._a_label} has {len(neuron.w)} weights for {n} inputs")
+        n_inputs = len(layer.neurons)
+
+
+def _refuse_edited(seen: str) -> None:
+    raise ValueError(
+        f"{seen}: the network was edited, and a file would hold another one. Build an MLP of these sizes "
+        "and activations, and give its parameters their numbers"
+    )
 
 
 def _require_example(x: Any, n_inputs: int) -> None:

@@ -17,6 +17,7 @@ from micrograd_mlp import (
     export,
     mean,
     ops,
+    relu,
     squared_error,
 )
 from micrograd_mlp.nn.activations import ACTIVATIONS
@@ -238,6 +239,19 @@ def test_the_documented_example_on_two_processes_averages_to_the_gradient_of_the
     np.testing.assert_allclose(
         [p.data for p in trained.parameters()], [p.data for p in model.parameters()], rtol=1e-12, atol=1e-13
     )
+
+
+@pytest.mark.parametrize("edit", ["sigma", "activation"])
+@pytest.mark.parametrize(
+    "write", [lambda model, folder: export.to_torch(model), lambda m, folder: export.to_onnx(m, folder / "m")]
+)
+def test_a_network_that_computes_something_else_is_refused(tmp_path, write, edit):
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    model = MLP(2, [3, 1], activation="tanh", seed=0)
+    setattr(model.layers[0].neurons[1], edit, relu)
+    with pytest.raises(ValueError, match=r"a1\[2\] is computed by relu, and its layer by tanh"):
+        write(model, tmp_path)
 
 
 class TestOnnx:

@@ -5,15 +5,17 @@ import json
 import math
 import pickle
 import random
+import re
 import stat
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, dot, maximum, no_grad
+from micrograd_mlp import MLP, Constant, Layer, Neuron, Parameter, Value, dot, maximum, no_grad, relu
 from micrograd_mlp.files import checksum
 from micrograd_mlp.nn import ACTIVATIONS
+from micrograd_mlp.nn.modules import Module
 from tests.optional import np
 
 numbers = st.floats(-3, 3)
@@ -261,6 +263,16 @@ class TestCopies:
         assert other.state_dict() != model.state_dict()
 
 
+def test_another_activation_of_a_neuron_is_what_it_computes_with():
+    neuron = Neuron(1, activation="tanh", seed=0)
+    neuron.w[0].data = 2.0
+    neuron.activation = "relu"
+    assert (neuron([3.0]).data, repr(neuron)) == (6.0, "Neuron(1, activation='relu')")
+    with pytest.raises(ValueError, match="did you mean 'relu'"):
+        neuron.activation = "rleu"
+    assert neuron.activation == "relu"
+
+
 class TestSaveAndLoad:
     @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=9, max_size=9))
     def test_floats_round_trip_bit_for_bit(self, tmp_path_factory, floats):
@@ -346,6 +358,43 @@ class TestSaveAndLoad:
         path.write_text(json.dumps(content | {"checksum": checksum(content)}))
         with pytest.raises(ValueError, match=message):
             MLP.load(path)
+
+    @pytest.mark.parametrize(
+        ("edit", "seen"),
+        [
+            (lambda m: setattr(m.layers[0].neurons[1], "activation", "relu"), "a1[2] is computed by relu"),
+            (lambda m: setattr(m.layers[1].neurons[0], "sigma", relu), "a2[1] is computed by relu"),
+            (
+                lambda m: m.activations.__setitem__(0, "relu"),
+                "a1[1] is computed by tanh, and its layer by relu",
+            ),
+            (lambda m: m.layers[0].neurons.reverse(), "a1[3] is neuron 1 of layer 1"),
+            (lambda m: m.layers.insert(1, Layer(3, 3)), "there are 3 layers and 2 activations"),
+            (lambda m: m.layers[0].neurons[0].w.pop(), "a1[1] has 1 weights for 2 inputs"),
+        ],
+    )
+    def test_a_network_that_computes_something_else_is_not_saved(self, tmp_path, edit, seen):
+        model = MLP(2, [3, 1], activation="tanh", seed=0)
+        edit(model)
+        for write in (model.to_dict, model.config, lambda: model.save(tmp_path / "model.json")):
+            with pytest.raises(ValueError, match=re.escape(seen)):
+                write()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_two_parameters_of_one_name_have_no_state(self):
+        class Pair(Module):
+            first, second = Neuron(1, seed=0), Neuron(1, seed=1)
+
+            def named_parameters(self):
+                yield from self.first.named_parameters()
+                yield from self.second.named_parameters()
+
+        state = Neuron(1).state_dict()
+        for use in (Pair().state_dict, lambda: Pair().load_state_dict(state)):
+            with pytest.raises(ValueError, match=r"two parameters are called W1\[1,1\]: .*index=2"):
+                use()
+        Pair.second = Pair.first
+        assert Pair().state_dict() == Pair.first.state_dict(), "one parameter that is used twice is one"
 
     def test_no_file(self, tmp_path):
         with pytest.raises(FileNotFoundError):
