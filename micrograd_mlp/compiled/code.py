@@ -268,13 +268,14 @@ class Code:
 
     Attributes:
         fused: a · b + c may be one instruction, which rounds once.
+        has_single_numbers: vectors are not written down: LLVM has to find numbers that can be one.
     """
 
     def __init__(
         self, name: str, arguments: Sequence[tuple[str, str]], target: Target, returns: str = "void"
     ) -> None:
         self.name, self.target, self.returns = name, target, returns
-        self.fused = True
+        self.fused, self.has_single_numbers = True, False
         self.arguments = [Number(self, f"%{argument}", kind) for argument, kind in arguments]
         self._front: list[str] = []
         self._lines: list[str] = []

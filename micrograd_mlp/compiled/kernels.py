@@ -521,7 +521,7 @@ def elementwise(o: Operation, shape: str, target: Target, single: bool) -> list[
         single: for one example at a time.
     """
     write: Callable[..., None] = {"row": _row, "one": _one}.get(shape, _results)
-    if single and shape in ("few", "many") and _length(o.op, o.n, target, of_slopes=False) > COSTLY:
+    if single and shape in ("few", "many") and is_worth_collecting(o.op, o.n, target):
         write = functools.partial(
             _collected, width=target.width if shape == "many" else min(FEW, target.width)
         )
@@ -535,6 +535,12 @@ def elementwise(o: Operation, shape: str, target: Target, single: bool) -> list[
 def is_worth_keeping(op: Op, n: int, target: Target) -> bool:
     """Whether the slope takes so long to compute that the forward pass keeps it."""
     return n == 1 and not why_in_python(op, n, target) and _length(op, n, target, of_slopes=True) > COSTLY
+
+
+@functools.lru_cache(maxsize=256)
+def is_worth_collecting(op: Op, n: int, target: Target) -> bool:
+    """Whether an operation takes longer than collecting the operands of several results into vectors."""
+    return _length(op, n, target, of_slopes=False) > COSTLY
 
 
 @functools.lru_cache(maxsize=256)

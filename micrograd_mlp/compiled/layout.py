@@ -122,7 +122,8 @@ class Runs:
                     inside[k, WORDS.index(name)] = most
                 is_free = self._writes_first(run) and not shared[_matrix(run)].any()
                 is_product = single or inside[k, WORDS.index("worth_transposing")] >= FEW_EXAMPLES
-                if is_free and is_product and _matrix(run).stop <= 1 + n_parameters:
+                is_wide = run[RUN.arity] >= 2 * target.width  # a masked vector takes as long as whole ones
+                if is_free and is_product and is_wide and _matrix(run).stop <= 1 + n_parameters:
                     is_own[_matrix(run)] = inside[k, WORDS.index("is_own")] = True
             kept = self._kernels(run)
             inside[k, 0] = kept.forward

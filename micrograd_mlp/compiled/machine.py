@@ -302,7 +302,8 @@ class Machine:
         """Write the whole step as one piece of code, if it is small and so many steps are worth that."""
         lanes = lanes_for(batch, self.target)
         self._step = self._execute_code
-        is_worth_it = n_steps * -(-batch // lanes) >= WORTH_IT and self.plan.work <= LARGEST
+        is_small = self.plan.work <= (2 * LARGEST if lanes == 1 else LARGEST)
+        is_worth_it = n_steps * -(-batch // lanes) >= WORTH_IT and is_small
         if not is_worth_it or not self.graph.n_inputs or self.cores(batch) > 1:
             return
         if lanes not in self._unrolled:

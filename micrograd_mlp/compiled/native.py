@@ -119,17 +119,18 @@ def compiled(*codes: Code) -> MachineCode:
     """Functions in machine code: from memory, from the cache on disk, or compiled now."""
     declarations = dict.fromkeys([line for code in codes for line in code.declarations])
     text = "\n".join([*declarations, *[code.text() for code in codes]])
-    return _compiled(text, tuple([code.name for code in codes]))
+    collects = any(code.has_single_numbers for code in codes)
+    return _compiled(text, tuple([code.name for code in codes]), collects)
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def _compiled(text: str, names: tuple[str, ...]) -> MachineCode:
+def _compiled(text: str, names: tuple[str, ...], collects: bool) -> MachineCode:
     with _lock:
-        identity = "\n".join([text, llvm.get_host_cpu_name(), _features(), VERSIONS])
+        identity = "\n".join([text, llvm.get_host_cpu_name(), _features(), VERSIONS, str(collects)])
         key = hashlib.sha256(identity.encode()).hexdigest()
         machine_code = _read(key)
         if machine_code is None:
-            machine_code = _compile(text)
+            machine_code = _compile(text, collects)
             _write(key, machine_code)
         return MachineCode(machine_code, names)
 
@@ -137,10 +138,11 @@ def _compiled(text: str, names: tuple[str, ...]) -> MachineCode:
 VERSIONS = f"{llvmlite.__version__} {llvm.llvm_version_info}"
 
 
-def _compile(text: str) -> bytes:
+def _compile(text: str, collects: bool) -> bytes:
+    """Machine code; with `collects`, LLVM looks for single numbers that it can compute as a vector."""
     module = llvm.parse_assembly(text)
     options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = options.slp_vectorization = False  # vectors are written down already
+    options.loop_vectorization, options.slp_vectorization = False, collects
     passes = llvm.create_pass_builder(_machine(), options)
     pipeline = passes.getModulePassManager()
     pipeline.run(module, passes)

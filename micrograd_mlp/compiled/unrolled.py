@@ -4,7 +4,9 @@
 The kernels of a tape are the same for all graphs, and between two of them there is a call. Where a run takes
 some nanoseconds, that call is what costs. So a long training of a small graph gets machine code of its own:
 numbers stay in registers, and the examples of a vector go forward and backward through all operations before
-the next ones come. What it takes to compile, a fraction of a second, is why short trainings do without.
+the next ones come. With one example in a step there are single numbers instead of vectors; only operations
+that take long, such as the tanh of a layer's units, are collected into vectors. What it takes to compile, a
+fraction of a second, is why short trainings do without.
 
 The function reads the same job as `steps.execute`, and takes the steps of one thread.
 """
@@ -13,22 +15,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from micrograd_mlp.compiled import records
 from micrograd_mlp.compiled.affine import sums
 from micrograd_mlp.compiled.code import Number, Target
+from micrograd_mlp.compiled.kernels import is_worth_collecting
 from micrograd_mlp.compiled.passes import analyse, fuse_sums
 from micrograd_mlp.compiled.steps import Execute, move
 from micrograd_mlp.compiled.trace import Graph
+from micrograd_mlp.engine.op import Op
 
 FEWEST_LANES = 8
-LARGEST = 250  # operands of a graph that is worth it
+LARGEST = 250  # operands of a graph that is worth it; of one example in a step twice as many
 ROUNDED = {"add", "sub", "mul", "pow"}  # as in eager execution: a variance that is 0 must not become negative
 WORTH_IT = 1_000  # vectors of examples in a training from which on it is
 
 
 def lanes_for(batch: int, target: Target) -> int:
     """How many examples go through the code at a time: two registers of them take less time than one."""
+    if batch == 1:
+        return 1
     return min(max(1 << (batch - 1).bit_length(), FEWEST_LANES), 2 * target.width)
 
 
@@ -39,7 +46,7 @@ def unrolled(graph: Graph, n_x: int, offsets: Mapping[int, int], lanes: int, tar
         graph: the graph of one example's loss, as it was recorded.
         n_x: how many of its inputs are x; the others are y.
         offsets: where parameters and captured Values are on the uniform tape.
-        lanes: how many examples it takes at a time, a power of two.
+        lanes: how many examples it takes at a time, a power of two; 1 if each step has one example.
         target: the precision.
 
     Raises:
@@ -47,6 +54,14 @@ def unrolled(graph: Graph, n_x: int, offsets: Mapping[int, int], lanes: int, tar
     """
     graph = replace(graph, operators=list(graph.operators), operands=list(graph.operands), n_pairs={})
     return _Writer(graph, n_x, offsets, lanes, target).written()
+
+
+class _Collected(NamedTuple):
+    """Operations that are computed as one vector: which, their inputs, and their results."""
+
+    members: list[int]
+    x: list[Number]
+    result: Number
 
 
 class _Writer:
@@ -59,6 +74,10 @@ class _Writer:
         is_in_examples: whether what is written belongs to a vector of examples.
         sums: for each slot a vector, to which each example adds its share.
         totals: for each slot the sum over all examples.
+        written_totals: the slots of `totals` that have a number of this step.
+        uniform, varying: operations in the order in which they are computed, in groups of one kind whose
+            operands are known at the same time.
+        collected: for each group that is computed as vectors: the members of each vector, inputs and results.
     """
 
     def __init__(
@@ -68,7 +87,8 @@ class _Writer:
         self.graph, self.facts, self.offsets, self.lanes = graph, analyse(graph), offsets, lanes
         fuse_sums(graph, self.facts)
         self.e, self.target = Execute(target), target
-        self.kind = f"<{lanes} x {target.real}>"
+        self.e.has_single_numbers = lanes == 1
+        self.kind = f"<{lanes} x {target.real}>" if lanes > 1 else target.real
         self.values: dict[int, Number] = {}
         first = graph.n_inputs
         parameters = range(first, first + len(graph.parameters))
@@ -76,8 +96,11 @@ class _Writer:
         self.slots = {i: offsets[i] - self.first_parameter for i in parameters}
         used, varying, active = self.facts.used, self.facts.varying, self.facts.active
         operations = range(parameters.stop, len(graph.operators))
-        self.uniform = [i for i in operations if graph.operators[i] and used[i] and not varying[i]]
-        self.varying = [i for i in operations if graph.operators[i] and used[i] and varying[i]]
+        computed = [i for i in operations if graph.operators[i] and used[i]]
+        self.uniform = [i for i in computed if not varying[i]]
+        self.varying = self._groups([i for i in computed if varying[i]])
+        self.collected: dict[int, list[_Collected]] = {}
+        self.written_totals: set[int] = set()
         for i in self.uniform:
             if active[i]:
                 self.slots[i] = len(self.slots)
@@ -90,44 +113,58 @@ class _Writer:
         e = self.e
         theta = e.at(e.pointer("uniform"), self.first_parameter)
         bounds = e.pointer("bounds")
+        e.each(len(self.slots), lambda k, kind: e.store(e.number(0.0, kind), self.totals, k))
         with e.loop(e.word("n_steps")) as s:
             e.t.set((e.word("t") + s).to_real("double"))
             start, stop = e.load(bounds, s * 2, "i64"), e.load(bounds, s * 2 + 1, "i64")
             for i in self.uniform:
                 self.values[i] = self._computed(i)
-            with e.loop(len(self.slots) * self.lanes, step=self.lanes) as k:
-                e.store(e.number(0.0, self.kind), self.sums, k)
-            loss = e.variable(0.0, self.kind)
             scale = (1.0 / (stop - start).to_real("double")).converted(self.target.real)
-            with e.loop(stop, start=start, step=self.lanes) as first:
-                loss.set(loss.now + self._examples(first, stop, scale))
-            self._add_up()
+            if self.lanes == 1:
+                loss = self._examples(start, stop, e.real(1.0))
+            else:
+                loss = self._all_examples(start, stop, scale)
             for i in reversed(self.uniform):
                 if self.facts.active[i]:
                     self._give(i, e.load(self.totals, self.slots[i]))
-            e.store(loss.now.sum().converted("double") * scale.converted("double"), e.pointer("results"), s)
+            e.store(loss.converted("double") * scale.converted("double"), e.pointer("results"), s)
             move(e, s, theta, e.at(self.totals, -1))
         return e
 
-    # One vector of examples.
+    def _all_examples(self, start: Number, stop: Number, scale: Number) -> Number:
+        """Take the examples a vector at a time, and add up what they give; returns the sum of losses."""
+        e = self.e
+        with e.loop(len(self.slots) * self.lanes, step=self.lanes) as k:
+            e.store(e.number(0.0, self.kind), self.sums, k)
+        loss = e.variable(0.0, self.kind)
+        with e.loop(stop, start=start, step=self.lanes) as first:
+            loss.set(loss.now + self._examples(first, stop, scale))
+        self._add_up()
+        return loss.now.sum()
+
+    # One vector of examples, or one example.
 
     def _examples(self, first: Number, stop: Number, scale: Number) -> Number:
         """Take some examples forward and backward; returns their losses."""
         e, [output] = self.e, self.graph.outputs
         self.is_in_examples = True
         self._load(first, stop)
-        for i in self.varying:
-            self.values[i] = self._computed(i)
-        is_example = e.lanes_below(stop - first, self.lanes)
-        # Lanes without an example repeat the last one, and give nothing.
+        for group in self.varying:
+            self._compute(group)
+
+        def of_examples(number: Number) -> Number:
+            """Lanes without an example repeat the last one, and give nothing."""
+            if self.lanes == 1:
+                return number
+            return e.select(e.lanes_below(stop - first, self.lanes), number, 0.0)
+
         self.adjoints: dict[int, Number] = {}
         if self.facts.active[output]:  # which may be the same for all examples
-            self._add(output, e.select(is_example, scale, 0.0))
-        for i in reversed(self.varying):
-            if self.facts.active[i] and i in self.adjoints:
-                self._give(i, self.adjoints.pop(i))
+            self._add(output, of_examples(scale))
+        for group in reversed(self.varying):
+            self._give_all(group)
         self.is_in_examples = False
-        return e.select(is_example, self._vector(output), 0.0)
+        return of_examples(self._vector(output))
 
     def _load(self, first: Number, stop: Number) -> None:
         """The inputs, with a lane for each example."""
@@ -141,7 +178,56 @@ class _Writer:
             if self.facts.used[i]:
                 source, k = (rows, i) if i < self.n_x else (targets, i - self.n_x)
                 numbers = [e.load(row, k) for row in source]
-                self.values[i] = e.vector(numbers)
+                self.values[i] = e.vector(numbers) if self.lanes > 1 else numbers[0]
+
+    # Groups of operations
+
+    def _groups(self, operations: list[int]) -> list[list[int]]:
+        """Operations in an order in which they can be computed; those of a vector are together."""
+        if self.lanes > 1:
+            return [[i] for i in operations]
+        level = dict.fromkeys(range(len(self.graph.operators)), 0)
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for i in operations:
+            operands, op = self.graph.operands[i], self.graph.operators[i]
+            level[i] = 1 + max([level[operand] for operand in operands], default=0)
+            is_costly = self._pairs(i) is None and is_worth_collecting(op, len(operands), self.target)
+            groups.setdefault((level[i], op, len(operands)) if is_costly else (level[i], i), []).append(i)
+        return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
+
+    def _compute(self, group: list[int]) -> None:
+        if len(group) == 1:
+            self.values[group[0]] = self._computed(group[0])
+            return
+        self.collected[group[0]] = []
+        for first in range(0, len(group), self.target.width):
+            members = group[first : first + self.target.width]
+            operands = zip(*[self._inputs(i) for i in members])
+            x = [self._collect(list(numbers)) for numbers in operands]
+            result = self._result(members[0], x)
+            self.collected[group[0]].append(_Collected(members, x, result))
+            for k, i in enumerate(members):
+                self.values[i] = result[k]
+
+    def _give_all(self, group: list[int]) -> None:
+        """Hand on the adjoints of a group."""
+        for members, x, result in self.collected.get(group[0], []):
+            op = self._op(members[0])
+            adjoints = [self.adjoints.pop(i, self.e.real(0.0)) for i in members]
+            shares = [slope * self._collect(adjoints) for slope in records.partials(op, self.e, result, x)]
+            for k, i in enumerate(members):
+                for operand, share in zip(self.graph.operands[i], shares):
+                    if self.facts.active[operand]:
+                        self._add(operand, share[k])
+        if group[0] not in self.collected:
+            [i] = group
+            if self.facts.active[i] and i in self.adjoints:
+                self._give(i, self.adjoints.pop(i))
+
+    def _collect(self, numbers: list[Number]) -> Number:
+        """A vector of these numbers, whose length is a power of two; the last one fills it up."""
+        width = 1 << (len(numbers) - 1).bit_length()
+        return self.e.vector([*numbers, *[numbers[-1]] * (width - len(numbers))])
 
     # Operations
 
@@ -165,15 +251,22 @@ class _Writer:
         """How many products a sum has; None for another operation."""
         return self.graph.n_pairs.get(i)
 
+    def _op(self, i: int) -> Op:
+        op = self.graph.operators[i]
+        assert op is not None
+        return op
+
+    def _result(self, i: int, x: list[Number]) -> Number:
+        op = self._op(i)
+        self.e.fused = op.name not in ROUNDED
+        result = records.forward(op, self.e, x)
+        self.e.fused = True
+        return result
+
     def _computed(self, i: int) -> Number:
         n_pairs, x = self._pairs(i), self._inputs(i)
         if n_pairs is None:
-            op = self.graph.operators[i]
-            assert op is not None
-            self.e.fused = op.name not in ROUNDED
-            result = records.forward(op, self.e, x)
-            self.e.fused = True
-            return result
+            return self._result(i, x)
         total: Number | None = None
         for k in range(n_pairs):
             a, b = self.graph.operands[i][2 * k : 2 * k + 2]
@@ -193,9 +286,7 @@ class _Writer:
         n_pairs, x = self._pairs(i), self._inputs(i)
         operands = self.graph.operands[i]
         if n_pairs is None:
-            op = self.graph.operators[i]
-            assert op is not None
-            slopes = records.partials(op, self.e, self._vector(i), x)
+            slopes = records.partials(self._op(i), self.e, self._vector(i), x)
             for operand, slope in zip(operands, slopes):
                 if self.facts.active[operand]:
                     self._add(operand, slope * adjoint)
@@ -213,10 +304,13 @@ class _Writer:
         if self.facts.varying[operand]:
             before = self.adjoints.get(operand)
             self.adjoints[operand] = share if before is None else before + share
-        elif self.is_in_examples:
+        elif self.is_in_examples and self.lanes > 1:
             self.e.add_to(self.sums, self.slots[operand] * self.lanes, share)
-        else:
+        elif self.lanes > 1 or operand in self.written_totals:
             self.e.add_to(self.totals, self.slots[operand], share)
+        else:
+            self.written_totals.add(operand)
+            self.e.store(share, self.totals, self.slots[operand])
 
     def _add_up(self) -> None:
         """The sum of each slot's lanes."""
