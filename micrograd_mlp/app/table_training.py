@@ -235,7 +235,7 @@ def _split(target: pd.Series, held_out: float, seed: int) -> Any:
 def _learn(cells: pd.Series) -> Column:
     """What a column is to a network, learned from the rows of the training."""
     if cells.dtype != float:
-        return Column(str(cells.name), sorted(cells.value_counts().index[:MOST_VALUES]))
+        return Column(str(cells.name), sorted(cells.value_counts(sort=False).nlargest(MOST_VALUES).index))
     median = float(cells.median()) if cells.count() else 0.0
     scaler = StandardScaler().fit(cells.fillna(median).to_frame())
     mean, deviation = float(scaler.mean_[0]), float(scaler.scale_[0])

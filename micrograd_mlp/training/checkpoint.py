@@ -150,7 +150,7 @@ def _require_same_probe(saved: dict[str, Any], seen: dict[str, Any]) -> None:
         raise ValueError("with its weights this model gives other outputs: it has another activation, say")
     if not _all_close(saved["losses"], seen["losses"]):
         raise ValueError("it was written with another loss")
-    if not _all_close([saved["penalty"]], [seen["penalty"]]):
+    if not _is_close(saved["penalty"], seen["penalty"]):
         raise ValueError("it was written with another penalty")
 
 

@@ -66,14 +66,45 @@ class EagerEngine:
 
     def train(self, epochs: int, end_of_epoch: EndOfEpoch) -> None:
         """Take all steps of so many epochs."""
-        X, Y = self.run.X, self.run.Y
-        step = _SafeStep(self.gradient, self.run)
+        run, X, Y = self.run, self.run.X, self.run.Y
+        last_finite = _state(run.optimizer)
         for _ in range(epochs):
             summed = 0.0
-            for batch in _batches(len(X), self.run.batch_size, self.run.rng):
-                summed += len(batch) * step([X[i] for i in batch], [Y[i] for i in batch])
+            for batch in _batches(len(X), run.batch_size, run.rng):
+                before = _state(run.optimizer)
+                loss = self._step([X[i] for i in batch], [Y[i] for i in batch], before, last_finite)
+                summed += len(batch) * loss
+                last_finite = before
             if end_of_epoch(summed / len(X)):
                 break
+
+    def _step(self, X: Features, Y: list[Any], before: _State, last_finite: _State) -> float:
+        """Take a step whole or not at all, and leave no weight that is inf or nan."""
+        optimizer = self.run.optimizer
+        try:
+            loss, step = self.gradient(X, Y), optimizer.t + 1
+            if not math.isfinite(loss):
+                self._give_up(f"the loss became {loss!r} in step {step}", last_finite)
+            optimizer.step()
+            for p in optimizer.params:
+                if not math.isfinite(p.data):
+                    self._give_up(f"{p.label or 'a parameter'} became {p.data!r} in step {step}", before)
+        except NonFiniteLossError:
+            raise
+        except BaseException:  # Ctrl-C too, which can come between two parameters
+            _restore(optimizer, before)
+            raise
+        return loss
+
+    def _give_up(self, what: str, state: _State) -> None:
+        optimizer, history = self.run.optimizer, self.run.history
+        _restore(optimizer, state)
+        raise NonFiniteLossError(
+            f"{what}, epoch {len(history.losses) + 1}, learning rate {optimizer.lr!r}. The model has been "
+            f"rolled back to its weights after {optimizer.t} steps, the last with a finite loss. Try a "
+            "smaller learning rate; `with detect_anomaly():` around fit names the operation",
+            history,
+        )
 
     def gradient(self, X: Features, Y: list[Any]) -> float:
         """The mean loss of a batch, with the penalty; its gradient is in `.grad` afterwards."""
@@ -146,42 +177,6 @@ def _require_targets(run: Run, Y: list[Any]) -> None:
         output = run.model(run.X[0])
         for y in {repr(y): y for y in Y}.values():
             run.loss(output, y)
-
-
-class _SafeStep:
-    """A step that is taken whole or not at all, and leaves no weight that is inf or nan."""
-
-    def __init__(self, gradient: Callable[[Features, list[Any]], float], run: Run) -> None:
-        self.gradient, self.optimizer, self.history = gradient, run.optimizer, run.history
-        self.last_finite = _state(run.optimizer)
-
-    def __call__(self, X: Features, Y: list[Any]) -> float:
-        optimizer = self.optimizer
-        before = _state(optimizer)
-        try:
-            loss, step = self.gradient(X, Y), optimizer.t + 1
-            if not math.isfinite(loss):
-                self._give_up(f"the loss became {loss!r} in step {step}", self.last_finite)
-            optimizer.step()
-            for p in optimizer.params:
-                if not math.isfinite(p.data):
-                    self._give_up(f"{p.label or 'a parameter'} became {p.data!r} in step {step}", before)
-        except NonFiniteLossError:
-            raise
-        except BaseException:  # Ctrl-C too, which can come between two parameters
-            _restore(optimizer, before)
-            raise
-        self.last_finite = before
-        return loss
-
-    def _give_up(self, what: str, state: _State) -> None:
-        _restore(self.optimizer, state)
-        raise NonFiniteLossError(
-            f"{what}, epoch {len(self.history.losses) + 1}, learning rate {self.optimizer.lr!r}. The model "
-            f"has been rolled back to its weights after {self.optimizer.t} steps, the last with a finite "
-            "loss. Try a smaller learning rate; `with detect_anomaly():` around fit names the operation",
-            self.history,
-        )
 
 
 _State = tuple[list[float], dict[str, list[float]], int]

@@ -1,6 +1,7 @@
 """Tables: what is read, which columns are used and how, what is held out, and the scores beside the peers."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -342,6 +343,9 @@ def test_a_column_is_learned_from_the_cells_that_it_has():
     assert learn(pd.Series([None, *frequent_first], name="c", dtype=object)) == Column(
         "c", [f"v{k:02}" for k in range(30)]
     )
+    cells = np.random.default_rng(0).integers(0, 50, 400).astype(str).tolist()
+    first_of_equals = [value for value, _ in Counter(cells).most_common(30)]
+    assert learn(pd.Series(cells, name="c", dtype=object)).values == sorted(first_of_equals)
 
 
 @pytest.mark.parametrize(("held_out", "expected"), [(0.01, 2), (0.5, 3), (0.99, 4)])
