@@ -8,15 +8,13 @@ import runpy
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import micrograd_mlp  # imports what a command needs when it is first named
 from micrograd_mlp.app.command import add_command
+from micrograd_mlp.app.formulas import Expression, ExpressionError, parse, parse_assignment
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
-
-if TYPE_CHECKING:
-    from micrograd_mlp.app.formulas import Expression
 
 
 def add_graph(commands: Any) -> None:
@@ -114,8 +112,6 @@ def _result_of_formula(options: argparse.Namespace) -> tuple[Value, dict[str, Va
 
 def _formula(options: argparse.Namespace) -> tuple[Expression, dict[str, Value]]:
     """The parsed formula, and a leaf for each of its names."""
-    from micrograd_mlp.app.formulas import parse
-
     expression = parse(options.formula)
     values = _numbers(options, list(expression.names), f"the formula {expression.text}")
     return expression, {name: Value(values[name], name) for name in expression.names}
@@ -159,25 +155,25 @@ def _cells(options: argparse.Namespace, names: list[str]) -> dict[str, str]:
             raise ValueError(f"{text!r:.60}: expected column=value; the columns are {', '.join(names)}")
         name = max(known, key=len)
         cells[name] = text.strip()[len(name) + 1 :]
-    if missing := [name for name in names if name not in cells]:
-        example = " ".join(f"{name}=…" for name in missing)
-        raise ValueError(f"{', '.join(missing)} has no value: add {example}")
+    _require_all(names, cells, "value", "…")
     return cells
 
 
 def _numbers(options: argparse.Namespace, names: list[str], where: str) -> Mapping[str, float]:
     """The number that the user gave for each name."""
-    from micrograd_mlp.app.formulas import ExpressionError, parse_assignment
-
     values = dict(map(parse_assignment, options.values))
     if len(values) != len(options.values):
         raise ExpressionError(f"one name has two numbers: {' '.join(options.values)}")
-    if missing := [name for name in names if name not in values]:
-        example = " ".join(f"{name}=1" for name in missing)
-        raise ExpressionError(f"{', '.join(missing)} has no number: add {example}")
+    _require_all(names, values, "number", "1")
     if unused := [name for name in values if name not in names]:
         raise ExpressionError(f"{', '.join(unused)} does not occur in {where}")
     return values
+
+
+def _require_all(names: list[str], given: Mapping[str, Any], what: str, example: str) -> None:
+    if missing := [name for name in names if name not in given]:
+        add = " ".join(f"{name}={example}" for name in missing)
+        raise ValueError(f"{', '.join(missing)} has no {what}: add {add}")
 
 
 def _write_pictures(result: Value, options: argparse.Namespace) -> None:

@@ -12,7 +12,6 @@ import math
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
 
 from micrograd_mlp._require import nearest
@@ -46,30 +45,6 @@ class ExpressionError(ValueError):
         super().__init__(what)
 
 
-@dataclass(frozen=True)
-class Expression:
-    """A parsed formula.
-
-    Attributes:
-        text: the formula as it was written, on one line.
-        names: its variables, in the order of their first occurrence.
-        record: a function that records the formula's graph on a Value for each name.
-    """
-
-    text: str
-    names: tuple[str, ...]
-    record: Recorder
-
-    def __call__(self, values: Mapping[str, Value]) -> Value:
-        """Record the formula's graph on these Values, one for each name.
-
-        >>> x = Value(3.0, "x")
-        >>> parse("x**2 + 1")({"x": x}).data
-        10.0
-        """
-        return self.record(values)
-
-
 def parse(text: str) -> Expression:
     """Read a formula.
 
@@ -92,11 +67,10 @@ def parse(text: str) -> Expression:
     text = "".join(" " if c.isspace() else c for c in text).strip()
     if not text:
         raise ExpressionError('the expression is empty: write one such as "tanh(w*x + b)"')
-    reader = _Reader(text)
-    record = reader.read(_syntax_tree(text), 0)
-    if not reader.names:
+    expression = Expression(text)
+    if not expression.names:
         raise ExpressionError("the expression has no variable, such as x, to differentiate by", text)
-    return Expression(text, tuple(reader.names), record)
+    return expression
 
 
 def parse_assignment(text: str) -> tuple[str, float]:
@@ -135,73 +109,88 @@ def _syntax_tree(text: str) -> ast.expr:
         raise ExpressionError(str(error), text) from None
 
 
-class _Reader:
-    """Turns the syntax tree into a function that records the graph."""
+class Expression:
+    """A parsed formula: a function that records the formula's graph on a Value for each name.
+
+    Attributes:
+        text: the formula as it was written, on one line.
+        names: its variables, in the order of their first occurrence.
+
+    >>> x = Value(3.0, "x")
+    >>> parse("x**2 + 1")({"x": x}).data
+    10.0
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.names: dict[str, None] = {}  # a set that keeps the order
+        self._seen: dict[str, None] = {}  # a set that keeps the order
+        self._record = self._read(_syntax_tree(text), 0)
+        self.names = tuple(self._seen)
 
-    def read(self, node: ast.expr, depth: int) -> Recorder:
+    def __call__(self, values: Mapping[str, Value]) -> Value:
+        """Record the graph on these Values."""
+        return self._record(values)
+
+    def _read(self, node: ast.expr, depth: int) -> Recorder:
         if depth > MAX_DEPTH:
-            raise self.error(f"the expression is nested more than {MAX_DEPTH} deep", node)
+            raise self._error(f"the expression is nested more than {MAX_DEPTH} deep", node)
         match node:
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-                return self.constant(number, node)
+                return self._constant(number, node)
             case ast.Name(id=name):
                 if name in TABLE:
-                    raise self.error(f"{name} is a function: write {name}(…)", node)
-                self.names[name] = None
+                    raise self._error(f"{name} is a function: write {name}(…)", node)
+                self._seen[name] = None
                 return itemgetter(name)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return self.read(operand, depth + 1)
+                return self._read(operand, depth + 1)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-                return self.constant(-number, node)
+                return self._constant(-number, node)
             case ast.UnaryOp(op=ast.USub() as operator, operand=operand):
-                return self.apply(OPERATORS[type(operator)], [operand], depth)
+                return self._apply(OPERATORS[type(operator)], [operand], depth)
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in OPERATORS:
-                return self.apply(OPERATORS[type(operator)], [left, right], depth)
+                return self._apply(OPERATORS[type(operator)], [left, right], depth)
             case ast.BinOp(op=ast.BitXor(), left=left):
-                column = self.text.index("^", self.column(left.end_col_offset))
+                column = self.text.index("^", self._column(left.end_col_offset))
                 raise ExpressionError("^ does not mean a power here: write x**2", self.text, column)
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-                return self.apply(name, self.arguments(name, node, arguments), depth)
+                return self._apply(name, self._arguments(name, node, arguments), depth)
             case _:
-                raise self.error("only numbers, names, + - * / **, ( ) and functions are understood", node)
+                raise self._error("only numbers, names, + - * / **, ( ) and functions are understood", node)
 
-    def apply(self, name: str, arguments: list[ast.expr], depth: int) -> Recorder:
-        op, operands = TABLE[name], [self.read(argument, depth + 1) for argument in arguments]
+    def _apply(self, name: str, arguments: list[ast.expr], depth: int) -> Recorder:
+        op, operands = TABLE[name], [self._read(argument, depth + 1) for argument in arguments]
         return lambda values: op(*[operand(values) for operand in operands])
 
-    def arguments(self, name: str, call: ast.Call, arguments: list[ast.expr]) -> list[ast.expr]:
+    def _arguments(self, name: str, call: ast.Call, arguments: list[ast.expr]) -> list[ast.expr]:
         """The operands of a call; lists are flattened, as in total([a, b]) and dot([a, b], [c, d])."""
         if name not in TABLE:
             similar = nearest(name, TABLE)
             hint = f"did you mean {similar}?" if similar else f"there are {', '.join(TABLE)}"
-            raise self.error(f"there is no function {name!r:.40}; {hint}", call)
+            raise self._error(f"there is no function {name!r:.40}; {hint}", call)
         op = TABLE[name]
         if op.arity is not None:
             if len(arguments) != op.arity:
-                raise self.error(f"{name} takes {op.arity} input(s), got {len(arguments)}", call)
+                raise self._error(f"{name} takes {op.arity} input(s), got {len(arguments)}", call)
             return arguments
         lists = [x.elts if isinstance(x, ast.List | ast.Tuple) else [x] for x in arguments]
         if name == "dot" and (len(lists) != 2 or len(lists[0]) != len(lists[1])):
-            raise self.error("dot takes two lists of one length, such as dot([w1, w2], [x1, x2])", call)
+            raise self._error("dot takes two lists of one length, such as dot([w1, w2], [x1, x2])", call)
         flat = [x for each in lists for x in each]
         if not flat:
-            raise self.error(f"{name} takes at least one input", call)
+            raise self._error(f"{name} takes at least one input", call)
         return flat
 
-    def constant(self, number: int | float, node: ast.expr) -> Recorder:
+    def _constant(self, number: int | float, node: ast.expr) -> Recorder:
         try:
             x = float(number)
         except OverflowError:
-            raise self.error("the number is too large", node) from None
+            raise self._error("the number is too large", node) from None
         return lambda values: Constant(x)
 
-    def error(self, what: str, node: ast.expr) -> ExpressionError:
-        return ExpressionError(what, self.text, self.column(node.col_offset))
+    def _error(self, what: str, node: ast.expr) -> ExpressionError:
+        return ExpressionError(what, self.text, self._column(node.col_offset))
 
-    def column(self, offset: int | None) -> int:
+    def _column(self, offset: int | None) -> int:
         """The position in the text in characters; `ast` counts bytes."""
         return len(self.text.encode()[:offset].decode())

@@ -3,7 +3,7 @@
 `check.py` holds `gradcheck`. How a number comes about:
 
 - `extrapolation.py` finds the slope of a function of one number, and how far it may be off. `noise.py`
-  measures how exact a function is that is only called; `rounding.py` computes it for a graph.
+  measures how exact a function is that is only called; `graphs.py` computes it for a graph.
   `complex_step.py` has a sharper slope for analytic operations. `judgement.py` gives the verdict that
   `report.py` shows.
 - `graphs.py` checks graphs of Values, `foreign.py` functions of arrays (with `functions.py`, `structure.py`,

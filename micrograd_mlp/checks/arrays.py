@@ -11,7 +11,7 @@ import numpy as np
 
 from micrograd_mlp.checks.directions import DIRECTION_STEP, Group, Subject
 from micrograd_mlp.checks.extrapolation import Line, Slopes, slopes_of
-from micrograd_mlp.checks.judgement import Tolerance, View, judge
+from micrograd_mlp.checks.judgement import Settings, View, judge
 from micrograd_mlp.checks.noise import KINK_RESOLUTION, slopes_and_noise
 from micrograd_mlp.checks.report import Row, not_finite
 
@@ -19,19 +19,12 @@ LAST_ROUNDING = 0.3  # standard deviation of one rounding, in units of the last 
 
 
 class Input(NamedTuple):
-    """One array among the inputs.
-
-    Attributes:
-        name: as the function's argument or the key is called.
-        values: its numbers, as float64, in its shape.
-        rounded: rounds float64 numbers to the precision that the function gets.
-        epsilon: the relative distance of two numbers of that precision.
-    """
+    """One array among the inputs, named as the function's argument, the key or the parameter is."""
 
     name: str
-    values: Any
-    rounded: Callable[[Any], Any]
-    epsilon: float
+    values: Any  # float64
+    rounded: Callable[[Any], Any]  # to the precision that the function gets
+    epsilon: float  # the relative distance of two numbers of that precision
 
 
 class ArraySubject(Subject):
@@ -42,8 +35,7 @@ class ArraySubject(Subject):
         inputs: the arrays.
         gradient: one array for each input.
         epsilon: the relative precision in which f returns its result.
-        tolerance: errors that pass in any case.
-        noise: the standard deviation of f's error, or None to find it out.
+        settings: what the user asks for.
     """
 
     def __init__(
@@ -52,11 +44,9 @@ class ArraySubject(Subject):
         inputs: Sequence[Input],
         gradient: Sequence[Any],
         epsilon: float,
-        tolerance: Tolerance,
-        noise: float | None,
+        settings: Settings,
     ) -> None:
-        self.evaluate, self.inputs = evaluate, inputs
-        self.epsilon, self.tolerance, self.noise = epsilon, tolerance, noise
+        self.evaluate, self.inputs, self.epsilon, self.settings = evaluate, inputs, epsilon, settings
         self.point = np.concatenate([x.values.ravel() for x in inputs])
         self.gradient: Any = np.concatenate([np.asarray(g, dtype=np.float64).ravel() for g in gradient])
         ends = np.cumsum([x.values.size for x in inputs])
@@ -114,11 +104,20 @@ class ArraySubject(Subject):
         if not (math.isfinite(line.middle) and math.isfinite(g)):
             return not_finite(label, g)
         least = LAST_ROUNDING * self.epsilon * abs(line.middle)
-        if self.noise is None:
+        if self.settings.noise is None:
             slopes = slopes_and_noise(line, least)
         else:
-            slopes = slopes_of(line, self.noise, KINK_RESOLUTION)
-        return judge(label, g, slopes, self.tolerance, OutsideView(line.middle, slopes.noise, least, scale))
+            slopes = slopes_of(line, self.settings.noise, KINK_RESOLUTION)
+        exact = abs(line.middle) / slopes.noise if slopes.noise > 0.0 else 0.0
+        digits = round(math.log10(exact)) if exact > 1.0 else 0
+        view = View(
+            scale,
+            _allows_kink,
+            # A function that changes in stairs hides a slope between them; one that stays level has none.
+            hides_slope=lambda step: slopes.noise > 4.0 * least,
+            excuse=f"f is computed to about {digits} digits, which hides slopes below",
+        )
+        return judge(label, g, slopes, self.settings, view)
 
     def _input_of(self, position: int) -> tuple[Input, Group]:
         for x, group in zip(self.inputs, self.groups):
@@ -127,28 +126,10 @@ class ArraySubject(Subject):
         raise IndexError(position)
 
 
-class OutsideView(View):
-    """What can be said about a function that is only called."""
-
-    def __init__(self, value: float, noise: float, least_noise: float, scale: float) -> None:
-        self.value, self.noise, self.least_noise, self.scale = value, noise, least_noise, scale
-
-    def allows_kink(self, g: float, slopes: Slopes) -> bool:
-        """Conventions give one of the two slopes, or their mean; anything else is more likely a mistake."""
-        left, right = slopes.left.value, slopes.right.value
-        return any(
-            abs(g - slope) <= 0.01 * abs(right - left) for slope in (left, right, (left + right) / 2.0)
-        )
-
-    def hides_slope(self, step: float) -> bool:
-        """A function that changes in stairs hides a slope between them; one that stays level has none."""
-        return self.noise > 4.0 * self.least_noise
-
-    def excuse(self, slopes: Slopes, uncertainty: float) -> str:
-        """The number of digits to which f is computed."""
-        exact = abs(self.value) / self.noise if self.noise > 0.0 else 0.0
-        digits = round(math.log10(exact)) if exact > 1.0 else 0
-        return f"f is computed to about {digits} digits, which hides slopes below {uncertainty:.1g}"
+def _allows_kink(g: float, slopes: Slopes) -> bool:
+    """Conventions give one of the two slopes, or their mean; anything else is more likely a mistake."""
+    left, right = slopes.left.value, slopes.right.value
+    return any(abs(g - slope) <= 0.01 * abs(right - left) for slope in (left, right, (left + right) / 2.0))
 
 
 def random_weights(generator: Any, shape: int | tuple[int, ...]) -> Any:

@@ -15,12 +15,13 @@ import functools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from micrograd_mlp._require import require_choice, require_count, require_number
 from micrograd_mlp.checks.directions import random_weights, rows_by_directions
 from micrograd_mlp.checks.graphs import GraphSubject
-from micrograd_mlp.checks.judgement import Tolerance
+from micrograd_mlp.checks.judgement import Settings
 from micrograd_mlp.checks.operations import explain_graph
 from micrograd_mlp.checks.report import GradCheckError, GradCheckReport, Row
 from micrograd_mlp.checks.structure import argument_names, leaves_of
@@ -127,16 +128,16 @@ def gradcheck(
             f"gradcheck takes a function and its inputs, got {f!r:.60}: write "
             "gradcheck(lambda w, x: (w * x).tanh(), [w, x]) rather than gradcheck((w * x).tanh(), ...)"
         )
-    tolerance = Tolerance(atol, rtol)
     strict = session.strict if strict is None else strict
+    settings = Settings(atol, rtol, order, method, noise, strict)
     if is_foreign(inputs, gradient):
         from micrograd_mlp.checks.foreign import check_foreign  # imports NumPy
 
         if method != "richardson":
             raise ValueError("the complex step needs a graph of Values: use method='richardson', the default")
-        rows, notes, count = check_foreign(f, inputs, gradient, order, tolerance, noise, strict)
+        rows, notes, count = check_foreign(f, inputs, gradient, settings)
     else:
-        rows, notes, count = _check_values(f, inputs, order, method, tolerance, strict)
+        rows, notes, count = _check_values(f, inputs, settings)
     if strict:
         rows = [row._replace(verdict=f"at a {row.verdict}") if row.is_kink else row for row in rows]
     report = GradCheckReport(rows, notes, count)
@@ -147,15 +148,8 @@ def gradcheck(
     return report
 
 
-class _Session:
-    """What the pytest plugin sets for the time of a run."""
-
-    def __init__(self) -> None:
-        self.strict = False
-        self.listeners: list[Callable[[GradCheckReport], object]] = []
-
-
-session = _Session()
+# What the pytest plugin sets for the time of a run; each listener is given every report.
+session = SimpleNamespace(strict=False, listeners=[])
 
 
 def is_foreign(inputs: Any, gradient: Any) -> bool:
@@ -171,7 +165,7 @@ def _is_array(leaf: Any) -> bool:
 
 
 def _check_values(
-    f: Callable[..., Value], inputs: Any, order: int, method: str, tolerance: Tolerance, strict: bool
+    f: Callable[..., Value], inputs: Any, settings: Settings
 ) -> tuple[list[Row], list[str], int]:
     """Check a function of Values, and put their data and gradients back."""
     if not isinstance(inputs, Sequence) or isinstance(inputs, str) or not inputs:
@@ -193,10 +187,10 @@ def _check_values(
         first, second = output().data, output().data
         if first != second and not (math.isnan(first) and math.isnan(second)):
             raise ValueError(f"f gave {first!r} and then {second!r} at one point: fix the seed inside f")
-        if len(leaves) > MANY and method == "richardson" and not strict:
-            rows, notes, count = _by_directions(output, leaves, labels, order, tolerance)
+        if len(leaves) > MANY and settings.method == "richardson" and not settings.strict:
+            rows, notes, count = _by_directions(output, leaves, labels, settings)
         else:
-            rows, notes = _one_by_one(output, leaves, labels, order, method, tolerance), []
+            rows, notes = _one_by_one(output, leaves, labels, settings), []
             count = len(rows)
         if any(row.verdict.startswith("wrong") for row in rows):
             notes = [*explain_graph(output()), *notes]
@@ -207,17 +201,12 @@ def _check_values(
 
 
 def _one_by_one(
-    output: Callable[[], Value],
-    leaves: list[Value],
-    labels: list[str],
-    order: int,
-    method: str,
-    tolerance: Tolerance,
+    output: Callable[[], Value], leaves: list[Value], labels: list[str], settings: Settings
 ) -> list[Row]:
     everything = range(len(leaves))
-    subject = GraphSubject(output(), _number_of(output), leaves, labels, tolerance)
-    rows = [subject.single(i, method) for i in everything]
-    if order == 1:
+    subject = GraphSubject(output(), _number_of(output), leaves, labels, settings)
+    rows = [subject.single(i) for i in everything]
+    if settings.order == 1:
         return rows
 
     @functools.lru_cache(SEVERAL_LADDERS)  # each point serves all entries of the gradient
@@ -233,28 +222,28 @@ def _one_by_one(
             lambda k=k: gradient_at(*[x.data for x in leaves])[k],  # type: ignore[misc]
             leaves,
             [f"{labels[k]}, {label}" for label in labels],
-            tolerance,
+            settings,
         )
         for k, slope in enumerate(grad(output(), leaves, create_graph=True))
     ]
-    return rows + [subject.single(i, method) for i in everything for subject in subjects]
+    return rows + [subject.single(i) for i in everything for subject in subjects]
 
 
 def _by_directions(
-    output: Callable[[], Value], leaves: list[Value], labels: list[str], order: int, tolerance: Tolerance
+    output: Callable[[], Value], leaves: list[Value], labels: list[str], settings: Settings
 ) -> tuple[list[Row], list[str], int]:
     """Check along random directions; for second derivatives f's slope along one of them is the function."""
 
     def checked(f: Callable[[], Value]) -> tuple[list[Row], list[str]]:
-        return rows_by_directions(GraphSubject(f(), _number_of(f), leaves, labels, tolerance))
+        return rows_by_directions(GraphSubject(f(), _number_of(f), leaves, labels, settings))
 
     rows, notes = checked(output)
-    if order == 2:
+    if settings.order == 2:
         weights = random_weights(len(leaves), random.Random(0))
         more, notes_of_slope = checked(lambda: dot(weights, grad(output(), leaves, create_graph=True)))
         rows += [row._replace(label=f"∇f·u by {row.label}") for row in more]
         notes += [f"∇f·u, for a random direction u: {note}" for note in notes_of_slope]
-    return rows, notes, order * len(leaves)
+    return rows, notes, settings.order * len(leaves)
 
 
 def _number_of(output: Callable[[], Value]) -> Callable[[], float]:

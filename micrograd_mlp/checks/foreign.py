@@ -11,7 +11,7 @@ from micrograd_mlp.checks.arrays import ArraySubject, random_weights
 from micrograd_mlp.checks.diagnosis import explain_arrays
 from micrograd_mlp.checks.directions import rows_by_directions
 from micrograd_mlp.checks.functions import SEED, Function, Outputs, shape_of
-from micrograd_mlp.checks.judgement import Tolerance
+from micrograd_mlp.checks.judgement import Settings
 from micrograd_mlp.checks.report import Row
 from micrograd_mlp.checks.structure import leaves_of, parameters_of
 
@@ -19,25 +19,19 @@ FEW = 32  # so many derivatives are checked one by one
 
 
 def check_foreign(
-    f: Callable[..., Any],
-    inputs: Any,
-    gradient: Any,
-    order: int,
-    tolerance: Tolerance,
-    noise: float | None,
-    strict: bool,
+    f: Callable[..., Any], inputs: Any, gradient: Any, settings: Settings
 ) -> tuple[list[Row], list[str], int]:
     """Check a function of arrays: rows, notes and how many derivatives. See `gradcheck` for the arguments."""
     function = Function(f, inputs, returns_gradient=gradient is True)
     try:
-        outputs = Outputs(function, noise)
+        outputs = Outputs(function, settings.noise)
         claimed, other_shapes = _claimed(function, gradient, outputs)
-        subject = ArraySubject(outputs.weighed, function.read, claimed, outputs.epsilon, tolerance, noise)
-        rows, notes = _rows(subject, set(other_shapes), strict)
+        subject = ArraySubject(outputs.weighed, function.read, claimed, outputs.epsilon, settings)
+        rows, notes = _rows(subject, set(other_shapes))
         if outputs.count > 1:
             notes.append(f"f has {outputs.count:,} outputs: their sum with random weights was checked")
-        if order == 2:
-            more, more_notes = _second_order(function, outputs, tolerance, noise, strict)
+        if settings.order == 2:
+            more, more_notes = _second_order(function, outputs, settings)
             rows, notes = rows + more, notes + more_notes
         for k, array in other_shapes.items():
             x = function.read[k]
@@ -47,23 +41,21 @@ def check_foreign(
         if any(row.verdict.startswith("wrong") for row in rows) and not kinks:
             arrays = [other_shapes.get(k, g) for k, g in enumerate(claimed)]
             notes = [*explain_arrays(outputs.weighed, function.read, arrays, outputs.followed), *notes]
-        return rows, notes, order * len(subject.gradient)
+        return rows, notes, settings.order * len(subject.gradient)
     finally:
         function.framework.restore()
 
 
-def _rows(subject: ArraySubject, left_out: set[int], strict: bool) -> tuple[list[Row], list[str]]:
+def _rows(subject: ArraySubject, left_out: set[int]) -> tuple[list[Row], list[str]]:
     """Few derivatives one by one, many along directions; without inputs whose gradient has another shape."""
     finite = bool(np.all(np.isfinite(subject.gradient)))
-    if len(subject.gradient) > FEW and finite and not left_out and not strict:
+    if len(subject.gradient) > FEW and finite and not left_out and not subject.settings.strict:
         return rows_by_directions(subject)
     kept = [g for k, g in enumerate(subject.groups) if k not in left_out]
     return [subject.single(i) for g in kept for i in range(g.first, g.last)], []
 
 
-def _second_order(
-    function: Function, outputs: Outputs, tolerance: Tolerance, noise: float | None, strict: bool
-) -> tuple[list[Row], list[str]]:
+def _second_order(function: Function, outputs: Outputs, settings: Settings) -> tuple[list[Row], list[str]]:
     """The gradient of ∇f·u for a random direction u, which is the Hessian times u (§11)."""
     framework, inputs = function.framework, function.read
     generator = np.random.default_rng(SEED)
@@ -75,8 +67,8 @@ def _second_order(
 
     arrays = function.arrays([x.values for x in inputs])
     claimed = framework.hessian_times(function.at, arrays, outputs.cotangents, u)
-    subject = ArraySubject(slope, inputs, claimed, outputs.epsilon, tolerance, noise)
-    rows, notes = _rows(subject, set(), strict)
+    subject = ArraySubject(slope, inputs, claimed, outputs.epsilon, settings)
+    rows, notes = _rows(subject, set())
     rows = [row._replace(label=f"∇f·u by {row.label}") for row in rows]
     return rows, ["second derivatives: ∇f·u has the gradient H·u, for a random direction u", *notes]
 

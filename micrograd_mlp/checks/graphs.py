@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from micrograd_mlp.checks.complex_step import slope_in_graph
 from micrograd_mlp.checks.directions import DIRECTION_STEP, Group, Subject, random_weights
-from micrograd_mlp.checks.extrapolation import Line, Slopes, slopes_of
-from micrograd_mlp.checks.judgement import Tolerance, View, judge, judge_again
+from micrograd_mlp.checks.extrapolation import Line, slopes_of
+from micrograd_mlp.checks.judgement import LEAST_SLOPE, Settings, View, judge, judge_again
 from micrograd_mlp.checks.report import Row, not_finite
-from micrograd_mlp.checks.rounding import contributions, has_kink_within, rounded_away, rounding
 from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.value import Value
 
@@ -19,38 +18,8 @@ STEPS = 48  # in a ladder: from about a third of 1 or |x| down to 1e-15 of it
 RESOLUTION = 5000.0  # slopes at a kink differ by so many times their noise, else an operation's kink decides
 
 
-class GraphView(View):
-    """What a graph says about its slope where its inputs move by `moves` for each unit of a step."""
-
-    def __init__(self, output: Value, moves: Mapping[Value, float], scale: float) -> None:
-        self.output, self.moves, self.scale = output, moves, scale
-
-    def allows_kink(self, g: float, slopes: Slopes) -> bool:
-        """Is an operation of the graph within reach of its own kink?"""
-        return has_kink_within(self.output, self._moved(slopes.closest))
-
-    def hides_slope(self, step: float) -> bool:
-        """Does an intermediate result round the change of the inputs away?"""
-        return rounded_away(self.output, self._moved(step))
-
-    def excuse(self, slopes: Slopes, uncertainty: float) -> str:
-        """The size of the output is the reason."""
-        return f"at {self.output.data:.4g} rounding hides slopes below {uncertainty:.1g}"
-
-    def _moved(self, step: float) -> dict[Value, float]:
-        return {x: step * move for x, move in self.moves.items()}
-
-
 class GraphSubject(Subject):
-    """A graph and its gradient by the inputs.
-
-    Args:
-        output: the graph at the present data of the inputs.
-        recompute: gives the output's number anew, from the present data of the inputs.
-        inputs: Values.
-        labels: one for each input.
-        tolerance: errors that pass in any case.
-    """
+    """A graph and its gradient by the inputs; `recompute` gives its number at their present data."""
 
     def __init__(
         self,
@@ -58,16 +27,16 @@ class GraphSubject(Subject):
         recompute: Callable[[], float],
         inputs: Sequence[Value],
         labels: Sequence[str],
-        tolerance: Tolerance,
+        settings: Settings,
     ) -> None:
         self.output, self.recompute, self.inputs, self.labels = output, recompute, inputs, labels
-        self.tolerance, self.gradient = tolerance, grad(output, inputs)
+        self.settings, self.gradient = settings, grad(output, inputs)
         typical = math.hypot(*[x.data for x in inputs]) / math.sqrt(len(inputs))
         self.sizes = [max(abs(x.data), typical) or 1.0 for x in inputs]
         self.groups = [Group("all inputs", 0, len(inputs))]
         self._rounding, self._scales = rounding(output), contributions(output)
 
-    def single(self, position: int, method: str = "richardson") -> Row:
+    def single(self, position: int) -> Row:
         """Check one derivative."""
         x = self.inputs[position]
         here, label, g = x.data, self.labels[position], self.gradient[position]
@@ -75,8 +44,8 @@ class GraphSubject(Subject):
         shortest = min(0, math.frexp(here)[1]) - STEPS
         line = Line(lambda h: self._at({x: here + h}), longest, shortest, lambda h: (here + h) - here)
         row = self._judged(label, g, line, self._rounding, {x: 1.0}, self._scales.get(x, 0.0))
-        if method == "complex-step" and row.verdict != "not finite":
-            row = judge_again(row, *slope_in_graph(self.output, x), self.tolerance)
+        if self.settings.method == "complex-step" and row.verdict != "not finite":
+            row = judge_again(row, *slope_in_graph(self.output, x), self.settings)
         return row
 
     def along(self, label: str, positions: Sequence[int], rng: random.Random) -> Row:
@@ -99,8 +68,17 @@ class GraphSubject(Subject):
     ) -> Row:
         if not (math.isfinite(self.output.data) and math.isfinite(g)):
             return not_finite(label, g)
-        slopes = slopes_of(line, noise, RESOLUTION)
-        return judge(label, g, slopes, self.tolerance, GraphView(self.output, moves, scale))
+
+        def moved(step: float) -> dict[Value, float]:
+            return {x: step * move for x, move in moves.items()}
+
+        view = View(
+            scale,
+            allows_kink=lambda g, slopes: has_kink_within(self.output, moved(slopes.closest)),
+            hides_slope=lambda step: rounded_away(self.output, moved(step)),
+            excuse=f"at {self.output.data:.4g} rounding hides slopes below",
+        )
+        return judge(label, g, slopes_of(line, noise, RESOLUTION), self.settings, view)
 
     def _at(self, data: Mapping[Value, float]) -> float:
         """The output's number where some inputs have other data."""
@@ -112,3 +90,66 @@ class GraphSubject(Subject):
         finally:
             for x, number in before.items():
                 x.data = number
+
+
+def rounding(output: Value) -> float:
+    """How uncertain the output is because every node of its graph was rounded, to first order."""
+    nodes = output.topological_order()
+    shares = [adjoint * math.ulp(node.data) for node, adjoint in zip(nodes, grad(output, nodes))]
+    return math.hypot(*[share for share in shares if math.isfinite(share)])
+
+
+def contributions(output: Value) -> dict[Value, float]:
+    """For every node, Σ over its paths to the output of Π|local derivatives|: what may have cancelled."""
+    sums = {output: 1.0}
+    for node in reversed(output.topological_order()):
+        for parent, local_grad in zip(node.parents, node.local_grads):
+            sums[parent] = sums.get(parent, 0.0) + abs(local_grad) * sums[node]
+    return sums
+
+
+def rounded_away(output: Value, moves: Mapping[Value, float]) -> bool:
+    """Where f is level to the last bit, may that be rounding, as in 1e16 + x, and not f, as in relu(x - 5)?
+
+    The graph is computed again with the inputs moved one step up and one step down. A node that is the same
+    on both sides though its operands are not has rounded the difference away if, by its local derivatives, it
+    should differ, or if it is so large that it could not. Then it may be off by one unit in its last
+    place: would that show in f?
+    """
+    longest = max(map(abs, moves.values()))
+    up, down = _both_sides(moves)
+    for node in _moved(output, up, down):
+        if up[node] == down[node]:
+            differing = [d for p, d in zip(node.parents, node.local_grads) if p in up and up[p] != down[p]]
+            if any(differing) or (differing and math.ulp(up[node]) > LEAST_SLOPE * longest):
+                up[node] = math.nextafter(up[node], math.inf)
+    return output in up and up[output] != down[output]
+
+
+def has_kink_within(output: Value, moves: Mapping[Value, float]) -> bool:
+    """Does an operation reach its own kink when inputs move by these steps to either side?"""
+    up, down = _both_sides(moves)
+    for node in _moved(output, up, down):
+        if node.op is not None and node.op.kink is not None:
+            signs = [node.op.kink(*_operands(node, side)) for side in (up, {}, down)]
+            if min(signs) <= 0.0 <= max(signs):
+                return True
+    return False
+
+
+def _both_sides(moves: Mapping[Value, float]) -> tuple[dict[Value, float], dict[Value, float]]:
+    up = {x: x.data + step for x, step in moves.items()}
+    return up, {x: x.data - step for x, step in moves.items()}
+
+
+def _moved(output: Value, up: dict[Value, float], down: dict[Value, float]) -> Iterator[Value]:
+    """Every node that moves with the nodes in `up` and `down`, once its number on either side is there."""
+    for node in output.topological_order():
+        if node.op is not None and not up.keys().isdisjoint(node.parents):
+            up[node] = node.op.forward(*_operands(node, up))
+            down[node] = node.op.forward(*_operands(node, down))
+            yield node
+
+
+def _operands(node: Value, side: Mapping[Value, float]) -> list[float]:
+    return [side.get(parent, parent.data) for parent in node.parents]

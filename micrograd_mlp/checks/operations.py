@@ -33,21 +33,17 @@ def _sentences(op: Op, examples: Sequence[Sequence[float]]) -> Iterable[str]:
     """One sentence for every input by which the derivative of this operation is wrong."""
     for k in range(min(map(len, examples))):
         points = [[ratio * x for x in numbers] for numbers in examples for ratio in RATIOS]
-        pairs = [(numbers, *_both(op, numbers, k)) for numbers in points]
-        known = [(numbers, g, slope) for numbers, g, slope, sure in pairs if sure]
-        wrong = [
-            entry for entry in known if abs(entry[1] - entry[2]) > 1e-7 * max(abs(entry[1]), abs(entry[2]))
-        ]
-        if wrong:
-            numbers, g, slope = wrong[0]
+        known = [(numbers, *both) for numbers in points if (both := _both(op, numbers, k))]
+        wrong = [entry for entry in known if not math.isclose(entry[1], entry[2], rel_tol=1e-7)]
+        for numbers, g, slope in wrong[:1]:
             where = ", ".join([f"{x:.4g}" for x in numbers])
             seen = f"at {where} it is {g:.6g} where its function has {slope:.6g}"
             which = f" by its input {k + 1}" if len(numbers) > 1 else ""
             yield f"The derivative of the operation {op.name}{which} is wrong: {seen}{_name(op, known)}."
 
 
-def _both(op: Op, numbers: Sequence[float], k: int) -> tuple[float, float, bool]:
-    """What an operation says its derivative by input k is, its function's slope, and is that slope sure?"""
+def _both(op: Op, numbers: Sequence[float], k: int) -> tuple[float, float] | None:
+    """What an operation says its derivative by input k is, and its function's slope, if that is sure."""
 
     def at(h: float) -> float:
         return op.forward(*[x + h if i == k else x for i, x in enumerate(numbers)])
@@ -56,11 +52,10 @@ def _both(op: Op, numbers: Sequence[float], k: int) -> tuple[float, float, bool]
         line = Line(at, math.frexp(max(1.0, abs(numbers[k])))[1] - 1, -48)
         stated = float(op.partials(line.middle, *numbers)[k])
     except (ArithmeticError, ValueError, TypeError):
-        return math.nan, math.nan, False
-    slopes = slopes_of(line, math.ulp(line.middle))
-    slope, estimate = slopes.best()
+        return None
+    slope, estimate = slopes_of(line, math.ulp(line.middle)).best()
     sure = CERTAINTY * estimate <= 1e-7 * max(abs(slope), abs(stated)) and math.isfinite(stated)
-    return stated, slope, sure
+    return (stated, slope) if sure else None
 
 
 def _name(op: Op, known: Sequence[tuple[Sequence[float], float, float]]) -> str:
