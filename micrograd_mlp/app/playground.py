@@ -37,19 +37,12 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__: kind for kind in (SGD, 
 
 
 class Points(NamedTuple):
-    """Points of the plane with their targets.
+    """Points of the plane with their targets."""
 
-    Attributes:
-        X: two numbers for each point.
-        y: for each point the index of its class; a number where there are no classes.
-        classes: the names of the classes, or None.
-        python: the code that makes X and y, or None.
-    """
-
-    X: list[list[float]]
-    y: list[Any]
-    classes: list[str] | None
-    python: str | None = None
+    X: list[list[float]]  # two numbers for each point
+    y: list[Any]  # for each point the index of its class; a number where there are no classes
+    classes: list[str] | None  # their names
+    python: str | None = None  # the code that makes X and y
 
 
 def playground(

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from micrograd_mlp._require import require_choice, require_count, require_number
 from micrograd_mlp.checks.directions import random_weights, rows_by_directions
-from micrograd_mlp.checks.graphs import GraphSubject
+from micrograd_mlp.checks.graphs import GraphSubject, moved
 from micrograd_mlp.checks.judgement import Settings
 from micrograd_mlp.checks.operations import explain_graph
 from micrograd_mlp.checks.report import GradCheckError, GradCheckReport, Row
@@ -32,7 +32,6 @@ from micrograd_mlp.engine.value import Value
 
 RTOL = {"richardson": 1e-9, "complex-step": 1e-12}
 MANY = 100  # more inputs than these are checked along directions first
-SEVERAL_LADDERS = 256  # points of a ladder of steps, with those that look for kinks
 
 
 def gradcheck(
@@ -203,57 +202,60 @@ def _check_values(
 def _one_by_one(
     output: Callable[[], Value], leaves: list[Value], labels: list[str], settings: Settings
 ) -> list[Row]:
-    everything = range(len(leaves))
-    subject = GraphSubject(output(), _number_of(output), leaves, labels, settings)
-    rows = [subject.single(i) for i in everything]
+    subject = _subject(output, leaves, labels, settings)
+    rows = [subject.single(i) for i in range(len(leaves))]
     if settings.order == 1:
         return rows
 
-    @functools.lru_cache(SEVERAL_LADDERS)  # each point serves all entries of the gradient
-    def gradient_at(*_: float) -> list[float]:
+    def gradient() -> list[float]:
         result = output()
         if not math.isfinite(result.data):
             raise ArithmeticError("outside the domain of f")  # where its partials may exist all the same
         return grad(result, leaves)
 
     subjects = [
-        GraphSubject(
-            slope,
-            lambda k=k: gradient_at(*[x.data for x in leaves])[k],  # type: ignore[misc]
-            leaves,
-            [f"{labels[k]}, {label}" for label in labels],
-            settings,
-        )
+        GraphSubject(slope, _entry(gradient, k), leaves, [f"{labels[k]}, {y}" for y in labels], settings)
         for k, slope in enumerate(grad(output(), leaves, create_graph=True))
     ]
-    return rows + [subject.single(i) for i in everything for subject in subjects]
+    for i, x in enumerate(leaves):
+        gradient_at = functools.cache(moved(gradient, {x: 1.0}))  # each point serves all entries
+        rows += [subject.single(i, _entry(gradient_at, k)) for k, subject in enumerate(subjects)]
+    return rows
+
+
+def _entry(function: Callable[..., list[float]], k: int) -> Callable[..., float]:
+    return lambda *arguments: function(*arguments)[k]
 
 
 def _by_directions(
     output: Callable[[], Value], leaves: list[Value], labels: list[str], settings: Settings
 ) -> tuple[list[Row], list[str], int]:
     """Check along random directions; for second derivatives f's slope along one of them is the function."""
-
-    def checked(f: Callable[[], Value]) -> tuple[list[Row], list[str]]:
-        return rows_by_directions(GraphSubject(f(), _number_of(f), leaves, labels, settings))
-
-    rows, notes = checked(output)
+    rows, notes = rows_by_directions(_subject(output, leaves, labels, settings))
     if settings.order == 2:
         weights = random_weights(len(leaves), random.Random(0))
-        more, notes_of_slope = checked(lambda: dot(weights, grad(output(), leaves, create_graph=True)))
+
+        def slope() -> Value:
+            result: Value = dot(weights, grad(output(), leaves, create_graph=True))
+            return result
+
+        more, notes_of_slope = rows_by_directions(_subject(slope, leaves, labels, settings))
         rows += [row._replace(label=f"∇f·u by {row.label}") for row in more]
         notes += [f"∇f·u, for a random direction u: {note}" for note in notes_of_slope]
     return rows, notes, settings.order * len(leaves)
 
 
-def _number_of(output: Callable[[], Value]) -> Callable[[], float]:
-    """Computes the output's number, without a graph where f needs none."""
+def _subject(
+    make_output: Callable[[], Value], leaves: list[Value], labels: list[str], settings: Settings
+) -> GraphSubject:
+    """The graph; its number is computed anew without recording one, where f needs none."""
 
     def number() -> float:
-        return output().data
+        return make_output().data
 
-    without_graph = no_grad()(number)
+    output, without_graph = make_output(), no_grad()(number)
     try:
-        return without_graph if without_graph() == number() else number
+        same = without_graph() == output.data
     except RuntimeError:  # f differentiates
-        return number
+        same = False
+    return GraphSubject(output, without_graph if same else number, leaves, labels, settings)

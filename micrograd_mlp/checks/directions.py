@@ -33,17 +33,11 @@ class Group(NamedTuple):
 
 
 class Subject(Protocol):
-    """A function at a point, and the gradient that is claimed for it.
-
-    Attributes:
-        gradient: its entries, one after the other.
-        sizes: by how much each entry moves along a direction, at most.
-        groups: the inputs to which the entries belong.
-    """
+    """A function at a point, and the gradient that is claimed for it."""
 
     gradient: Sequence[float]
-    sizes: Sequence[float]
-    groups: Sequence[Group]
+    sizes: Sequence[float]  # by how much each entry moves along a direction, at most
+    groups: Sequence[Group]  # the inputs to which the entries belong
 
     def single(self, position: int) -> Row:
         """Check one derivative."""

@@ -10,7 +10,7 @@ import numpy as np
 from micrograd_mlp.checks.arrays import ArraySubject, random_weights
 from micrograd_mlp.checks.diagnosis import explain_arrays
 from micrograd_mlp.checks.directions import rows_by_directions
-from micrograd_mlp.checks.functions import SEED, Function, Outputs, shape_of
+from micrograd_mlp.checks.functions import SEED, Function, Outputs
 from micrograd_mlp.checks.judgement import Settings
 from micrograd_mlp.checks.report import Row
 from micrograd_mlp.checks.structure import leaves_of, parameters_of
@@ -85,7 +85,7 @@ def _claimed(function: Function, gradient: Any, outputs: Outputs) -> tuple[list[
     elif callable(gradient):
         takes_cotangent = any(parameter.name == "cotangent" for parameter in parameters_of(gradient))
         weighed = outputs.shape is not None and takes_cotangent
-        extra = {"cotangent": outputs.cotangents[0].reshape(outputs.shape)} if weighed else {}
+        extra = {"cotangent": outputs.cotangents[0]} if weighed else {}
         given = function.call(gradient, arrays, **extra)
     else:
         given = gradient
@@ -94,7 +94,7 @@ def _claimed(function: Function, gradient: Any, outputs: Outputs) -> tuple[list[
         shape = x.values.shape
         if g.shape in _shapes_of_jacobian(outputs, shape) and not weighed:
             rows = g.reshape(outputs.count, -1)
-            g = (np.concatenate(outputs.cotangents) @ rows).reshape(shape)
+            g = (np.concatenate([c.ravel() for c in outputs.cotangents]) @ rows).reshape(shape)
         if g.shape != shape and not g.size == x.values.size == 1:
             other_shapes[k] = g
             g = np.full(shape, np.nan)
@@ -127,4 +127,4 @@ def _in_order(function: Function, given: Any) -> list[Any]:
             arrays = [np.asarray(given, dtype=np.float64)]
     if len(arrays) != len(inputs):
         raise ValueError(f"gradient gave {len(arrays)} arrays for {len(inputs)} inputs ({names})")
-    return [function.framework.numbers(a)[0].reshape(shape_of(a)) for a in arrays]
+    return [function.framework.numbers(a)[0] for a in arrays]

@@ -51,7 +51,7 @@ class NumPy:
         array = np.asarray(output)
         if array.dtype.kind not in "fiu":
             raise TypeError(f"f returns numbers or arrays of them, got {output!r:.60}")
-        return array.astype(np.float64).ravel(), self._epsilon(array.dtype)
+        return array.astype(np.float64), self._epsilon(array.dtype)
 
     def gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> Arrays:
         """Σ cotangent·∂output/∂leaf for each leaf, as the framework computes it."""
@@ -122,22 +122,22 @@ class PyTorch(NumPy):
         if not isinstance(output, self.torch.Tensor):
             return super().numbers(output)
         epsilon = self.torch.finfo(output.dtype).eps if output.is_floating_point() else EPSILON
-        return output.detach().to("cpu", self.torch.float64).numpy().ravel(), float(epsilon)
+        return output.detach().to("cpu", self.torch.float64).numpy(), float(epsilon)
 
     def gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> Arrays:
         found = self._gradient(f, leaves, cotangents, again=False)
-        return [self.numbers(g)[0].reshape(tuple(g.shape)) for g in found]
+        return [self.numbers(g)[0] for g in found]
 
     def hessian_times(self, f: OfArrays, leaves: Arrays, cotangents: Arrays, u: Arrays) -> Arrays:
         gradient = self._gradient(f, leaves, cotangents, again=True)
         weights = [self.torch.as_tensor(w, dtype=g.dtype, device=g.device) for w, g in zip(u, gradient)]
         found = self._differentiate(gradient, leaves, weights, again=False)
-        return [self.numbers(g)[0].reshape(tuple(g.shape)) for g in found]
+        return [self.numbers(g)[0] for g in found]
 
     def _gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays, again: bool) -> list[Any]:
         outputs = [output for _, output in leaves_of(f(list(leaves)))]
         weights = [
-            self.torch.as_tensor(c, dtype=output.dtype, device=output.device).reshape(output.shape)
+            self.torch.as_tensor(c, dtype=output.dtype, device=output.device)
             for output, c in zip(outputs, cotangents)
         ]
         return self._differentiate(outputs, leaves, weights, again)
@@ -174,7 +174,7 @@ class JAX(NumPy):
 
     def numbers(self, output: Any) -> tuple[Any, float]:
         array = self.jax.numpy.asarray(output)
-        return np.asarray(array).astype(np.float64).ravel(), self._epsilon(array.dtype)
+        return np.asarray(array).astype(np.float64), self._epsilon(array.dtype)
 
     def gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> Arrays:
         return [np.asarray(g).astype(np.float64) for g in self._gradient(f, leaves, cotangents)]
@@ -189,7 +189,7 @@ class JAX(NumPy):
     def _gradient(self, f: OfArrays, leaves: Arrays, cotangents: Arrays) -> list[Any]:
         outputs, pull_back = self.jax.vjp(f, list(leaves))
         weights = [
-            np.asarray(c).reshape(output.shape).astype(self._tangent_type(output.dtype))
+            np.asarray(c).astype(self._tangent_type(output.dtype))
             for (_, output), c in zip(leaves_of(outputs), cotangents)
         ]
         [found] = pull_back(with_leaves(outputs, iter(weights)))

@@ -73,64 +73,54 @@ class Function:
 
 
 class Outputs:
-    """What f returns, as one number: the sum of its outputs with random weights, if they are several.
-
-    Attributes:
-        cotangents: the weights, one array for each output.
-        count: the number of outputs.
-        epsilon: the relative precision of the weighed sum.
-        shape: the shape of the only output, or None if there are several arrays.
-    """
+    """What f returns, as one number: the sum of its outputs with random weights, if they are several."""
 
     def __init__(self, function: Function, noise: float | None) -> None:
         self.function = function
         points = [x.values for x in function.read]
-        first, again = self._numbers(points), self._numbers(points)
+        first, again = self._outputs(points), self._outputs(points)
         _require_same(first, again, noise)
-        self.count = sum(numbers.size for numbers, _ in first)
+        self.count = sum(numbers.size for _, numbers, _ in first)
         if self.count == 0:
             raise TypeError("f returns no numbers")
         generator = np.random.default_rng(SEED)
         self.cotangents = [
-            random_weights(generator, numbers.size) if self.count > 1 else np.ones(1) for numbers, _ in first
+            random_weights(generator, numbers.shape) if self.count > 1 else np.ones(numbers.shape)
+            for _, numbers, _ in first
         ]
-        terms = np.concatenate([numbers * c for (numbers, _), c in zip(first, self.cotangents)])
+        terms = np.concatenate([np.ravel(numbers * c) for (_, numbers, _), c in zip(first, self.cotangents)])
         value = abs(float(terms.sum()))
         spread = float(np.sqrt(np.square(terms).sum())) / value if value else 1.0
-        self.epsilon = max(epsilon for _, epsilon in first) * max(1.0, spread)
-        result = function.at(function.arrays(points))
-        self.shape = shape_of(result) if len(first) == 1 and not isinstance(result, (list, tuple)) else None
+        self.epsilon = max(epsilon for *_, epsilon in first) * max(1.0, spread)  # of the weighed sum
+        self.shape = first[0][1].shape if not first[0][0] else None  # None for several in a list or dict
 
     def weighed(self, values: Sequence[Any]) -> float:
         """Σ weight·output at these values of the inputs."""
-        return sum(float(numbers @ c) for (numbers, _), c in zip(self._numbers(values), self.cotangents))
+        pairs = zip(self._outputs(values), self.cotangents)
+        return sum(float(np.vdot(numbers, c)) for (_, numbers, _), c in pairs)
 
     def followed(self, arrays: Sequence[Any]) -> Any:
         """The same sum, for arrays that note what is done with them (see `whatif.py`)."""
-        result = self.function.at(arrays)
-        parts = [output for _, output in leaves_of(result)]
-        return sum((np.reshape(c, np.shape(part)) * part).sum() for part, c in zip(parts, self.cotangents))
+        outputs = leaves_of(self.function.at(arrays))
+        return sum((c * output).sum() for (_, output), c in zip(outputs, self.cotangents))
 
-    def _numbers(self, values: Sequence[Any]) -> list[tuple[Any, float]]:
-        result = self.function.at(self.function.arrays(values))
-        return [self.function.framework.numbers(output) for _, output in leaves_of(result)]
-
-
-def shape_of(array: Any) -> tuple[int, ...]:
-    """The shape of an array of any framework, or of a number."""
-    return tuple(array.shape) if hasattr(array, "shape") else np.shape(array)
+    def _outputs(self, values: Sequence[Any]) -> list[tuple[str, Any, float]]:
+        """The name of each output, which is empty if there is but one, its numbers and their precision."""
+        outputs = leaves_of(self.function.at(self.function.arrays(values)))
+        return [(name, *self.function.framework.numbers(output)) for name, output in outputs]
 
 
 def _require_same(
-    first: Sequence[tuple[Any, float]], again: Sequence[tuple[Any, float]], noise: float | None
+    first: Sequence[tuple[str, Any, float]], again: Sequence[tuple[str, Any, float]], noise: float | None
 ) -> None:
     allowed = 10.0 * (noise or 0.0)
-    for (a, _), (b, _) in zip(first, again, strict=True):
-        if not np.all((np.abs(a - b) <= allowed) | (np.isnan(a) & np.isnan(b)) | (a == b)):
-            k = int(np.argmax(np.abs(a - b)))
+    for (_, a, _), (_, b, _) in zip(first, again, strict=True):
+        same = (np.abs(a - b) <= allowed) | (np.isnan(a) & np.isnan(b)) | (a == b)
+        if not np.all(same):
+            x, y = float(a[~same][0]), float(b[~same][0])
             raise ValueError(
-                f"f gave {float(a[k])!r} and then {float(b[k])!r} at one point: fix the seed inside f, "
-                "call eval() on a module with dropout, or give noise="
+                f"f gave {x!r} and then {y!r} at one point: fix the seed inside f, call eval() on a module "
+                "with dropout, or give noise="
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from micrograd_mlp.checks.complex_step import slope_in_graph
 from micrograd_mlp.checks.directions import DIRECTION_STEP, Group, Subject, random_weights
@@ -14,6 +15,7 @@ from micrograd_mlp.checks.report import Row, not_finite
 from micrograd_mlp.engine.differentiate import grad
 from micrograd_mlp.engine.value import Value
 
+Result = TypeVar("Result")
 STEPS = 48  # in a ladder: from about a third of 1 or |x| down to 1e-15 of it
 RESOLUTION = 5000.0  # slopes at a kink differ by so many times their noise, else an operation's kink decides
 
@@ -36,13 +38,14 @@ class GraphSubject(Subject):
         self.groups = [Group("all inputs", 0, len(inputs))]
         self._rounding, self._scales = rounding(output), contributions(output)
 
-    def single(self, position: int) -> Row:
-        """Check one derivative."""
+    def single(self, position: int, function: Callable[[float], float] | None = None) -> Row:
+        """Check one derivative. The function of a step of this input is made unless it is given."""
         x = self.inputs[position]
         here, label, g = x.data, self.labels[position], self.gradient[position]
         longest = math.frexp(max(1.0, abs(here)))[1] - 1
         shortest = min(0, math.frexp(here)[1]) - STEPS
-        line = Line(lambda h: self._at({x: here + h}), longest, shortest, lambda h: (here + h) - here)
+        function = function or moved(self.recompute, {x: 1.0})
+        line = Line(function, longest, shortest, nearest=lambda h: (here + h) - here)
         row = self._judged(label, g, line, self._rounding, {x: 1.0}, self._scales.get(x, 0.0))
         if self.settings.method == "complex-step" and row.verdict != "not finite":
             row = judge_again(row, *slope_in_graph(self.output, x), self.settings)
@@ -52,15 +55,10 @@ class GraphSubject(Subject):
         """Check the slope along a random direction of these inputs, which move all at once."""
         weights = random_weights(len(positions), rng)
         moves = {self.inputs[i]: weight * self.sizes[i] for i, weight in zip(positions, weights)}
-        start = {x: x.data for x in moves}
         g = math.fsum([self.gradient[i] * moves[self.inputs[i]] for i in positions])
         landing = [self.gradient[i] * math.ulp(self.inputs[i].data) for i in positions]
         scale = math.fsum([abs(move) * self._scales.get(x, 0.0) for x, move in moves.items()])
-
-        def function(h: float) -> float:
-            return self._at({x: data + h * moves[x] for x, data in start.items()})
-
-        line = Line(function, DIRECTION_STEP, DIRECTION_STEP - STEPS)
+        line = Line(moved(self.recompute, moves), DIRECTION_STEP, DIRECTION_STEP - STEPS)
         return self._judged(label, g, line, math.hypot(self._rounding, *landing), moves, scale)
 
     def _judged(
@@ -69,27 +67,32 @@ class GraphSubject(Subject):
         if not (math.isfinite(self.output.data) and math.isfinite(g)):
             return not_finite(label, g)
 
-        def moved(step: float) -> dict[Value, float]:
+        def times(step: float) -> dict[Value, float]:
             return {x: step * move for x, move in moves.items()}
 
         view = View(
             scale,
-            allows_kink=lambda g, slopes: has_kink_within(self.output, moved(slopes.closest)),
-            hides_slope=lambda step: rounded_away(self.output, moved(step)),
+            allows_kink=lambda g, slopes: has_kink_within(self.output, times(slopes.closest)),
+            hides_slope=lambda step: rounded_away(self.output, times(step)),
             excuse=f"at {self.output.data:.4g} rounding hides slopes below",
         )
         return judge(label, g, slopes_of(line, noise, RESOLUTION), self.settings, view)
 
-    def _at(self, data: Mapping[Value, float]) -> float:
-        """The output's number where some inputs have other data."""
-        before = {x: x.data for x in data}
+
+def moved(compute: Callable[[], Result], moves: Mapping[Value, float]) -> Callable[[float], Result]:
+    """What is computed, as a function of a step, where the inputs move by `moves` for each unit of it."""
+    start = [(x, x.data, move) for x, move in moves.items()]
+
+    def function(h: float) -> Result:
         try:
-            for x, number in data.items():
-                x.data = number
-            return self.recompute()
+            for x, data, move in start:
+                x.data = data + h * move
+            return compute()
         finally:
-            for x, number in before.items():
-                x.data = number
+            for x, data, _ in start:
+                x.data = data
+
+    return function
 
 
 def rounding(output: Value) -> float:
@@ -118,7 +121,7 @@ def rounded_away(output: Value, moves: Mapping[Value, float]) -> bool:
     """
     longest = max(map(abs, moves.values()))
     up, down = _both_sides(moves)
-    for node in _moved(output, up, down):
+    for node in _moving(output, up, down):
         if up[node] == down[node]:
             differing = [d for p, d in zip(node.parents, node.local_grads) if p in up and up[p] != down[p]]
             if any(differing) or (differing and math.ulp(up[node]) > LEAST_SLOPE * longest):
@@ -129,7 +132,7 @@ def rounded_away(output: Value, moves: Mapping[Value, float]) -> bool:
 def has_kink_within(output: Value, moves: Mapping[Value, float]) -> bool:
     """Does an operation reach its own kink when inputs move by these steps to either side?"""
     up, down = _both_sides(moves)
-    for node in _moved(output, up, down):
+    for node in _moving(output, up, down):
         if node.op is not None and node.op.kink is not None:
             signs = [node.op.kink(*_operands(node, side)) for side in (up, {}, down)]
             if min(signs) <= 0.0 <= max(signs):
@@ -142,7 +145,7 @@ def _both_sides(moves: Mapping[Value, float]) -> tuple[dict[Value, float], dict[
     return up, {x: x.data - step for x, step in moves.items()}
 
 
-def _moved(output: Value, up: dict[Value, float], down: dict[Value, float]) -> Iterator[Value]:
+def _moving(output: Value, up: dict[Value, float], down: dict[Value, float]) -> Iterator[Value]:
     """Every node that moves with the nodes in `up` and `down`, once its number on either side is there."""
     for node in output.topological_order():
         if node.op is not None and not up.keys().isdisjoint(node.parents):

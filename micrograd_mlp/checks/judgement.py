@@ -14,19 +14,14 @@ LEAST_SLOPE = 1e-8  # smaller slopes, as a part of those nearby or of terms that
 
 
 class View(NamedTuple):
-    """What is known about the function beyond its slopes.
+    """What is known about the function beyond its slopes."""
 
-    Attributes:
-        scale: the size of the terms that may have cancelled in the derivative.
-        allows_kink: may the function have a kink here, at which g is a derivative by some convention?
-        hides_slope: where the function is level to the last bit over a step, may rounding be the reason?
-        excuse: why slopes below some size cannot be seen, in words that end before the size.
-    """
-
-    scale: float
+    scale: float  # the size of the terms that may have cancelled in the derivative
+    # May the function have a kink here, at which g is a derivative by some convention?
     allows_kink: Callable[[float, Slopes], bool]
+    # Where the function is level to the last bit over a step, may rounding be the reason?
     hides_slope: Callable[[float], bool]
-    excuse: str
+    excuse: str  # why slopes below some size cannot be seen, in words that end before the size
 
 
 class Settings(NamedTuple):

@@ -42,19 +42,12 @@ class Change(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """A mistake.
+    """A mistake: changes of some edges, by their positions, or else other gradients of all nodes."""
 
-    Attributes:
-        when: completes the sentence "You get this when".
-        changes: for the position of each edge that goes wrong what it multiplies by.
-        gradients: of all nodes, where the mistake is more than changes of edges.
-        everywhere: whether it is made at all nodes where it can be made.
-    """
-
-    when: str
+    when: str  # completes the sentence "You get this when"
     changes: Mapping[int, Change]
     gradients: Sequence[float] | None = None
-    everywhere: bool = False
+    everywhere: bool = False  # whether it is made at all nodes where it can be made
 
 
 class BackwardPass:
@@ -300,19 +293,12 @@ def _multiplied_by(backward: BackwardPass, weight: int) -> Iterator[int]:
 
 
 class _Slip(NamedTuple):
-    """A wrong step at one node.
+    """A wrong step at one node."""
 
-    Attributes:
-        kind: what it shares with the same step at other nodes.
-        here: its name at this node.
-        everywhere: its name if it is made at all such nodes.
-        factors: for each operand that it concerns what is multiplied by.
-    """
-
-    kind: Hashable
-    here: str
-    everywhere: str
-    factors: Mapping[int, Change]
+    kind: Hashable  # what it shares with the same step at other nodes
+    here: str  # its name at this node
+    everywhere: str  # its name if it is made at all such nodes
+    factors: Mapping[int, Change]  # for each operand that it concerns what is multiplied by
 
 
 def _slips(backward: BackwardPass, names: Mapping[Value, str]) -> Iterator[Mistake]:

@@ -23,17 +23,12 @@ STRICT = "check every derivative on its own, and let no kink pass (micrograd_mlp
 
 
 class Tally:
-    """Counts the derivatives that tests check.
-
-    Attributes:
-        count: how many.
-        worst: the largest error of one that passed, relative to it and in units of its last place, and its
-            test.
-        test: the one that is running.
-    """
+    """Counts the derivatives that tests check."""
 
     def __init__(self) -> None:
-        self.count, self.worst, self.test = 0, (0.0, 0.0, ""), ""
+        self.count, self.test = 0, ""  # the test is the one that is running
+        # The largest error of a derivative that passed, relative to it and in its last place, and its test.
+        self.worst = (0.0, 0.0, "")
 
     def add(self, report: GradCheckReport) -> None:
         """Count the derivatives of one check."""

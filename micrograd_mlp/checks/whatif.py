@@ -20,38 +20,25 @@ Change = Callable[[Sequence[Any], Any], Any]  # the values so far, the present r
 
 
 class Wrong(NamedTuple):
-    """One wrong step: what becomes of the result at a position, or of some uses of it.
-
-    Attributes:
-        position: of the result.
-        change: makes another result of it; None leaves it.
-        frozen: the numbers of the uses that see the old values.
-    """
+    """One wrong step: what becomes of the result at a position, or of some uses of it."""
 
     position: int = -1
     change: Change | None = None
-    frozen: Sequence[int] = ()
+    frozen: Sequence[int] = ()  # the numbers of the uses that see the old values
 
 
 CORRECT = Wrong()
 
 
 class Run:
-    """One run of the function. Results and views have positions in the order in which they appear.
-
-    Attributes:
-        values: what each position held.
-        operands: for each position the positions from which it was computed; none for an input.
-        names: for each position the name of the operation.
-        alone: for each position, is it computed entry by entry from its operands and constants?
-    """
+    """One run of the function. Results and views have positions in the order in which they appear."""
 
     def __init__(self, first: Run | None = None, wrong: Wrong = CORRECT) -> None:
         self.first, self.wrong = first, wrong
         self.values: list[Any] = []
-        self.operands: list[list[int]] = []
-        self.names: list[str] = []
-        self.alone: list[bool] = []
+        self.operands: list[list[int]] = []  # the positions from which each was computed; none for an input
+        self.names: list[str] = []  # of the operations
+        self.alone: list[bool] = []  # is it computed entry by entry from its operands and constants?
         self.uses: Counter[int] = Counter()
 
     def noted(self, value: Any, name: str, operands: Sequence[int], alone: bool = False) -> Any:
