@@ -34,14 +34,10 @@ class Written(NamedTuple):
     def fits(self, expected: float, scale: float = 0.0) -> bool:
         """Whether this is the expected number, as far as its digits go.
 
-        Args:
-            expected: the number.
-            scale: the largest number that rounding errors in it may come from.
+        The scale is the largest number from which rounding errors in the expected one may come.
         """
-        difference = abs(self.number - expected)
-        return difference <= min(self.unit * 1.0001, WIDEST * abs(expected)) or self.is_exactly(
-            expected, scale
-        )
+        allowed = min(self.unit * 1.0001, WIDEST * abs(expected))
+        return abs(self.number - expected) <= allowed or self.is_exactly(expected, scale)
 
     def is_exactly(self, expected: float, scale: float = 0.0) -> bool:
         """Whether the two differ by no more than rounding in the computer."""

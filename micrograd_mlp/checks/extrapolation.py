@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 CERTAINTY = 5.0  # an error of more than five estimates is a wrong derivative
 EPSILON = sys.float_info.epsilon
@@ -24,23 +25,16 @@ SHORTER_STEPS = 16  # at most, over which the slopes at a kink have to stay apar
 FAR_SHORTER = (61.0, 4099.0)  # a settled slope is compared with steps that are so many times shorter
 
 
+@dataclass
 class Line:
-    """A function of one number h, which is 0 where the slope is wanted; each point is computed once.
+    """A function of one number h, which is 0 where the slope is wanted; each point is computed once."""
 
-    Attributes:
-        longest, shortest: exponents of 2 between which the steps of the ladder lie.
-    """
-
-    def __init__(
-        self,
-        function: Callable[[float], float],
-        longest: int,
-        shortest: int,
-        nearest: Callable[[float], float] = float,
-    ) -> None:
-        self._function, self._nearest = function, nearest
-        self.longest, self.shortest = longest, shortest
-        self.seen: dict[float, float] = {}
+    function: Callable[[float], float]
+    longest: int  # this and the next are exponents of 2 between which the steps of the ladder lie
+    shortest: int
+    # The step next to h that leads from one number of the inputs' precision to another.
+    nearest: Callable[[float], float] = float
+    seen: dict[float, float] = field(default_factory=dict)
 
     @property
     def middle(self) -> float:
@@ -51,16 +45,12 @@ class Line:
         """The function at h, or nan where it raises or is complex, as it may be outside its domain."""
         if h not in self.seen:
             try:
-                self.seen[h] = float(self._function(h))
+                self.seen[h] = float(self.function(h))
             except (ArithmeticError, ValueError, TypeError, RuntimeError, Warning):
                 if h == 0.0:
                     raise
                 self.seen[h] = math.nan
         return self.seen[h]
-
-    def nearest(self, h: float) -> float:
-        """The step next to h that leads from one number of the inputs' precision to another."""
-        return self._nearest(h)
 
     def slopes(self, h: float) -> tuple[float, float, float]:
         """The slopes from -h to 0, from -h to h, and from 0 to h; nan where there are no numbers so close."""

@@ -24,8 +24,7 @@ class Function:
     """
 
     def __init__(self, f: Callable[..., Any], inputs: Any, returns_gradient: bool = False) -> None:
-        self._original = f
-        self.f = (lambda *a, **keywords: f(*a, **keywords)[0]) if returns_gradient else f
+        self.f, self.returns_gradient = f, returns_gradient
         self.module: Any = next(filter(_is_module, [inputs, f]), None)
         self.inputs = self._arguments(f, inputs)
         named = list(leaves_of(self.inputs))
@@ -50,11 +49,12 @@ class Function:
 
     def gradient_at(self, arrays: Sequence[Any]) -> Any:
         """The gradient that f returns beside its value."""
-        return self.call(self._original, arrays)[1]
+        return self.call(self.f, arrays)[1]
 
     def at(self, arrays: Sequence[Any]) -> Any:
         """What f returns for these arrays in the places of the inputs that are checked."""
-        return self.call(self.f, arrays)
+        result = self.call(self.f, arrays)
+        return result[0] if self.returns_gradient else result
 
     def arrays(self, values: Sequence[Any]) -> list[Any]:
         """The framework's arrays with these values."""

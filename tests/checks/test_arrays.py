@@ -64,6 +64,7 @@ class TestNumPy:
         assert gradcheck(lambda p: loss(**p), PARAMETERS, lambda p: gradients(**p))
         assert gradcheck(loss, list(PARAMETERS.values()), lambda *p: list(gradients(*p).values()))
         assert gradcheck(loss, PARAMETERS, gradients(**PARAMETERS))
+        assert gradcheck(lambda p: (loss(**p), gradients(**p)), PARAMETERS, True)
 
     def test_the_inputs_come_back_as_they_were(self):
         before = {name: array.copy() for name, array in PARAMETERS.items()}
