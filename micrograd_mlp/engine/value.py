@@ -178,7 +178,7 @@ class Value(MicrogradNames):
         if isinstance(number, Value):
             raise TypeError(f"data is a number, got {number!r}: use its .data")
         self._data = as_float(number)
-        _unmoved_root[0] = 0
+        _unmoved[0] = 0
 
     def __repr__(self) -> str:
         label = "" if self.label is None else f", label={self.label!r}"
@@ -268,6 +268,9 @@ class Value(MicrogradNames):
         for node in interior:
             node.grad = 0.0
         numbers_moved()
+        if interior:
+            _run_again[:] = id(self), interior[0]
+            _unmoved[:] = id(self), id(interior[0])
 
     # The backward pass
 
@@ -284,8 +287,9 @@ class Value(MicrogradNames):
             RuntimeError: under `no_grad()`, or on a number computed there, which has no graph.
 
         Warns:
-            RuntimeWarning: it is not the first time, and a leaf has moved since the graph was recorded, as in
-                a training loop that does not compute its loss again.
+            RuntimeWarning: it is not the first time, for this graph or for a part of it, and a leaf has moved
+                since it was recorded, as in a training loop that does not compute its prediction again; or
+                `forward()` of another output has computed a part again.
 
         >>> x = Value(3.0)
         >>> y = x * x + x
@@ -303,10 +307,11 @@ class Value(MicrogradNames):
             )
         seed = as_float(seed)
         order = self.topological_order()
-        # Only a node that has been through a backward pass has a gradient, so the first one pays nothing.
-        if self.grad != 0.0 and self.parents and _unmoved_root[0] != id(self):
-            _warn_of_an_old_graph(order)
         interior = [node for node in order if node.parents]
+        first = interior[0] if interior else self
+        # Only nodes that have been through a backward pass have a gradient, so a new graph pays nothing.
+        if (self.grad != 0.0 or first.grad != 0.0 or first is _run_again[1]) and _may_be_old(self, first):
+            _warn_of_an_old_graph(order)
         for node in interior:
             node.grad = 0.0
         self.grad += seed
@@ -323,7 +328,7 @@ class Value(MicrogradNames):
                     parent.grad += local_grad * adjoint
             if anomalies is not None:
                 _check_backward(node, anomalies)
-        _unmoved_root[0] = id(self)
+        _unmoved[0], _unmoved[1] = id(self), id(first)
 
     def topological_order(self) -> list[Value]:
         """Every node that this one depends on, parents before children, this one last.
@@ -534,7 +539,9 @@ def _constant_or_none(number: Any) -> Constant | None:
 # Graphs and the numbers that moved since
 
 
-_unmoved_root = [0]  # the id of the node that backward() was last called on, until any number is assigned
+# A graph is known by its output and by its first interior node, which graphs of one origin share.
+_unmoved = [0, 0]  # the ids of both for the last backward(); the first one is 0 once any number is assigned
+_run_again: list[Any] = [0, None]  # the id of the output and the first interior node of the last forward()
 
 
 watchers: list[Callable[[], object]] = []  # what shows numbers while they move, such as a widget
@@ -545,7 +552,7 @@ def numbers_moved() -> None:
 
     A graph may be older than its leaves from now on, and whoever watches shows the new numbers.
     """
-    _unmoved_root[0] = 0
+    _unmoved[0] = 0
     for watcher in watchers:
         watcher()
 
@@ -675,13 +682,24 @@ def _can_explain(leaf: Value, node: Value, changed: list[bool]) -> bool:
     return all(has_changed or _same_bits(a, b) for has_changed, a, b in zip(changed, here, there))
 
 
+def _may_be_old(output: Value, first: Value) -> bool:
+    """Whether a part of this graph has been through a backward pass, and a number was assigned since; or
+    forward() of another output has computed a part again.
+    """
+    if _run_again[1] is first and _run_again[0] != id(output):
+        return True
+    if output.grad != 0.0:
+        return _unmoved[0] != id(output)
+    return first.grad != 0.0 and (_unmoved[0] == 0 or _unmoved[1] != id(first))
+
+
 def _warn_of_an_old_graph(order: list[Value]) -> None:
     moved = [describe(leaf) for leaf in changed_leaves(order[-1])]
     if moved:
         names = ", ".join(moved[:3]) + (f" and {len(moved) - 3} more" if len(moved) > 3 else "")
         warnings.warn(
             f"backward() again through a graph that was recorded before {names} changed: {order[-1]._data!r} "
-            "and its gradients belong to the old numbers. Compute the output again, or call its forward()",
+            "and its gradients belong to the old numbers. Compute all of it again, or call its forward()",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -261,6 +261,49 @@ class TestASecondBackward:
         with pytest.warns(RuntimeWarning, match=r"before 3\.0 changed"):
             old.backward()
 
+    def test_through_an_old_part_of_a_new_graph_is_noticed(self):
+        """A loop that computes its loss again, but not the prediction in it."""
+        w = Value(2.0, "w")
+        prediction = (w * 3.0).tanh()
+        (prediction - 0.5).abs().backward()
+        w.data -= 0.1
+        with pytest.warns(RuntimeWarning, match=r"before w=1\.9 changed"):
+            (prediction - 0.5).abs().backward()
+
+    def test_is_noticed_where_forward_computed_a_shared_part_again(self):
+        """Local derivatives of the old and of the new numbers would be multiplied."""
+        w, x = Value(2.0, "w"), Value(3.0, "x")
+        z = w * x
+        first, second = z * 2.0, z * z
+        w.data = 5.0
+        first.forward()
+        first.backward()
+        with pytest.warns(RuntimeWarning, match=r"before 36\.0 changed"):
+            second.backward()
+
+    def test_is_silent_where_forward_came_before_every_backward(self):
+        w = Value(2.0)
+        h = w * w
+        losses = [h * 2.0, h.exp()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for w.data in (3.0, 4.0):
+                for loss in losses:
+                    loss.forward()
+                for loss in losses:
+                    loss.backward()
+            (h + 1.0).backward()
+
+    def test_is_silent_where_another_part_was_recorded_again(self):
+        """As of two players: the discriminator learns between two losses of one generated number."""
+        generator, discriminator = Value(0.5, "g"), Value(2.0, "d")
+        generated = (generator * 3.0).tanh()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            (discriminator * generated).backward()
+            discriminator.data -= 0.1 * discriminator.grad
+            (discriminator * generated).backward()
+
     def test_is_silent_where_it_is_right(self):
         w = Value(2.0)
         h = w * w
