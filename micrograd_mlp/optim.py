@@ -8,6 +8,7 @@ finished steps, which is 0 in the first step.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
@@ -142,17 +143,11 @@ class Optimizer:
         for key, numbers in state.items():
             if len(numbers) != len(self.params):
                 raise ValueError(f"{key} has {len(numbers)} numbers for {len(self.params)} parameters")
-        before = dict(zip(self.hyperparameter_names, self.hyperparameters()))
-        try:
-            self._set_hyperparameters(settings)
-        except ValueError:
-            self._set_hyperparameters(before)
-            raise
-        self.t, self.state = t, state
-
-    def _set_hyperparameters(self, settings: dict[str, float]) -> None:
-        for name, number in settings.items():
-            setattr(self, name, number)
+        loaded = copy.copy(self)
+        for setting, number in settings.items():
+            setattr(loaded, setting, number)  # which checks it
+        loaded.t, loaded.state = t, state
+        vars(self).update(vars(loaded))
 
     def __repr__(self) -> str:
         settings = ", ".join(

@@ -6,6 +6,7 @@ Each thread (and each asyncio task) has modes of its own, and none is on unless 
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
@@ -85,19 +86,9 @@ def _wrap_function(block: mode, function: Callable[..., Any]) -> Callable[..., A
 
 def _wrap_coroutine(block: mode, function: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **named: Any) -> Any:
-        return await _Steps(block, function(*args, **named).__await__())
+        return await _each_step_in(block, function(*args, **named).__await__())
 
     return call
-
-
-class _Steps:
-    """Awaits in steps, each of them inside the block."""
-
-    def __init__(self, block: mode, steps: Any) -> None:
-        self._block, self._steps = block, steps
-
-    def __await__(self) -> Any:
-        return _each_step_in(self._block, self._steps)
 
 
 def _wrap_generator(block: mode, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,6 +98,7 @@ def _wrap_generator(block: mode, function: Callable[..., Any]) -> Callable[..., 
     return call
 
 
+@types.coroutine  # so that it can be awaited too
 def _each_step_in(block: mode, generator: Any) -> Any:
     resume, value = generator.send, None
     while True:
@@ -131,7 +123,7 @@ def _wrap_async_generator(block: mode, function: Callable[..., Any]) -> Callable
         try:
             while True:
                 try:
-                    item = await _Steps(block, generator.__anext__().__await__())
+                    item = await _each_step_in(block, generator.__anext__().__await__())
                 except StopAsyncIteration:
                     return
                 yield item

@@ -30,6 +30,7 @@ import math
 import sys
 import types
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from micrograd_mlp._require import as_float
@@ -42,6 +43,7 @@ REALS = (-inf, inf)
 POSITIVE = (0.0, inf)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
 class Op:
     """One primitive operation: y = f(x₁, …, xₙ) with its local derivatives ∂y/∂xᵢ.
 
@@ -67,46 +69,31 @@ class Op:
     6.0
     """
 
-    __slots__ = (
-        "arity", "complex_form", "domain", "forward", "kink", "latex", "method", "name", "partials", "slopes",
-        "symbol",
-    )  # fmt: skip
+    name: str
+    forward: Callable[..., float]
+    partials: Callable[..., tuple[Any, ...]]
+    arity: int | None = 1
+    symbol: str = ""
+    latex: str = ""
+    domain: tuple[tuple[float, float], ...] = (REALS,)
+    kink: Callable[..., float] | None = None
+    complex_form: Callable[..., complex] | None = None
+    method: bool = False
+    slopes: Callable[..., tuple[float, ...]] = field(
+        init=False
+    )  # `partials` for floats alone, see `specialize`
 
-    # Written out, not a dataclass: importing that module would take half of this package's import time.
-    def __init__(
-        self,
-        name: str,
-        forward: Callable[..., float],
-        partials: Callable[..., tuple[Any, ...]],
-        arity: int | None = 1,
-        symbol: str = "",
-        latex: str = "",
-        domain: tuple[tuple[float, float], ...] = (REALS,),
-        kink: Callable[..., float] | None = None,
-        complex_form: Callable[..., complex] | None = None,
-        method: bool = False,
-    ) -> None:
-        if arity is not None and arity < 1:
-            raise TypeError(f"op {name!r}: arity is {arity}, expected 1 or more, or None")
-        operands = "{args}" if arity is None else ", ".join(f"{{{i}}}" for i in range(arity))
-        self.name = name
-        self.forward = forward
-        self.partials = partials
-        self.arity = arity
-        self.symbol = symbol or name
-        self.latex = latex or rf"\operatorname{{{{{name}}}}}\left({operands}\right)".replace("_", r"\_")
-        self.domain = domain * arity if arity is not None and len(domain) == 1 else domain
-        self.kink = kink
-        self.complex_form = complex_form
-        self.method = method
-        self.slopes = (
-            partials  # for floats alone, see `specialize`; it is the last field, so it freezes the record
-        )
-
-    def __setattr__(self, field: str, value: object) -> None:
-        if hasattr(self, "slopes"):
-            raise AttributeError(f"op {self.name!r} is frozen: make a new Op instead of setting its {field}")
-        object.__setattr__(self, field, value)
+    def __post_init__(self) -> None:
+        n = self.arity
+        if n is not None and n < 1:
+            raise TypeError(f"op {self.name!r}: arity is {n}, expected 1 or more, or None")
+        operands = "{args}" if n is None else ", ".join(f"{{{i}}}" for i in range(n))
+        latex = rf"\operatorname{{{{{self.name}}}}}\left({operands}\right)".replace("_", r"\_")
+        fill = functools.partial(object.__setattr__, self)
+        fill("symbol", self.symbol or self.name)
+        fill("latex", self.latex or latex)
+        fill("domain", self.domain * n if n is not None and len(self.domain) == 1 else self.domain)
+        fill("slopes", self.partials)
 
     def __call__(self, *inputs: Any) -> Any:
         """Numbers in, a float out; with a Value among the inputs, a Value that records this op."""

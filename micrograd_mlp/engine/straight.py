@@ -748,17 +748,11 @@ def _caught_by(handler: ast.ExceptHandler) -> set[str]:
 def _without_keywords(node: ast.Call, function: Any) -> ast.Call:
     """The same call with every argument in its position."""
     forward = getattr(getattr(function, "op", function), "forward", function)
-    named = {keyword.arg: keyword.value for keyword in node.keywords}
-    arguments = list(node.args)
+    named: dict[Any, ast.expr] = {keyword.arg: keyword.value for keyword in node.keywords}
     try:
-        parameters = list(inspect.signature(forward).parameters.values())[len(arguments) :]
+        bound = inspect.signature(forward).bind(*node.args, **named)
     except (TypeError, ValueError):
-        parameters = []
-    for parameter in parameters:
-        if not named:
-            break
-        default = named.pop(parameter.name, None)
-        arguments.append(default if default is not None else ast.Constant(parameter.default))
-    if named:
-        raise UntranslatableError(node, f"the argument {next(iter(named))} can't be turned")
-    return ast.Call(node.func, arguments, [])
+        raise UntranslatableError(node, f"the argument {next(iter(named))} can't be turned") from None
+    bound.apply_defaults()
+    values = [*bound.args, *bound.kwargs.values()]
+    return ast.Call(node.func, [x if isinstance(x, ast.expr) else ast.Constant(x) for x in values], [])
