@@ -203,7 +203,13 @@ class Value(MicrogradNames):
         local_grads = op.slopes(data, *numbers)
         if TABLE.get(op.name) is not op:
             data, local_grads = _checked(op, data, local_grads, len(parents))
-        node = _node(data, op, parents, local_grads)
+        node: Value = _new(Value)
+        node._data = data
+        node.grad = 0.0
+        node.label = None
+        node.op = op
+        node.parents = parents
+        node.local_grads = local_grads
         if active.anomalies is not None:
             active.anomalies[node] = _users_line()
             _check_forward(node)
@@ -258,7 +264,8 @@ class Value(MicrogradNames):
         active = modes.get()
         try:
             for node in interior:
-                node._data, node.local_grads = _computed_again(node)
+                assert node.op is not None, "it has parents"
+                node._data, node.local_grads = _computed(node.op, [x._data for x in node.parents])
                 if active.anomalies is not None:
                     _check_forward(node)
         except BaseException:
@@ -479,17 +486,6 @@ def number_of(x: Any) -> float:
     return x._data if isinstance(x, Value) else as_float(x)
 
 
-def _node(data: float, op: Op, parents: tuple[Value, ...], local_grads: tuple[float, ...]) -> Value:
-    node: Value = _new(Value)
-    node._data = data
-    node.grad = 0.0
-    node.label = None
-    node.op = op
-    node.parents = parents
-    node.local_grads = local_grads
-    return node
-
-
 def constant(number: float) -> Constant:
     """A Constant, without the checks of `Value()`: `number` is a float already."""
     node: Constant = _new(Constant)
@@ -647,11 +643,8 @@ def changed_leaves(output: Value) -> list[Value]:
     return [x for x in suspects if x not in cleared] or list(suspects)
 
 
-def _computed_again(node: Value) -> tuple[float, tuple[float, ...]]:
-    """A node's number and local derivatives from the present numbers of its parents."""
-    op = node.op
-    assert op is not None, "it has parents"
-    numbers = [x._data for x in node.parents]
+def _computed(op: Op, numbers: list[float]) -> tuple[float, tuple[float, ...]]:
+    """What an operation gives on these numbers, and its local derivatives there."""
     data = op.forward(*numbers)
     local_grads = op.slopes(data, *numbers)
     if TABLE.get(op.name) is not op:
@@ -659,13 +652,13 @@ def _computed_again(node: Value) -> tuple[float, tuple[float, ...]]:
     return data, local_grads
 
 
-def _results(op: Op, numbers: Iterable[float]) -> tuple[float, ...]:
+def _results(op: Op, numbers: list[float]) -> tuple[float, ...]:
     """The number and all local derivatives; nothing where an operation of the user's own raises."""
     try:
-        data = op.forward(*numbers)
-        return data, *op.slopes(data, *numbers)
+        data, local_grads = _computed(op, numbers)
     except Exception:
         return ()
+    return data, *local_grads
 
 
 def _same_bits(a: float, b: float) -> bool:
