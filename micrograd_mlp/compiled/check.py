@@ -13,6 +13,7 @@ difference below that is no error; where it takes half of the digits of a result
 from __future__ import annotations
 
 import math
+import random
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,8 @@ CHECKED_OPERATIONS = 20_000  # how many eager operations the first call may spen
 MOST_EXAMPLES = 100
 CHECKED_AGAIN = 1_000_000  # a training is checked after so many operands for each one that the check takes
 PER_OPERATION = 8  # roundings: exp, tanh and others differ by a few units in the last place
+NOT_ROUNDED = {"abs", "clip", "equal", "floor", "maximum", "minimum", "neg", "relu", "sign", "where"}
+DRAWS = "draws a random number"
 PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -98,7 +101,10 @@ def check(machine: Machine, f: Function, x: Floats, y: Floats, example: Callable
     points += [Point(f"row {row}", example(row)) for row in _telling_examples(x, y, n)]
     points += _moved_points(example(0), machine.parameters)[: 2 * n]
     points += _points_of_others(machine, f, example(0))
+    generators = _state_of_generators()
     _compare(machine, f, points, is_single=len(x) == 1)
+    if _state_of_generators() != generators:  # by f, or by another thread
+        _require_no_draw(f, example(0))
 
 
 def check_again(machine: Machine, f: Function, n_steps: int, batch_size: int) -> None:
@@ -139,13 +145,22 @@ def _moved_points(example: Example, parameters: Sequence[Value]) -> list[Point]:
         return numbers * rng.uniform(-3.0, 3.0, numbers.shape) + rng.uniform(-1.0, 1.0, numbers.shape)
 
     theta = np.array([p._data for p in parameters], dtype=np.float64)
+
+    def beyond(numbers: Floats) -> Floats:
+        return numbers * rng.uniform(30.0, 300.0, numbers.shape) + rng.uniform(10.0, 30.0, numbers.shape)
+
     moves: list[Move] = [shift, np.negative, far]
+    arguments_alone: list[Move] = [
+        beyond,
+        lambda numbers: -beyond(numbers),
+    ]  # a training checks where it ends
     points = []
-    for move in moves:
+    for move in moves + arguments_alone:
         with np.errstate(over="ignore", invalid="ignore"):
             moved_parameters = move(theta)
             moved_arguments = [move(np.array(argument, dtype=np.float64)).tolist() for argument in example]
-        points.append(Point("moved parameters", example, moved_parameters, may_fail=True))
+        if move in moves:
+            points.append(Point("moved parameters", example, moved_parameters, may_fail=True))
         for k, (label, moved) in enumerate(zip("xy", moved_arguments)):
             arguments = [*example[:k], moved, *example[k + 1 :]]
             points.append(Point(f"moved inputs {label}", arguments, may_fail=True))
@@ -259,7 +274,7 @@ def _require_rounding(
         if not point.may_fail and not machine.is_rounding_known:
             machine.is_rounding_known = _warn_of_rounding(found, expected, bounds, point.what, precision)
         return
-    lines = _suspicious_lines(f, point.example)
+    lines = _suspicious_lines(f, point.example)[:3]
     seen = f" f {'; '.join(lines)}." if lines else ""
     raise RuntimeError(
         f"f gives {_shown(expected)} for {point.what}, its recorded graph {_shown(found)}, and rounding "
@@ -333,10 +348,14 @@ def _error_of_operation(op: Op, x: list[float], dx: list[float], y: float, preci
     within = math.prod([max(1.0, abs(a)) for a in x]) if op.name == "prod" else magnitude
     if not (abs(y) <= precision.largest and within <= precision.largest):  # a part of it may be infinite
         return math.inf
+    passed_on = _passed_on(op, x, dx, y)
+    if op.name in NOT_ROUNDED and TABLE.get(op.name) is op:
+        return passed_on
     own = PER_OPERATION * precision.unit * magnitude
     # What underflows within the operation may be multiplied by an operand, as in x · sigmoid(x).
     underflow = precision.smallest * max(1.0, *[abs(a) for a in x if abs(a) < math.inf], 1.0)
-    return own + underflow + _passed_on(op, x, dx, y)
+    error = own + underflow + passed_on
+    return error if error <= precision.largest else math.inf
 
 
 def _magnitude(name: str, x: list[float], y: float) -> float:
@@ -394,7 +413,7 @@ def _suspicious_lines(f: Function, example: Example) -> list[str]:
         elif event == "call" and frame.f_code.co_filename == modes.__file__:
             what, caller = "enters no_grad()", frame.f_back
         elif event == "c_call" and _is_random(argument):
-            what = "draws a random number"
+            what = DRAWS
         else:
             return
         while caller is not None and "contextlib" in caller.f_code.co_filename:
@@ -410,7 +429,27 @@ def _suspicious_lines(f: Function, example: Example) -> list[str]:
         pass
     finally:
         sys.setprofile(before)
-    return list(found)[:3]
+    return list(found)
+
+
+def _state_of_generators() -> tuple[Any, ...]:
+    """What every draw from the generators of the modules `random` and `numpy.random` changes."""
+    _, keys, *position = np.random.get_state()  # noqa: NPY002  (what users of it draw from)
+    return random.getstate(), int(keys[0]), position
+
+
+def _require_no_draw(f: Function, example: Example) -> None:
+    """Refuse f if it draws, though all that was compared agrees: what it draws may matter only rarely."""
+    for _ in range(3):  # another thread that draws would have to do so in each of these moments
+        generators = _state_of_generators()
+        _eager(f, example)
+        if _state_of_generators() == generators:
+            return
+    lines = [line for line in _suspicious_lines(f, example) if line.startswith(DRAWS)] or [DRAWS]
+    raise RuntimeError(
+        f"f {lines[0]}, and its recorded graph would keep what was drawn while it was recorded: draw before, "
+        "and give f the number as an input"
+    )
 
 
 def _is_random(function: Any) -> bool:

@@ -9,11 +9,24 @@ views of the graph show it by its name.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from micrograd_mlp._require import is_sequence
-from micrograd_mlp.engine.table import dot, equal, logsumexp, relu, softplus, total, xlog1py, xlogy
+from micrograd_mlp.engine.modes import modes
+from micrograd_mlp.engine.table import (
+    dot,
+    equal,
+    floor,
+    logsumexp,
+    minimum,
+    relu,
+    softplus,
+    total,
+    where,
+    xlog1py,
+    xlogy,
+)
 from micrograd_mlp.engine.value import Constant, Value, number_of
 
 Number = Value | float
@@ -63,7 +76,7 @@ def binary_cross_entropy(p: Any, y: Any) -> Any:
     """
     _require_probability("binary_cross_entropy", "the probability p", p)
     _require_probability("binary_cross_entropy", "the target y", y)
-    y = _named(y, "y", p)
+    y = _or_nan(_named(y, "y", p), _is_probability)
     return -(xlogy(y, p) + xlog1py(1.0 - y, -p))
 
 
@@ -85,7 +98,7 @@ def binary_cross_entropy_with_logits(z: Any, y: Any) -> Any:
     """
     _require_number("binary_cross_entropy_with_logits", "the logit z", z)
     _require_probability("binary_cross_entropy_with_logits", "the target y", y)
-    return softplus(z) - _named(y, "y", z) * z
+    return softplus(z) - _or_nan(_named(y, "y", z), _is_probability) * z
 
 
 def cross_entropy(logits: Sequence[Any], target: Any) -> Any:
@@ -108,7 +121,8 @@ def cross_entropy(logits: Sequence[Any], target: Any) -> Any:
     if is_sequence(target):
         probabilities = list(target)
         _require_distribution(probabilities, len(logits))
-        return logsumexp(logits) - dot(_all_named(probabilities, logits), logits)
+        first = _or_nan(probabilities[0], lambda _: _is_distribution(probabilities))
+        return logsumexp(logits) - dot(_all_named([first, *probabilities[1:]], logits), logits)
     index = _class_index(target, len(logits))
     if not isinstance(target, Value):
         return logsumexp(logits) - logits[index]
@@ -133,7 +147,8 @@ def hinge(score: Any, y: Any) -> Any:
     _require_number("hinge", "the score", score)
     if _require_number("hinge", "the target y", y) not in (-1.0, 1.0):
         raise ValueError(f"hinge: the target y must be -1 or +1, got {y!r:.60}")
-    return relu(1.0 - _named(y, "y", score) * score)
+    y = _or_nan(_named(y, "y", score), lambda y: equal(y, 1.0) + equal(y, -1.0))
+    return relu(1.0 - y * score)
 
 
 def mean(values: Iterable[Any]) -> Any:
@@ -175,6 +190,30 @@ def _named(y: Any, name: str, output: Any) -> Any:
 def _all_named(targets: list[Any], outputs: list[Any]) -> list[Any]:
     pairs = zip(targets, outputs)
     return [_named(y, f"y[{k}]", output) for k, (y, output) in enumerate(pairs, start=1)]
+
+
+def _or_nan(y: Any, is_valid: Callable[[Value], Value]) -> Any:
+    """The target; in a graph that `compile` records, nan if it is one that the loss is not defined for.
+
+    Such a graph is recorded for one example and runs for all, whose targets nobody has looked at.
+    """
+    if isinstance(y, Value) and modes.get().tracing:
+        return where(is_valid(y), y, math.nan)
+    return y
+
+
+def _is_probability(y: Value) -> Value:
+    return equal(floor(y), 0.0) + equal(y, 1.0)
+
+
+def _is_distribution(probabilities: list[Value]) -> Value:
+    """Whether none is negative, and the sum is 1 but for 1e-5 each: in float32 it is rounded."""
+    sum_is_1 = equal(floor(0.5 + (total(probabilities) - 1.0) / (2e-5 * len(probabilities))), 0.0)
+    least: Number = 0.5
+    for p in probabilities:
+        least = minimum(least, p)
+    is_distribution: Value = sum_is_1 * equal(floor(least), 0.0)
+    return is_distribution
 
 
 def _as_list(x: Any) -> list[Any]:

@@ -161,6 +161,7 @@ class CompiledEngine:
                 callback=lambda _, epoch_loss: end_of_epoch(epoch_loss),
             )
         except FloatingPointError as error:
+            _require_targets(run, run.Y)
             raise NonFiniteLossError(str(error), run.history) from None
 
     def mean_loss(self, X: Features, Y: list[Any]) -> float:

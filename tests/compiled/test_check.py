@@ -10,6 +10,8 @@ from micrograd_mlp import (
     MLP,
     SGD,
     Value,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
     cross_entropy,
     exp,
     fit,
@@ -146,6 +148,22 @@ def test_a_branch_that_training_reaches_is_found_when_it_ends(compile):
         program.train(SGD([w], lr=0.25), [60.0, 60.0], steps=10)
 
 
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("bound", [6.0, -6.0])
+def test_a_branch_that_no_example_takes_is_found(compile, n, bound):
+    """It would be wrong in a later call, with other examples."""
+    w = Value(1.0)
+    with pytest.raises(RuntimeError, match=READS):
+        compile(lambda x: w * x if (x.data < bound) == (bound > 0.0) else w * bound, [w])([0.5] * n)
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand], ids=["random", "NumPy"])
+def test_a_draw_that_hardly_ever_matters_is_refused(compile, draw):
+    w = Value(1.0)
+    with pytest.raises(RuntimeError, match=r"f draws a random number.* as an input"):
+        compile(lambda x: w * x if draw() < 1.0 else w, [w])([1.0, 2.0])
+
+
 SHIFTS = {
     "logsumexp": lambda z, m: log(total([exp(z_k - m) for z_k in z])) + m,
     "softmax": lambda z, m: exp(z[0] - m) / total([exp(z_k - m) for z_k in z]),
@@ -275,6 +293,45 @@ def test_parameters_are_as_before(compile):
     assert [p.data for p in model.parameters()] == before
 
 
+def test_what_is_never_rounded_has_no_error_of_its_own():
+    """Else a step at exactly 0 would make everything after it uncertain."""
+    for op, x in [
+        ("floor", [0.0]),
+        ("minimum", [0.0, 0.5]),
+        ("where", [0.0, 1.0, 2.0]),
+        ("clip", [0.1, 0.0, 1.0]),
+    ]:
+        y = ops.TABLE[op](*x)
+        assert (
+            check._error_of_operation(ops.TABLE[op], x, [0.0] * len(x), y, check.PRECISIONS["float64"]) == 0.0
+        )
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "targets", "wrong"),
+    [
+        (hinge, 1, [-1.0, 1.0], 0.0),
+        (hinge, 1, [-1.0, 1.0], 0.5),
+        (binary_cross_entropy, 1, [0.0, 1.0, 0.3], 1.5),
+        (binary_cross_entropy, 1, [0.0, 1.0, 0.3], -0.25),
+        (binary_cross_entropy_with_logits, 1, [0.0, 1.0, 0.3], 2.0),
+        (cross_entropy, 2, [0.0, 1.0], 0.5),
+        (cross_entropy, 3, [[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]], [0.2, 0.3, 0.4]),
+        (cross_entropy, 3, [[0.2, 0.3, 0.5], [0.0, 1.0, 0.0]], [0.6, -0.1, 0.5]),
+    ],
+)
+def test_a_target_that_a_loss_refuses_makes_it_nan_in_whichever_row_and_call(
+    compile, loss, outputs, targets, wrong
+):
+    model = MLP(2, [outputs], output_activation="sigmoid" if loss is binary_cross_entropy else None, seed=0)
+    program = compile(lambda x, y: loss(model(x), y), model.parameters())
+    n = 12
+    X, Y = [[0.1 * k, 0.5] for k in range(n)], [targets[k % len(targets)] for k in range(n)]
+    assert program(X, Y) == pytest.approx(sum(loss(model(x), y).data for x, y in zip(X, Y)) / n, rel=1e-5)
+    for row in (0, 7):
+        assert math.isnan(program(X, [wrong if k == row else y for k, y in enumerate(Y)]))
+
+
 def test_no_digit_is_certain_of_what_comes_from_infinity():
     """The function of a kink, here the cosine, raises an error at inf."""
     assert check._passed_on(ops.TABLE["tan"], [math.inf], [1.0], math.nan) == math.inf
@@ -287,8 +344,9 @@ def test_no_digit_is_certain_of_what_comes_from_infinity():
         (lambda x: where(x * 1e-30, 1.0, 2.0), 1e-30),  # the condition is 0 in float32
         (lambda x: prod([x, x, 1e-30]), 1e20),  # x² is infinite in float32
         (lambda x: total([x, x, -x]), 2e38),
+        (lambda x: 1e20 * (1e30 * (x * x - 0.49)), 0.7),  # 1e50 times what float32 rounds off
     ],
-    ids=["underflow", "overflow of a product", "overflow of a sum"],
+    ids=["underflow", "overflow of a product", "overflow of a sum", "overflow of an error"],
 )
 @pytest.mark.filterwarnings("ignore:f gives .*this is rounding, not a branch")
 def test_the_range_of_float32_is_not_called_a_branch(f, x):

@@ -428,6 +428,15 @@ def test_class_labels_that_begin_at_1_are_told_to_begin_at_0(needs_llvmlite, com
     assert model.state_dict() == before
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_target_that_the_loss_refuses_is_named_also_among_many(needs_llvmlite, compiled):
+    model = MLP(2, [64, 1], seed=0)
+    targets = [1.0, -1.0] * 300
+    targets[237] = 0.0
+    with pytest.raises(ValueError, match=r"hinge: the target y must be -1 or \+1, got 0\.0"):
+        fit(model, hinge, X[:4] * 150, targets, SGD(model.parameters(), 0.1), 1, compiled=compiled)
+
+
 def test_settings_out_of_range_are_refused():
     refused("epochs must be 0 or more, got -1", epochs=-1)
     refused("epochs must be an int, got 2.5", TypeError, epochs=2.5)
