@@ -54,17 +54,9 @@ class ArraySubject(Subject):
         self.sizes: Any = np.concatenate([_sizes(x.values) for x in inputs])
         self.largest = float(np.max(np.abs(self.gradient), initial=0.0, where=np.isfinite(self.gradient)))
 
-    def _label(self, position: int) -> str:
-        """The name of an entry, with NumPy's indices: `W2[3,1]`."""
-        x, group = self._input_of(position)
-        if x.values.ndim == 0:
-            return x.name
-        index = np.unravel_index(position - group.first, x.values.shape)
-        return f"{x.name}[{','.join(map(str, index))}]"
-
     def single(self, position: int) -> Row:
         """Check one derivative."""
-        x, _ = self._input_of(position)
+        x, label = self._entry(position)
         here = float(self.point[position])
 
         def function(h: float) -> float:
@@ -78,7 +70,7 @@ class ArraySubject(Subject):
         longest = math.frexp(max(1.0, abs(here)))[1] + 1
         bits = round(-math.log2(x.epsilon)) - 4
         line = Line(function, longest, min(0, math.frexp(here)[1]) - bits, nearest)
-        return self._judged(self._label(position), float(self.gradient[position]), line, self.largest)
+        return self._judged(label, float(self.gradient[position]), line, self.largest)
 
     def along(self, label: str, positions: Sequence[int], rng: random.Random) -> Row:
         """Check the slope along a random direction of these entries, whose numbers move all at once."""
@@ -119,11 +111,11 @@ class ArraySubject(Subject):
         )
         return judge(label, g, slopes, self.settings, view)
 
-    def _input_of(self, position: int) -> tuple[Input, Group]:
-        for x, group in zip(self.inputs, self.groups):
-            if position < group.last:
-                return x, group
-        raise IndexError(position)
+    def _entry(self, position: int) -> tuple[Input, str]:
+        """The input to which an entry belongs, and the entry's name with NumPy's indices: `W2[3,1]`."""
+        x, group = next(pair for pair in zip(self.inputs, self.groups) if position < pair[1].last)
+        index = np.unravel_index(position - group.first, x.values.shape)
+        return x, f"{x.name}[{','.join(map(str, index))}]" if index else x.name
 
 
 def _allows_kink(g: float, slopes: Slopes) -> bool:

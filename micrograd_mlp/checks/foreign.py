@@ -25,28 +25,30 @@ def check_foreign(
     function = Function(f, inputs, returns_gradient=gradient is True)
     try:
         outputs = Outputs(function, settings.noise)
-        claimed, other_shapes = _claimed(function, gradient, outputs)
-        subject = ArraySubject(outputs.weighed, function.read, claimed, outputs.epsilon, settings)
-        rows, notes = _rows(subject, set(other_shapes))
+        inputs, claimed = function.read, _claimed(function, gradient, outputs)
+        misfits = [k for k, x in enumerate(inputs) if claimed[k].shape != x.values.shape]
+        usable = [
+            np.full(x.values.shape, np.nan) if k in misfits else claimed[k] for k, x in enumerate(inputs)
+        ]
+        subject = ArraySubject(outputs.weighed, inputs, usable, outputs.epsilon, settings)
+        rows, notes = _rows(subject, misfits)
         if outputs.count > 1:
             notes.append(f"f has {outputs.count:,} outputs: their sum with random weights was checked")
         if settings.order == 2:
             more, more_notes = _second_order(function, outputs, settings)
             rows, notes = rows + more, notes + more_notes
-        for k, array in other_shapes.items():
-            x = function.read[k]
-            verdict = f"wrong, its shape is {array.shape} and not {x.values.shape}"
-            rows.append(Row(x.name, np.nan, np.nan, np.nan, verdict))
+        for k in misfits:
+            verdict = f"wrong, its shape is {claimed[k].shape} and not {inputs[k].values.shape}"
+            rows.append(Row(inputs[k].name, np.nan, np.nan, np.nan, verdict))
         kinks = any("slopes" in row.verdict for row in rows)  # a gradient there is a matter of convention
         if any(row.verdict.startswith("wrong") for row in rows) and not kinks:
-            arrays = [other_shapes.get(k, g) for k, g in enumerate(claimed)]
-            notes = [*explain_arrays(outputs.weighed, function.read, arrays, outputs.followed), *notes]
+            notes = [*explain_arrays(outputs.weighed, inputs, claimed, outputs.followed), *notes]
         return rows, notes, settings.order * len(subject.gradient)
     finally:
         function.framework.restore()
 
 
-def _rows(subject: ArraySubject, left_out: set[int]) -> tuple[list[Row], list[str]]:
+def _rows(subject: ArraySubject, left_out: Sequence[int] = ()) -> tuple[list[Row], list[str]]:
     """Few derivatives one by one, many along directions; without inputs whose gradient has another shape."""
     finite = bool(np.all(np.isfinite(subject.gradient)))
     if len(subject.gradient) > FEW and finite and not left_out and not subject.settings.strict:
@@ -68,17 +70,17 @@ def _second_order(function: Function, outputs: Outputs, settings: Settings) -> t
     arrays = function.arrays([x.values for x in inputs])
     claimed = framework.hessian_times(function.at, arrays, outputs.cotangents, u)
     subject = ArraySubject(slope, inputs, claimed, outputs.epsilon, settings)
-    rows, notes = _rows(subject, set())
+    rows, notes = _rows(subject)
     rows = [row._replace(label=f"∇f·u by {row.label}") for row in rows]
     return rows, ["second derivatives: ∇f·u has the gradient H·u, for a random direction u", *notes]
 
 
-def _claimed(function: Function, gradient: Any, outputs: Outputs) -> tuple[list[Any], dict[int, Any]]:
-    """The gradient in question, one array for each input, and those that have another shape."""
+def _claimed(function: Function, gradient: Any, outputs: Outputs) -> list[Any]:
+    """The gradient in question, one array for each input, which may have another shape."""
     inputs = function.read
     arrays = function.arrays([x.values for x in inputs])
     if gradient is None:
-        return list(function.framework.gradient(function.at, arrays, outputs.cotangents)), {}
+        return list(function.framework.gradient(function.at, arrays, outputs.cotangents))
     weighed = False
     if gradient is True:
         given = function.gradient_at(arrays)
@@ -89,17 +91,14 @@ def _claimed(function: Function, gradient: Any, outputs: Outputs) -> tuple[list[
         given = function.call(gradient, arrays, **extra)
     else:
         given = gradient
-    claimed, other_shapes = [], {}
-    for k, (x, g) in enumerate(zip(inputs, _in_order(function, given))):
+    claimed = []
+    for x, g in zip(inputs, _in_order(function, given)):
         shape = x.values.shape
         if g.shape in _shapes_of_jacobian(outputs, shape) and not weighed:
             rows = g.reshape(outputs.count, -1)
             g = (np.concatenate([c.ravel() for c in outputs.cotangents]) @ rows).reshape(shape)
-        if g.shape != shape and not g.size == x.values.size == 1:
-            other_shapes[k] = g
-            g = np.full(shape, np.nan)
-        claimed.append(g)
-    return claimed, other_shapes
+        claimed.append(g.reshape(shape) if g.size == x.values.size == 1 else g)
+    return claimed
 
 
 def _shapes_of_jacobian(outputs: Outputs, shape: tuple[int, ...]) -> set[tuple[int, ...]]:

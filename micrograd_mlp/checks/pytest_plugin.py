@@ -56,12 +56,7 @@ tallies = pytest.StashKey[Tally]()
 @pytest.fixture
 def gradcheck() -> Callable[..., GradCheckReport]:
     """`micrograd_mlp.gradcheck`: the test fails with the part of the table that did not pass."""
-
-    def checked(*arguments: Any, **options: Any) -> GradCheckReport:
-        __tracebackhide__ = True
-        return check.gradcheck(*arguments, **options)
-
-    return checked
+    return check.gradcheck
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
