@@ -12,6 +12,7 @@ from micrograd_mlp import (
     cos,
     equal,
     exp,
+    grad,
     gradcheck,
     log,
     logsumexp,
@@ -99,6 +100,9 @@ class TestRightGradientsPass:
             return -log(p) - log(1.0 - p)
 
         assert gradcheck(loss, [1.0 - 1e-7], order=2).passed
+
+    def test_a_function_that_differentiates(self):
+        assert gradcheck(lambda x, y: grad(x**3 * y, [x], create_graph=True)[0], [2.0, 0.5], order=2).passed
 
     def test_a_whole_model(self):
         model = MLP(2, [4, 1], activation="tanh", seed=1)
