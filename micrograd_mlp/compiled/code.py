@@ -280,6 +280,7 @@ class Code:
         self._front: list[str] = []
         self._lines: list[str] = []
         self._declared: dict[str, None] = {}
+        self._before_return = ""
         self._count = 0
 
     # Text.
@@ -541,8 +542,12 @@ class Code:
         self.line(f"{after}:")
 
     @contextmanager
-    def subnormals_are_zero(self) -> Iterator[None]:
-        """Numbers below the smallest normal one count as 0: Intel's processors take long for each of them."""
+    def subnormals_are_zero(self, condition: Number | None = None) -> Iterator[None]:
+        """Numbers below the smallest normal one count as 0: Intel's processors take long for each of them.
+
+        Args:
+            condition: whether they do; None for always.
+        """
         if not self.target.is_x86:
             yield
             return
@@ -550,11 +555,15 @@ class Code:
         for name in ("stmxcsr", "ldmxcsr"):
             self.declare(f"declare void @llvm.x86.sse.{name}(ptr)")
         self.line(f"call void @llvm.x86.sse.stmxcsr(ptr {before})")
-        mode = self.emit("i32", f"load i32, ptr {before}") | FLUSH_AND_DENORMALS_ARE_ZERO
-        self.line(f"store i32 {mode.text}, ptr {inside}")
+        mode = self.emit("i32", f"load i32, ptr {before}")
+        changed = mode | FLUSH_AND_DENORMALS_ARE_ZERO
+        changed = changed if condition is None else self.select(condition, changed, mode)
+        self.line(f"store i32 {changed.text}, ptr {inside}")
         self.line(f"call void @llvm.x86.sse.ldmxcsr(ptr {inside})")
+        self._before_return = f"call void @llvm.x86.sse.ldmxcsr(ptr {before})"
         yield
-        self.line(f"call void @llvm.x86.sse.ldmxcsr(ptr {before})")
+        self.line(self._before_return)
+        self._before_return = ""
 
     @contextmanager
     def if_(self, condition: Number) -> Iterator[None]:
@@ -568,6 +577,8 @@ class Code:
 
     def return_(self, value: Number | None = None) -> None:
         """Leave the function; what follows is another block."""
+        if self._before_return:
+            self.line(self._before_return)
         self.line("ret void" if value is None else f"ret {value.type} {value.text}")
         self.line(f"{self._new('rest')[1:]}:")
 

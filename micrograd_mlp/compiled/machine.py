@@ -342,6 +342,9 @@ class Machine:
         varying, uniform = self._runs_of("varying", is_single), self._runs_of("uniform", True)
         at_once = words.get("step_of_matrix", 0) if size == 1 else 0
         words["step_of_matrix"] = at_once
+        # In float32 the probabilities and gradients of a good model soon become so small, and then slow.
+        is_training = words["mode"] == TRAIN and not self._python_operations
+        words["flushes"] = int(is_training and self.dtype == "float32")
         moved = varying.moved if at_once else np.array([[0, len(self.parameters)]])
         arrays = {
             "x": examples.x, "y": examples.y, "order": examples.order, "bounds": bounds, "results": results,

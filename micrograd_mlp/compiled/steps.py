@@ -19,6 +19,7 @@ import functools
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from micrograd_mlp.compiled import records
 from micrograd_mlp.compiled.affine import PRODUCT, flat_product, sum_of_row, transposed
@@ -49,6 +50,8 @@ JOB = (
     # Which parameters `move` moves: the first one and the number of each range. The others are moved by
     # `step_of_matrix` in the backward pass, which notes in `check` whether they are finite.
     "moved", "n_moved", "step_of_matrix", "check",
+    # Whether numbers below the smallest normal one count as 0.
+    "flushes",
     # The team: this thread's number, how many threads, for each of them the steps that it has begun (the
     # leader) or finished, and last the number of the next free shard; the leader's parameters; for each
     # shard its loss, and its gradient, which is so wide.
@@ -68,6 +71,10 @@ class Execute(Code):
     def word(self, name: str) -> Number:
         """A number of the job."""
         return self.load(self.job, JOB.index(name), "i64")
+
+    def flushing(self) -> AbstractContextManager[None]:
+        """Whether numbers below the smallest normal one count as 0 here, as the job says."""
+        return self.subnormals_are_zero(self.word("flushes").differs(0))
 
     def pointer(self, name: str) -> Number:
         """An address of the job."""
@@ -378,7 +385,7 @@ def execute(target: Target) -> Code:
     uniform, gradients, bounds = e.pointer("uniform"), e.pointer("gradients"), e.pointer("bounds")
     theta = e.at(uniform, e.word("first_parameter"))
     number, is_leader = e.word("number"), e.word("number").equals(0)
-    with e.loop(e.word("n_steps")) as s:
+    with e.flushing(), e.loop(e.word("n_steps")) as s:
         e.t.set((e.word("t") + s).to_real("double"))
         _begin(e, s + 1, theta)
         block = _block(e, e.integer(1), e.integer(1), gradients)

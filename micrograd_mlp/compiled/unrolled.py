@@ -114,7 +114,7 @@ class _Writer:
         theta = e.at(e.pointer("uniform"), self.first_parameter)
         bounds = e.pointer("bounds")
         e.each(len(self.slots), lambda k, kind: e.store(e.number(0.0, kind), self.totals, k))
-        with e.loop(e.word("n_steps")) as s:
+        with e.flushing(), e.loop(e.word("n_steps")) as s:
             e.t.set((e.word("t") + s).to_real("double"))
             start, stop = e.load(bounds, s * 2, "i64"), e.load(bounds, s * 2 + 1, "i64")
             for i in self.uniform:

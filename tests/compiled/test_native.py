@@ -20,7 +20,7 @@ TRAIN_AND_COUNT = """
 import sys
 from micrograd_mlp.compiled import native
 compile_text, count = native._compile, []
-native._compile = lambda text: count.append(text) or compile_text(text)
+native._compile = lambda text, collects: count.append(text) or compile_text(text, collects)
 
 from micrograd_mlp import MLP, SGD, Adam, Momentum, RMSProp, compile, softmax, squared_error
 model = MLP(2, [4, 2], seed=0)
@@ -38,7 +38,7 @@ import numpy as np
 from micrograd_mlp.compiled import native
 from micrograd_mlp.compiled.code import Code
 compile_text, count = native._compile, []
-native._compile = lambda text: count.append(text) or compile_text(text)
+native._compile = lambda text, collects: count.append(text) or compile_text(text, collects)
 
 code = Code("double_it", [("x", "ptr")], native.target("double"))
 code.store(2.0 * code.load(code.arguments[0]), code.arguments[0])
@@ -141,7 +141,9 @@ def compilations(monkeypatch, tmp_path):
     """The texts that are compiled in a test, whose cache is empty."""
     texts, compile_text = [], native._compile
     monkeypatch.setenv("MICROGRAD_MLP_CACHE", str(tmp_path))
-    monkeypatch.setattr(native, "_compile", lambda text: texts.append(text) or compile_text(text))
+    monkeypatch.setattr(
+        native, "_compile", lambda text, collects: texts.append(text) or compile_text(text, collects)
+    )
     native._compiled.cache_clear()
     return texts
 

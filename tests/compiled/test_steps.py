@@ -1,4 +1,4 @@
-"""How the examples of a step are cut into shards for several threads; matrices that are moved at once."""
+"""How a step is cut into shards; matrices that are moved at once; numbers that count as 0."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ from micrograd_mlp.optim import Optimizer
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
-from micrograd_mlp.compiled import machine  # noqa: E402  (needs the extra)
+from micrograd_mlp.compiled import machine, native  # noqa: E402  (needs the extra)
 from micrograd_mlp.compiled.machine import Machine  # noqa: E402  (needs the extra)
 from micrograd_mlp.compiled.steps import MAX_FREE_SHARDS, first_block, n_shards  # noqa: E402
 
@@ -251,3 +251,47 @@ def test_a_gradient_after_a_training_moves_nothing(compile, monkeypatch):
     program(X, Y)
     look()
     assert [word != 0 for word in words] == [True, True, False]
+
+
+# Numbers below the smallest normal one
+
+
+def is_exact_in_python():
+    """Whether this thread still computes with such numbers."""
+    return math.prod([2.0**-1060, 0.5]) > 0.0 and float(np.float32(2.0**-140) * np.float32(0.5)) > 0.0
+
+
+@pytest.mark.parametrize("worth_it", [0, 1 << 60], ids=["written out", "kernels"])
+def test_in_a_training_of_float32_they_count_as_zero(compile, monkeypatch, dtype, worth_it):
+    """The square is 1e-40, or 1e-310."""
+    monkeypatch.setattr(machine, "WORTH_IT", worth_it)
+    w, x, scale = Value(1.0), *{"float64": (1e-155, 1e300), "float32": (1e-20, 1e35)}[dtype]
+    program = compile(lambda x: w * (x * x * scale), [w])
+    loss = program([x])
+    assert loss > 0.0
+    losses = program.train(SGD([w], lr=0.0), [x], steps=1)
+    assert losses == [0.0 if dtype == "float32" and native.target("float").is_x86 else loss]
+    assert is_exact_in_python()
+
+
+@pytest.mark.parametrize("worth_it", [0, 1 << 60], ids=["written out", "kernels"])
+def test_after_a_training_that_ends_early_they_count_again(compile, monkeypatch, worth_it):
+    monkeypatch.setattr(machine, "WORTH_IT", worth_it)
+    w = Value(1.0)
+    program = compile(lambda x: (w * x) ** 2, [w])
+    with pytest.raises(FloatingPointError):
+        program.train(SGD([w], lr=1e3), [1.0, 2.0], steps=100)
+    assert is_exact_in_python()
+
+
+def test_an_operation_in_python_sees_them(compile, dtype):
+    """All of a training that calls Python is exact."""
+
+    @primitive(partials=lambda out, z: [1.0], arity=1)
+    def same(z):
+        seen.append(is_exact_in_python())
+        return float(f"{z}")
+
+    seen, w = [], Value(0.5)
+    compile(lambda x: same(w * x), [w]).train(SGD([w], lr=0.1), [1.0, 2.0], steps=2)
+    assert all(seen)
