@@ -49,7 +49,9 @@ def compile(f: Callable[..., Any], parameters: Iterable[Value], dtype: str = "fl
             it trains, a number of float32 below 1.2e-38 counts as 0: Intel's processors are slow with those.
 
     Returns:
-        The Program. f is recorded when the shapes are known, in the first call; f() at once.
+        The Program. f is recorded when the shapes are known, in the first call; f() at once. Values that f
+        uses are read anew in every call. What else f reads stays as it was recorded, such as a global number
+        or the activation of a neuron: make a number a Value to change it, or compile f again.
 
     Raises:
         TypeError: f is no function, or parameters are no Values.

@@ -125,9 +125,8 @@ def decision_threshold(model: Any, output: Value | None = None) -> float:
         model: a network with `activations`, or any function.
         output: what the function gave for some example; its operation may be one of the activations.
     """
-    sigmas = getattr(model, "activations", None)
-    if sigmas:
-        return float(find_activation(sigmas[-1])(Value(0.0)).data)
+    if getattr(model, "activations", None):
+        return float(model.layers[-1].neurons[0].sigma(Value(0.0)).data)
     op = None if output is None else output.op
     known = [record for record in _RECORDS if op is not None and getattr(record.function, "op", None) is op]
     return float(known[0](0.0)) if known else 0.0

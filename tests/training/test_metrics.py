@@ -66,6 +66,14 @@ def test_the_users_own_activation_is_asked_for_its_value_at_0():
     assert accuracy(model, X, Y) == 0.75
 
 
+def test_the_activation_that_the_last_neuron_has_now_decides():
+    model = MLP(1, [1], output_activation="sigmoid", seed=0)
+    model.layers[0].neurons[0].w[0].data = 0.1
+    assert accuracy(model, X, [1, 0, 1, 0]) == 1.0
+    model.layers[0].neurons[0].activation = "linear"
+    assert accuracy(model, X, [1, 0, 1, 0]) == 1.0
+
+
 def test_outputs_from_0_to_1_of_an_unknown_function_are_not_guessed():
     probabilities = [[0.9], [0.2], [0.4]]
     with pytest.raises(ValueError, match=r"give threshold=0\.5 if they are probabilities"):
