@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from itertools import groupby
 from typing import Any
 
@@ -52,6 +53,16 @@ class Vector:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    @property
+    def stride(self) -> int | None:
+        """How far the rows of a matrix of parameters are apart in theta; None if they are not so evenly."""
+        if len(self.shape) != 2:
+            return None
+        rows, columns = self.shape
+        stride = self.at[columns] - self.at[0] if rows > 1 else columns
+        is_even = self.at == [self.at[0] + j * stride + k for j in range(rows) for k in range(columns)]
+        return stride if is_even else None
 
     @property
     def adjoint(self) -> str:
@@ -125,6 +136,12 @@ class Sums:
     left: Ref | None
     right: Ref | None
     terms: Ref | None
+
+    @property
+    def factors(self) -> list[list[Ref]]:
+        """What is added up: products of left and right, and single terms."""
+        found = [[self.left, self.right], [self.terms]]
+        return [[ref for ref in refs if ref is not None] for refs in found if refs[0] is not None]
 
 
 @dataclass(frozen=True)
@@ -288,20 +305,10 @@ class _Planner:
         """Operations of one kind, as early as their operands allow; a layer's neurons together."""
         graph, facts = self.graph, self.facts
         member = set(members)
+        sources = {i: [o for o in graph.operands[i] if o in member] for i in members}
         level: dict[int, int] = {}
-        for root in members:
-            stack = [root]
-            while stack:
-                i = stack[-1]
-                if i in level:
-                    stack.pop()
-                    continue
-                open_operands = [o for o in graph.operands[i] if o in member and o not in level]
-                if open_operands:
-                    stack += open_operands
-                    continue
-                level[i] = 1 + max([level[o] for o in graph.operands[i] if o in member], default=0)
-                stack.pop()
+        for i in TopologicalSorter(sources).static_order():
+            level[i] = 1 + max([level[o] for o in sources[i]], default=0)
 
         def kind(i: int) -> tuple[Any, ...]:
             op = graph.operators[i]

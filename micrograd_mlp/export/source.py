@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
 import linecache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from micrograd_mlp._require import require_choice
 from micrograd_mlp.compiled.trace import placeholders, trace
+from micrograd_mlp.engine.language import Language
 from micrograd_mlp.export.counterparts import require_package
+from micrograd_mlp.export.languages.arrays import LossWriter
+from micrograd_mlp.export.languages.c import C, CWriter
+from micrograd_mlp.export.languages.javascript import JavaScriptSource, JavaScriptWriter
+from micrograd_mlp.export.languages.jax import Jax
+from micrograd_mlp.export.languages.numpy import NumPy, NumPyWriter
+from micrograd_mlp.export.languages.torch import Torch
 from micrograd_mlp.export.plan import Plan, make_plan
+from micrograd_mlp.export.write import Writer
 
 if TYPE_CHECKING:
     from micrograd_mlp.compiled import Program
 
-LANGUAGES = ("numpy", "jax", "torch", "c", "javascript")
+LANGUAGES: dict[str, tuple[type[Writer], type[Language]]] = {
+    "numpy": (NumPyWriter, NumPy),
+    "jax": (LossWriter, Jax),
+    "torch": (LossWriter, Torch),
+    "c": (CWriter, C),
+    "javascript": (JavaScriptWriter, JavaScriptSource),
+}
+"""For each language what writes a program, and the words."""
 
 
 def to_source(program: Program, language: str) -> str:
@@ -75,8 +89,8 @@ def to_source(program: Program, language: str) -> str:
             f"{program!r} returns {len(plan.outputs)} Values, but a loss is one: compile a function that "
             "returns one Value"
         )
-    source: str = importlib.import_module(f"micrograd_mlp.export.languages.{language}").write(plan)
-    return source
+    writer, words = LANGUAGES[language]
+    return writer(plan, words()).text()
 
 
 def to_jax(program: Program) -> Any:

@@ -39,6 +39,10 @@ class Writer:
             self.translation.variable(vector.adjoint)
         self.lines: list[str] = []
 
+    def text(self) -> str:
+        """The whole file."""
+        raise NotImplementedError
+
     def forward(self, steps: Sequence[Step]) -> None:
         """Write what computes the steps."""
         for step in steps:

@@ -166,27 +166,21 @@ class ArrayWriter(Writer):
         return f"{array}.reshape({rows}, {columns})"
 
     def view(self, vector: Vector, of: str) -> str:
-        """A parameter's elements in a flat array."""
-        block = self.block(vector)
-        if block is not None:
-            start, stride = block
-            rows, columns = vector.shape
+        """A parameter's elements in a flat array; a slice where its rows are evenly apart."""
+        if self.is_slice(vector):
+            (rows, columns), stride, start = vector.shape, vector.stride or 0, vector.at[0]
             text = f"{of}[{start}:{start + rows * stride}].reshape({rows}, {stride})"
             return text if stride == columns else f"{text}[:, :{columns}]"
         taken = f"{of}[{self.index(vector.at)}]"
         return f"{taken}.reshape{vector.shape}" if len(vector.shape) == 2 else taken
 
-    def block(self, vector: Vector) -> tuple[int, int] | None:
-        """Where a matrix begins in theta and how far its rows are apart, if they are so evenly."""
-        if len(vector.shape) != 2:
-            return None
-        (rows, columns), at = vector.shape, vector.at
-        stride = at[columns] - at[0] if rows > 1 else columns
-        even = at == [at[0] + j * stride + k for j in range(rows) for k in range(columns)]
-        fits = stride >= columns and at[0] + rows * stride <= len(self.plan.theta)
-        if not (even and fits):
-            return None
-        return at[0], stride
+    def is_slice(self, vector: Vector) -> bool:
+        """Whether a matrix has its columns in a slice of theta that can be reshaped."""
+        stride = vector.stride
+        if stride is None:
+            return False
+        rows, columns = vector.shape
+        return stride >= columns and vector.at[0] + rows * stride <= len(self.plan.theta)
 
     def operand(self, ref: Ref) -> Expression:
         """An operand that may be written several times: a long one gets a name."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from micrograd_mlp.engine.language import AND, BOOLEAN, Expression, Language, definitions
 from micrograd_mlp.export.languages.loops import LoopWriter, combined
-from micrograd_mlp.export.plan import Plan, Vector
+from micrograd_mlp.export.plan import Vector
 from micrograd_mlp.export.write import OWN_FUNCTIONS
 
 FUNCTIONS = {name: f"{name}({{0}})" for name in (
@@ -30,8 +30,6 @@ FUNCTIONS = {name: f"{name}({{0}})" for name in (
 OPERATIONS = {name: f"{name}({{0}})" for name in OWN_FUNCTIONS} | {
     "div": "{0:atom} / {1:atom}", "abs": "fabs({0})", "pow": "pow({0}, {1})", "atan2": "atan2({0}, {1})",
 }  # fmt: skip
-CONSTANTS = {"inf": "INFINITY", "nan": "NAN", "True": "1", "False": "0"}
-INFIX = {"and": "&&", "or": "||"}
 # Keywords, what <math.h> and gcc know, and the names that `loss_and_grad` has itself.
 RESERVED = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if inline int "
@@ -55,8 +53,8 @@ class C(Language):
     operations = OPERATIONS
     runtime = definitions(Path(__file__).with_name("runtime.c"), r"^static \w+ (\w+)")
     reserved = RESERVED
-    constants = CONSTANTS
-    infix = INFIX
+    constants = {"inf": "INFINITY", "nan": "NAN", "True": "1", "False": "0"}  # noqa: RUF012
+    infix = {"and": "&&", "or": "||"}  # noqa: RUF012
     indent = "    "
 
     def number(self, value: float) -> Expression:
@@ -100,9 +98,6 @@ class CWriter(LoopWriter):
 
     integer, constant, comment = "int", "const double", "/* {} */"
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, C())
-
     def declare(self, name: str, size: int) -> None:
         self.line(f"double {name}[{size}];" if size > 1 else f"double {name};")
 
@@ -145,8 +140,3 @@ class CWriter(LoopWriter):
                 "",
             ]
         )
-
-
-def write(plan: Plan) -> str:
-    """The program in C."""
-    return CWriter(plan).text()

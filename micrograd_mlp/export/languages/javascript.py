@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from micrograd_mlp.engine.javascript import FUNCTIONS, JavaScript
 from micrograd_mlp.export.languages.loops import LoopWriter
-from micrograd_mlp.export.plan import Plan, Vector
+from micrograd_mlp.export.plan import Vector
 from micrograd_mlp.export.write import OWN_FUNCTIONS
 
 OPERATIONS = {name: FUNCTIONS[name] for name in (*OWN_FUNCTIONS, "atan2")} | {
@@ -25,9 +25,6 @@ class JavaScriptWriter(LoopWriter):
     """`loss_and_grad` on plain arrays."""
 
     integer, constant, comment = "let", "const", "// {}"
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, JavaScriptSource())
 
     def declare(self, name: str, size: int) -> None:
         if size > 1:
@@ -68,8 +65,3 @@ class JavaScriptWriter(LoopWriter):
                 "",
             ]
         )
-
-
-def write(plan: Plan) -> str:
-    """The program in JavaScript."""
-    return JavaScriptWriter(plan).text()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from micrograd_mlp.export.languages.arrays import PYTHON_WORDS, RUNTIME, Arrays, LossWriter, constants
+from micrograd_mlp.export.languages.arrays import PYTHON_WORDS, RUNTIME, Arrays, constants
 from micrograd_mlp.export.languages.numpy import FUNCTIONS as NUMPY_FUNCTIONS
 from micrograd_mlp.export.languages.numpy import UNARY
-from micrograd_mlp.export.plan import Plan
 
 SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "lgamma": "gammaln"}
 FUNCTIONS = {
@@ -55,8 +54,3 @@ class Jax(Arrays):
     }
     reserved = PYTHON_WORDS | {"jax", "jnp"}
     constants = constants("jnp")
-
-
-def write(plan: Plan) -> str:
-    """The program in JAX."""
-    return LossWriter(plan, Jax()).text()

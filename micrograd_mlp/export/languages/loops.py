@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from micrograd_mlp.engine.language import Expression, Language
 from micrograd_mlp.export.plan import Affine, Elementwise, Plan, Reduction, Ref, Step, Sums, Vector
@@ -56,19 +57,17 @@ class LoopWriter(Writer):
         """Write a line at the present depth."""
         self.lines.append(self.language.indent * self.depth + text)
 
-    def open(self, index: str, count: int | str) -> str:
-        """Begin a loop; for a single turn there is none. Returns the index to use."""
+    @contextmanager
+    def loop(self, index: str, count: int | str) -> Iterator[str]:
+        """Write a loop around what `with` holds, and give its index; a single turn needs no loop."""
         if count == 1:
-            return "0"
+            yield "0"
+            return
         self.line(f"for ({self.integer} {index} = 0; {index} < {count}; {index}++) {{")
         self.depth += 1
-        return index
-
-    def close(self, index: str) -> None:
-        """End the loop with this index."""
-        if index != "0":
-            self.depth -= 1
-            self.line("}")
+        yield index
+        self.depth -= 1
+        self.line("}")
 
     def new(self, wish: str) -> str:
         """A name that was not used before."""
@@ -117,18 +116,16 @@ class LoopWriter(Writer):
     def weight(self, ref: Ref, j: str, k: str, columns: int, adjoint: bool = False) -> str:
         """W[j, k]."""
         whole = ref.whole
-        if whole is not None and whole.role == "parameter" and len(whole.shape) == 2:
-            stride = whole.at[columns] - whole.at[0] if whole.shape[0] > 1 else columns
-            rows = range(whole.shape[0])
-            if whole.at == [whole.at[0] + r * stride + c for r in rows for c in range(columns)]:
-                inner = combined(j, stride, k)
-                array = "gradient" if adjoint else "theta"
-                return f"{array}[{whole.name}{'' if inner == '0' else f' + {inner}'}]"
+        stride = whole.stride if whole is not None else None
+        if whole is not None and stride is not None and whole.shape[1] == columns:
+            inner = combined(j, stride, k)
+            array = "gradient" if adjoint else "theta"
+            return f"{array}[{whole.name}{'' if inner == '0' else f' + {inner}'}]"
         return self.at(ref, combined(j, columns, k), adjoint).text
 
     # Elements of several vectors are copied into one for a step, and their adjoints handed back after it.
 
-    def _step(self, step: Step) -> None:
+    def _gather(self, step: Step) -> None:
         self.gathered = self.gathers.setdefault(id(step), {})
         for ref in operands_of(step):
             if len(ref.pieces) == 1 or ref.constants is not None or ref in self.gathered:
@@ -136,24 +133,19 @@ class LoopWriter(Writer):
             vector = Vector(self.new("g"), [0] * len(ref), active=ref.active)
             self.translation.variable(vector.adjoint)
             self.declare(vector.name, len(vector))
-            for first, piece in _pieces(ref):
-                k = self.open("k", len(piece))
-                target = self.element(vector, progression(range(first, first + len(piece)), k))
-                self.line(f"{target} = {self.at(piece, k)};")
-                self.close(k)
+            for piece, positions in _pieces(ref):
+                with self.loop("k", len(piece)) as k:
+                    self.line(f"{self.element(vector, progression(positions, k))} = {self.at(piece, k)};")
             self.gathered[ref] = Ref(((vector, tuple(range(len(ref)))),))
 
     def _hand_back(self) -> None:
         for ref, gathered in self.gathered.items():
             vector = gathered.pieces[0][0]
-            for first, piece in _pieces(ref):
+            for piece, positions in _pieces(ref):
                 if piece.active:
-                    k = self.open("k", len(piece))
-                    source = self.element(
-                        vector, progression(range(first, first + len(piece)), k), adjoint=True
-                    )
-                    self.line(f"{self.at(piece, k, adjoint=True)} += {source};")
-                    self.close(k)
+                    with self.loop("k", len(piece)) as k:
+                        source = self.element(vector, progression(positions, k), adjoint=True)
+                        self.line(f"{self.at(piece, k, adjoint=True)} += {source};")
 
     def step_backward(self, step: Step) -> None:
         self.gathered = self.gathers[id(step)]
@@ -167,53 +159,45 @@ class LoopWriter(Writer):
     # Steps forward.
 
     def affine(self, step: Affine) -> None:
-        self._step(step)
+        self._gather(step)
         self.declare(step.out.name, len(step.out))
-        j = self.open("j", len(step.out))
-        z = self.element(step.out, j)
-        self.line(f"{z} = {self.at(step.biases, j) if step.biases else '0.0'};")
-        k = self.open("k", len(step.inputs))
-        self.line(f"{z} += {self.weight(step.weights, j, k, len(step.inputs))} * {self.at(step.inputs, k)};")
-        self.close(k)
-        self.close(j)
+        with self.loop("j", len(step.out)) as j:
+            z = self.element(step.out, j)
+            self.line(f"{z} = {self.at(step.biases, j) if step.biases else '0.0'};")
+            with self.loop("k", len(step.inputs)) as k:
+                weight = self.weight(step.weights, j, k, len(step.inputs))
+                self.line(f"{z} += {weight} * {self.at(step.inputs, k)};")
 
     def elementwise(self, step: Elementwise) -> None:
-        self._step(step)
+        self._gather(step)
         if len(step.out) == 1:
             value = self.translation.value(step.op, [self.at(ref, "0") for ref in step.operands])
             self.line(f"{self.constant} {step.out.name} = {value};")
             return
         self.declare(step.out.name, len(step.out))
-        k = self.open("k", len(step.out))
-        value = self.translation.value(step.op, [self.at(ref, k) for ref in step.operands])
-        self.line(f"{self.element(step.out, k)} = {value};")
-        self.close(k)
+        with self.loop("k", len(step.out)) as k:
+            value = self.translation.value(step.op, [self.at(ref, k) for ref in step.operands])
+            self.line(f"{self.element(step.out, k)} = {value};")
 
     def sums(self, step: Sums) -> None:
-        self._step(step)
+        self._gather(step)
         count = len(step.out)
         self.declare(step.out.name, count)
-        j = self.open("j", count)
-        out = self.element(step.out, j)
-        self.line(f"{out} = 0.0;")
-        for left, right in ((step.left, step.right), (step.terms, None)):
-            if left is None:
-                continue
-            n = len(left) // count
-            k = self.open("k", n)
-            index = combined(j, n, k)
-            factor = f" * {self.at(right, index)}" if right else ""
-            self.line(f"{out} += {self.at(left, index)}{factor};")
-            self.close(k)
-        self.close(j)
+        with self.loop("j", count) as j:
+            out = self.element(step.out, j)
+            self.line(f"{out} = 0.0;")
+            for refs in step.factors:
+                n = len(refs[0]) // count
+                with self.loop("k", n) as k:
+                    factors = [self.at(ref, combined(j, n, k)).text for ref in refs]
+                    self.line(f"{out} += {' * '.join(factors)};")
 
     def reduction(self, step: Reduction) -> None:
-        self._step(step)
+        self._gather(step)
         self.declare(step.out.name, len(step.out))
-        j = self.open("j", len(step.out))
-        call = self.language.call(self.translation.forward(step.op, step.arity), self._inputs(step, j))
-        self.line(f"{self.element(step.out, j)} = {call};")
-        self.close(j)
+        with self.loop("j", len(step.out)) as j:
+            call = self.language.call(self.translation.forward(step.op, step.arity), self._inputs(step, j))
+            self.line(f"{self.element(step.out, j)} = {call};")
 
     def _inputs(self, step: Reduction, j: str) -> list[Expression]:
         """All inputs of one result."""
@@ -232,68 +216,68 @@ class LoopWriter(Writer):
 
     def affine_backward(self, step: Affine) -> None:
         columns = len(step.inputs)
-        j = self.open("j", len(step.out))
-        delta = self.element(step.out, j, adjoint=True)
-        if step.biases is not None and step.biases.active:
-            self.line(f"{self.at(step.biases, j, adjoint=True)} += {delta};")
-        k = self.open("k", columns)
-        if step.weights.active:
-            dW = self.weight(step.weights, j, k, columns, adjoint=True)
-            self.line(f"{dW} += {delta} * {self.at(step.inputs, k)};")
-        if step.inputs.active:
-            W = self.weight(step.weights, j, k, columns)
-            self.line(f"{self.at(step.inputs, k, adjoint=True)} += {W} * {delta};")
-        self.close(k)
-        self.close(j)
+        with self.loop("j", len(step.out)) as j:
+            delta = self.element(step.out, j, adjoint=True)
+            if step.biases is not None and step.biases.active:
+                self.line(f"{self.at(step.biases, j, adjoint=True)} += {delta};")
+            with self.loop("k", columns) as k:
+                if step.weights.active:
+                    dW = self.weight(step.weights, j, k, columns, adjoint=True)
+                    self.line(f"{dW} += {delta} * {self.at(step.inputs, k)};")
+                if step.inputs.active:
+                    W = self.weight(step.weights, j, k, columns)
+                    self.line(f"{self.at(step.inputs, k, adjoint=True)} += {W} * {delta};")
 
     def elementwise_backward(self, step: Elementwise) -> None:
-        k = self.open("k", len(step.out))
-        out, adjoint = [
-            Expression(self.element(step.out, k, adjoint=is_adjoint)) for is_adjoint in (False, True)
-        ]
-        operands = [self.at(ref, k) for ref in step.operands]
-        slopes = self.translation.slopes(step.op, out, operands)
-        if isinstance(slopes, str):
-            slopes = self._called_for_several(slopes, [out, *operands], self.new("slopes"))
-        for ref, slope in zip(step.operands, slopes):
-            if ref.active:
-                self.line(f"{self.at(ref, k, adjoint=True)} += {times(adjoint, slope, self.language)};")
-        self.close(k)
+        with self.loop("k", len(step.out)) as k:
+            out = Expression(self.element(step.out, k))
+            adjoint = Expression(self.element(step.out, k, adjoint=True))
+            operands = [self.at(ref, k) for ref in step.operands]
+            slopes = self.translation.slopes(step.op, out, operands)
+            if isinstance(slopes, str):
+                target = self._slopes(slopes, [out, *operands])
+                slopes = [Expression(f"{target}[{i}]") for i in range(len(operands))]
+            for ref, slope in zip(step.operands, slopes):
+                if ref.active:
+                    self.line(f"{self.at(ref, k, adjoint=True)} += {times(adjoint, slope, self.language)};")
 
     def sums_backward(self, step: Sums) -> None:
         count = len(step.out)
-        j = self.open("j", count)
-        adjoint = self.element(step.out, j, adjoint=True)
-        for refs in ((step.left, step.right), (step.terms,)):
-            if not any(ref is not None and ref.active for ref in refs):
-                continue
-            n = len(refs[0] or ()) // count
-            k = self.open("k", n)
-            index = combined(j, n, k)
-            for ref, other in zip(refs, refs[::-1]):
-                if ref is not None and ref.active:
-                    factor = f"{self.at(other, index)} * " if other is not None and len(refs) == 2 else ""
-                    self.line(f"{self.at(ref, index, adjoint=True)} += {factor}{adjoint};")
-            self.close(k)
-        self.close(j)
+        with self.loop("j", count) as j:
+            adjoint = self.element(step.out, j, adjoint=True)
+            for refs in step.factors:
+                if not any(ref.active for ref in refs):
+                    continue
+                n = len(refs[0]) // count
+                with self.loop("k", n) as k:
+                    index = combined(j, n, k)
+                    for ref, others in zip(refs, (refs[1:], refs[:-1])):
+                        if ref.active:
+                            factors = [self.at(other, index).text for other in others]
+                            target = self.at(ref, index, adjoint=True)
+                            self.line(f"{target} += {' * '.join([*factors, adjoint])};")
 
     def reduction_backward(self, step: Reduction) -> None:
-        j = self.open("j", len(step.out))
-        out, adjoint = [
-            Expression(self.element(step.out, j, adjoint=is_adjoint)) for is_adjoint in (False, True)
-        ]
-        probe = self.translation.slope_of_each(step.op, out, Expression("z"))
+        with self.loop("j", len(step.out)) as j:
+            out = Expression(self.element(step.out, j))
+            adjoint = Expression(self.element(step.out, j, adjoint=True))
+            target = ""
+            if self.translation.slope_of_each(step.op, out, Expression("z")) is None:
+                function = self.translation.partials(step.op, step.arity)
+                target = self._slopes(function, [out, *self._inputs(step, j)])
+            with self.loop("k", step.arity) as k:
+                index = combined(j, step.arity, k)
+                slope = self.translation.slope_of_each(step.op, out, self.at(step.operands, index))
+                value = times(adjoint, slope or Expression(f"{target}[{k}]"), self.language)
+                self.line(f"{self.at(step.operands, index, adjoint=True)} += {value};")
+
+    def _slopes(self, function: str, arguments: Sequence[Expression]) -> str:
+        """The name of a new array with the derivatives that a function gives."""
         target = self.new("slopes")
-        if probe is None:
-            function = self.translation.partials(step.op, step.arity)
-            self._called_for_several(function, [out, *self._inputs(step, j)], target)
-        k = self.open("k", step.arity)
-        index = combined(j, step.arity, k)
-        slope = self.translation.slope_of_each(step.op, out, self.at(step.operands, index))
-        value = times(adjoint, slope or Expression(f"{target}[{k}]"), self.language)
-        self.line(f"{self.at(step.operands, index, adjoint=True)} += {value};")
-        self.close(k)
-        self.close(j)
+        text, _ = self.language.call_for_several(target, function, arguments, len(arguments) - 1)
+        for line in text.splitlines():
+            self.line(line)
+        return target
 
     # The parts of the function.
 
@@ -303,17 +287,16 @@ class LoopWriter(Writer):
         self.forward(plan.uniform)
         self._declare_adjoints(plan.uniform)  # to which every example adds
         if plan.outputs.varying:
-            self.open("i", "n")
-            for vector, name in zip(plan.inputs, "XY"):
-                self.line(self.example(vector, name))
-            self.forward(plan.varying)
-            backward = "Backward: d_v is the derivative of the mean loss by v; for a pre-activation, delta."
-            self.line(self.comment.format(backward))
-            self._declare_adjoints(plan.varying[::-1])
-            self.line(f"total_loss += {self.at(plan.outputs, '0')};")
-            self._seed("1.0 / n")
-            self.backward(plan.varying)
-            self.close("i")
+            with self.loop("i", "n"):
+                for vector, name in zip(plan.inputs, "XY"):
+                    self.line(self.example(vector, name))
+                self.forward(plan.varying)
+                backward = "d_v is the derivative of the mean loss by v; for a pre-activation, delta."
+                self.line(self.comment.format(f"Backward: {backward}"))
+                self._declare_adjoints(plan.varying[::-1])
+                self.line(f"total_loss += {self.at(plan.outputs, '0')};")
+                self._seed("1.0 / n")
+                self.backward(plan.varying)
         else:
             self._seed("1.0")
         self.backward(plan.uniform)
@@ -369,10 +352,10 @@ def progression(positions: Sequence[int], index: str) -> str:
     return f"{scaled} + {first}" if first else scaled
 
 
-def _pieces(ref: Ref) -> list[tuple[int, Ref]]:
-    """An operand's pieces, each with the position of its first element."""
-    pieces, first = [], 0
+def _pieces(ref: Ref) -> Iterator[tuple[Ref, range]]:
+    """An operand's pieces, each with the positions of its elements among those of the operand."""
+    first = 0
     for piece in ref.pieces:
-        pieces.append((first, Ref((piece,))))
-        first += len(piece[1])
-    return pieces
+        last = first + len(piece[1])
+        yield Ref((piece,)), range(first, last)
+        first = last

@@ -55,8 +55,8 @@ class NumPy(Arrays):
 class NumPyWriter(ArrayWriter):
     """`loss_and_grad` with its backward pass."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, NumPy())
+    def __init__(self, plan: Plan, language: Arrays) -> None:
+        super().__init__(plan, language)
         self.contributions: dict[Vector, list[tuple[tuple[int, ...], str]]] = {}
         self.finished: list[Vector] = []
 
@@ -133,7 +133,7 @@ class NumPyWriter(ArrayWriter):
             self._add("gradient", positions, text)
         for vector in sorted(self.finished, key=lambda vector: vector.at[0]):
             view = self.view(vector, "gradient")
-            if self.block(vector) and view.endswith("]"):
+            if self.is_slice(vector) and view.endswith("]"):
                 self.lines.append(f"{view} += {vector.adjoint}")
             else:
                 flat = ".ravel()" if len(vector.shape) == 2 else ""
@@ -215,8 +215,3 @@ class NumPyWriter(ArrayWriter):
 def _is_whole(positions: Sequence[int], vector: Vector) -> bool:
     """Whether these are all elements in their order; an empty list stands for a whole matrix."""
     return not positions or tuple(positions) == tuple(range(len(vector)))
-
-
-def write(plan: Plan) -> str:
-    """The program in NumPy."""
-    return NumPyWriter(plan).text()

@@ -169,12 +169,10 @@ class OnnxWriter(Writer):
 
     def sums(self, step: Sums) -> None:
         parts = []
-        for left, right in ((step.left, step.right), (step.terms, None)):
-            if left is not None:
-                product = self._rows(left, len(step.out))
-                if right is not None:
-                    product = self.graph.add("Mul", product, self._rows(right, len(step.out)))
-                parts.append(self.graph.add("ReduceSum", product, self.graph.integers([-1]), keepdims=0))
+        for refs in step.factors:
+            rows = [self._rows(ref, len(step.out)) for ref in refs]
+            product = rows[0] if len(rows) == 1 else self.graph.add("Mul", *rows)
+            parts.append(self.graph.add("ReduceSum", product, self.graph.integers([-1]), keepdims=0))
         self.places[step.out] = parts[0] if len(parts) == 1 else self.graph.add("Add", *parts)
 
     def reduction(self, step: Reduction) -> None:

@@ -48,11 +48,6 @@ def cosh(x: float) -> float:
     return (0.5 * e) * e + 0.5 / (e * e)
 
 
-def tan(x: float) -> float:
-    """The sine over the cosine."""
-    return math.sin(x) / math.cos(x)
-
-
 def atan(x: float) -> float:
     """A rough angle, and the small angle between it and the right one."""
     size = math.fabs(x)
@@ -64,16 +59,6 @@ def atan(x: float) -> float:
     angle = rough + t * (1.0 - u * (1.0 / 3.0 - u * (0.2 - u / 7.0)))
     result = _HALF_PI - angle if size > 1.0 else angle
     return result if x >= 0.0 else -result
-
-
-def asin(x: float) -> float:
-    """The angle in a triangle with the sides x and √(1 - x²)."""
-    return math.atan(x / math.sqrt((1.0 - x) * (1.0 + x)))
-
-
-def acos(x: float) -> float:
-    """Twice the angle whose tangent is √((1 - x) / (1 + x))."""
-    return 2.0 * math.atan(math.sqrt((1.0 - x) / (1.0 + x)))
 
 
 def atan2(y: float, x: float) -> float:
@@ -116,21 +101,6 @@ def cbrt(x: float) -> float:
     return x if x == 0.0 or size == math.inf else result if x > 0.0 else -result
 
 
-def log2(x: float) -> float:
-    """log x / log 2."""
-    return math.log(x) / _LN2
-
-
-def log10(x: float) -> float:
-    """log x / log 10."""
-    return math.log(x) / _LN10
-
-
-def exp2(x: float) -> float:
-    """2 to the power x."""
-    return math.pow(2.0, x)
-
-
 def hypot(*z: float) -> float:
     """The length √(Σ zₖ²), scaled by the largest so that nothing overflows."""
     largest = max([math.fabs(x) for x in z])
@@ -144,21 +114,19 @@ def copysign(x: float, y: float) -> float:
     return -size if y < 0.0 or (y == 0.0 and 1.0 / y < 0.0) else size
 
 
-def trunc(x: float) -> float:
-    """The integer part."""
-    return math.floor(x) if x > 0.0 else math.ceil(x)
-
-
 def erf(x: float) -> float:
     """The series near 0, and 1 - erfc(x) beyond."""
+    far = 1.0 - math.erfc(math.fabs(x))
+    return _erf_near_0(x) if -0.5 < x < 0.5 else far if x > 0.0 else -far
+
+
+def _erf_near_0(x: float) -> float:
     square = x * x
     term, series = 1.0, 0.0
     for k in range(1, 16):
         term *= -square / k
         series += term / (2 * k + 1)
-    near = 2.0 / math.sqrt(math.pi) * (x + x * series)
-    far = 1.0 - math.erfc(math.fabs(x))
-    return near if -0.5 < x < 0.5 else far if x > 0.0 else -far
+    return 2.0 / math.sqrt(math.pi) * (x + x * series)
 
 
 def erfc(x: float) -> float:
@@ -171,13 +139,7 @@ def erfc(x: float) -> float:
     series = _ERFC[0] + t * following - previous
     high = math.floor(size * 1048576.0) / 1048576.0  # its square is exact
     far = series / (size + 2.0) * math.exp((high - size) * (high + size)) * math.exp(-high * high)
-    square = x * x
-    term, rest = 1.0, 0.0
-    for k in range(1, 16):
-        term *= -square / k
-        rest += term / (2 * k + 1)
-    near = 1.0 - 2.0 / math.sqrt(math.pi) * (x + x * rest)
-    return near if -0.5 < x < 0.5 else far if x > 0.0 else 2.0 - far
+    return 1.0 - _erf_near_0(x) if -0.5 < x < 0.5 else far if x > 0.0 else 2.0 - far
 
 
 def fsum(*z: float) -> float:
@@ -215,21 +177,18 @@ def smallest(*z: float) -> float:
     return best
 
 
-def isfinite(x: float) -> bool:
-    """Neither nan nor infinite."""
-    return x - x == 0.0
-
-
-def is_undefined(result: float, *inputs: float) -> bool:
-    """Whether a result is nan although its inputs are not."""
-    return math.isnan(result) and not any(math.isnan(x) for x in inputs)
-
-
-def is_overflow(result: float, *inputs: float) -> bool:
-    """Whether a result is infinite although its inputs are finite."""
-    return math.isinf(result) and all(math.isfinite(x) for x in inputs)
-
-
 FUNCTIONS: dict[str, Any] = {
     name: function for name, function in list(globals().items()) if inspect.isfunction(function)
-} | {"sum": fsum}
+} | {
+    "sum": fsum,
+    "tan": lambda x: math.sin(x) / math.cos(x),
+    "asin": lambda x: math.atan(x / math.sqrt((1.0 - x) * (1.0 + x))),
+    "acos": lambda x: 2.0 * math.atan(math.sqrt((1.0 - x) / (1.0 + x))),
+    "log2": lambda x: math.log(x) / _LN2,
+    "log10": lambda x: math.log(x) / _LN10,
+    "exp2": lambda x: math.pow(2.0, x),
+    "trunc": lambda x: math.floor(x) if x > 0.0 else math.ceil(x),
+    "isfinite": lambda x: x - x == 0.0,
+    "is_undefined": lambda result, *z: math.isnan(result) and not any(math.isnan(x) for x in z),
+    "is_overflow": lambda result, *z: math.isinf(result) and all(math.isfinite(x) for x in z),
+}

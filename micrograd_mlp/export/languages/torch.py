@@ -10,10 +10,8 @@ from micrograd_mlp.export.languages.arrays import (
     PYTHON_WORDS,
     RUNTIME,
     Arrays,
-    LossWriter,
     constants,
 )
-from micrograd_mlp.export.plan import Plan
 
 UNARY = (
     "acos acosh asin asinh atan atanh ceil cos cosh erf erfc exp exp2 expm1 floor lgamma log log10 log1p "
@@ -91,8 +89,3 @@ class Torch(Arrays):
 
     def split(self, array: str, n: int) -> str:
         return f"torch.split({array}, 1, dim=-1)"
-
-
-def write(plan: Plan) -> str:
-    """The program in PyTorch."""
-    return LossWriter(plan, Torch()).text()
