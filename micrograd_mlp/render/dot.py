@@ -41,26 +41,21 @@ _MANY = 500  # the layout of more boxes would take long
 _VECTOR_LENGTH = 4  # the box of a folded layer shows no more numbers of its z and a
 
 
-def write_dot(picture: Picture, frames: Iterable[Group], local: bool) -> str:
-    """DOT text for a drawing.
+class DotWriter:
+    """A method for each part of a drawing.
 
     Args:
         picture: the boxes to draw.
-        frames: groups to draw a frame around.
         local: whether edges carry their local derivatives.
     """
-    return _Writer(picture, local).write(frames)
-
-
-class _Writer:
-    """A method for each part of a drawing."""
 
     def __init__(self, picture: Picture, local: bool) -> None:
         self.picture, self.scene, self.ids = picture, picture.scene, picture.ids
         self.local = local
 
     def write(self, frames: Iterable[Group]) -> str:
-        dot = self.new_graph()
+        """The DOT text, with frames around these groups."""
+        dot = self._new_graph()
         framed = self.write_frames(dot, frames)
         for box in self.ids:
             if box not in framed:
@@ -76,7 +71,7 @@ class _Writer:
                 dot.edge("more", name, style="dashed")
         return str(dot.source)
 
-    def new_graph(self) -> Digraph:
+    def _new_graph(self) -> Digraph:
         most_edges = max(map(len, self.picture.sources.values()))
         dot = Digraph(
             graph_attr={
@@ -108,6 +103,7 @@ class _Writer:
         return framed
 
     def write_box(self, dot: Digraph, box: Box) -> None:
+        """Write one box with its shape, colours, label and tooltip."""
         shape, style, colours = _SHAPES[box.level if isinstance(box, Group) else kind(box)]
         fill, border, _ = PALETTE[colours]
         attributes = {"shape": shape, "style": style, "fillcolor": fill, "color": border}
@@ -138,7 +134,7 @@ class _Writer:
     def group_label(self, group: Group) -> str:
         """The title of a folded neuron or layer, its z, a and δ, and the norm of its parameters' gradient."""
         rows = [
-            (name, self.vector([getattr(node, attribute) for node in nodes]))
+            (name, self._vector([getattr(node, attribute) for node in nodes]))
             for name, attribute, nodes in group.quantities()
             if attribute == "data" or self.scene.has_gradients
         ]
@@ -156,13 +152,14 @@ class _Writer:
         lines = [f"{self.scene.name(node)} ({what})", f"data {node.data!r}"]
         return [*lines, f"grad {node.grad!r}"] if self.scene.shows_gradient(node) else lines
 
-    def vector(self, numbers: Sequence[float]) -> str:
+    def _vector(self, numbers: Sequence[float]) -> str:
         shown = [self.picture.number(x) for x in numbers[:_VECTOR_LENGTH]]
         if len(numbers) > _VECTOR_LENGTH:
             shown.append(f"… ({len(numbers)})")
         return ", ".join(shown)
 
     def write_arrow(self, dot: Digraph, source: Box, box: Box, edges: Sequence[Edge]) -> None:
+        """Write the arrow that stands for these edges."""
         name = self.scene.name
         tooltip = _tooltip(f"∂{name(child)}/∂{name(parent)} = {local!r}" for parent, child, local in edges)
         attributes = {"tooltip": tooltip}

@@ -15,7 +15,7 @@ from micrograd_mlp._require import require_choice, require_count, require_kind
 from micrograd_mlp.engine.value import Value
 from micrograd_mlp.files import write_atomically
 from micrograd_mlp.render import graphviz_backend
-from micrograd_mlp.render.dot import DARK_STYLE, write_dot
+from micrograd_mlp.render.dot import DARK_STYLE, DotWriter
 from micrograd_mlp.render.html import svg_as_image
 from micrograd_mlp.render.mermaid import MOST_EDGES, write_mermaid
 from micrograd_mlp.render.picture import Picture
@@ -182,7 +182,7 @@ def draw(
 
     as_asked = picture(collapse)
     frames = [] if collapse in ("layer", group_by) else scene.groups(group_by)
-    source, tex = write_dot(as_asked, frames, local), write_tikz(as_asked)
+    source, tex = DotWriter(as_asked, local).write(frames), write_tikz(as_asked)
     # Mermaid takes few edges, so that a large graph is folded for it.
     flowcharts = (write_mermaid(picture(level)) for level in dict.fromkeys((collapse, "neuron", "layer")))
     return Drawing(source, next(filter(None, flowcharts), None), tex)

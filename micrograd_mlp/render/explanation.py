@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from micrograd_mlp._require import require_count, require_kind
 from micrograd_mlp.engine.differentiate import grad
@@ -205,21 +205,9 @@ def _count(paths: int, more: str = "") -> str:
     return f"{paths} ({size}) {more}paths"
 
 
-class _Step(NamedTuple):
-    """A part of a path that is shown as one derivative, such as ∂z1/∂w for z1 = w · x + b.
-
-    Attributes:
-        start: the first node.
-        end: the last node.
-        edges: each node but the last, with the operand that is the next node.
-        twice: whether `end` is more than one operand of `start`, so that the operand has to be named.
-    """
-
-    start: Value
-    end: Value
-    edges: list[tuple[Value, int]]
-    twice: bool = False
-
+_Edge = tuple[Value, int]  # a node, and which of its operands comes next on the path
+_Step = list[_Edge]
+"""A part of a path that is shown as one derivative, such as ∂z1/∂w for z1 = w · x + b."""
 
 _SHOWN_STEPS = 12  # a longer path is written with half of these from each end
 _SHOWN_TERMS = 6  # a δ that has more terms is not written as their sum
@@ -258,8 +246,8 @@ class _Writer:
         for path, steps in zip(self._explained.paths, self._steps):
             rows = [
                 self._product(steps, lambda step: [self._step(step)]),
-                self._product(steps, lambda step: [self._factor(*edge) for edge in step.edges]),
-                self._product(steps, lambda step: [self._local_grad(*edge) for edge in step.edges]),
+                self._product(steps, lambda step: [self._factor(*edge) for edge in step]),
+                self._product(steps, lambda step: [self._local_grad(*edge) for edge in step]),
                 self.number(path.contribution),
             ]
             yield [row for i, row in enumerate(rows) if row not in rows[i + 1 : i + 2]]
@@ -323,23 +311,19 @@ class _Writer:
         paths = []
         for path in self._explained.paths:
             steps: list[_Step] = []
-            edges: list[tuple[Value, int]] = []
+            edges: list[_Edge] = []
             for node, operand, end in zip(path.nodes, path.operands, path.nodes[1:]):
                 edges.append((node, operand))
-                if self._heads[end] is not end:
-                    continue
-                start = edges[0][0]
-                if connections[start, end] == 1:
-                    steps.append(_Step(start, end, edges))
-                else:
-                    steps += [_single_step(*edge) for edge in edges]
-                edges = []
+                if self._heads[end] is end:
+                    one_way = connections[edges[0][0], end] == 1
+                    steps += [edges] if one_way else [[edge] for edge in edges]
+                    edges = []
             paths.append(steps)
         return paths
 
     def _find_named(self) -> set[Value]:
         """The nodes that are written with their names: they end a step, or are used more than once."""
-        ends = {node for steps in self._steps for step in steps for node in (step.start, step.end)}
+        ends = {node for steps in self._steps for step in steps for node in _ends(step)}
         # A plain number that is used twice is written as a number, and needs no other name.
         heads = {
             node for node, head in self._heads.items() if head is node and not isinstance(node, Constant)
@@ -367,8 +351,10 @@ class _Writer:
         return self.notation.product(_without_ones(terms))
 
     def _step(self, step: _Step) -> Term:
-        operand = step.edges[0][1] if step.twice else None
-        return Term(self.notation.derivative(self._name(step.start), self._name(step.end), operand), ATOM)
+        start, end = _ends(step)
+        uses = sum([parent is end for parent in start.parents])
+        operand = step[0][1] if len(step) == 1 and uses > 1 else None  # which of these uses it is
+        return Term(self.notation.derivative(self._name(start), self._name(end), operand), ATOM)
 
     def _local_grad(self, node: Value, operand: int) -> Term:
         return self.notation.number(node.local_grads[operand])
@@ -429,9 +415,9 @@ class _Writer:
                 ]
 
 
-def _children_towards(wrt: Value, order: list[Value]) -> dict[Value, list[tuple[Value, int]]]:
+def _children_towards(wrt: Value, order: list[Value]) -> dict[Value, list[_Edge]]:
     """For `wrt` and every node that depends on it the nodes that use it, and as which operand they do."""
-    children: dict[Value, list[tuple[Value, int]]] = {wrt: []}
+    children: dict[Value, list[_Edge]] = {wrt: []}
     for node in order:
         for i, parent in enumerate(node.parents):
             if parent in children:
@@ -445,9 +431,9 @@ def _without_ones(factors: list[Term]) -> list[Term]:
     return [factor for factor in factors if factor.number != 1.0] or factors[:1]
 
 
-def _single_step(node: Value, operand: int) -> _Step:
-    parent = node.parents[operand]
-    return _Step(node, parent, [(node, operand)], sum([x is parent for x in node.parents]) > 1)
+def _ends(step: _Step) -> tuple[Value, Value]:
+    last, operand = step[-1]
+    return step[0][0], last.parents[operand]
 
 
 def _operation_of(node: Value) -> Op:

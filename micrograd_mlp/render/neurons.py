@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from micrograd_mlp.engine.value import Constant, Parameter, Value
 
@@ -21,6 +22,7 @@ _LABEL = re.compile(r"([Wbza])(\d{1,9})\[(\d{1,9})(?:,\d{1,9})?\]")
 _Name = tuple[int, int]  # layer ℓ and index j, as in z1[2]
 
 
+@dataclass(eq=False)
 class Neuron:
     """The nodes of one neuron, for one example.
 
@@ -34,14 +36,16 @@ class Neuron:
         inputs: the other nodes from which its z is computed.
     """
 
-    def __init__(self, name: _Name, z: Value) -> None:
-        self.layer, self.index = name
-        self.z = self.a = z
-        self.nodes: list[Value] = []
-        self.parameters: list[Parameter] = []
-        self.inputs: list[Value] = []
+    layer: int
+    index: int
+    z: Value
+    a: Value
+    nodes: list[Value] = field(default_factory=list)
+    parameters: list[Parameter] = field(default_factory=list)
+    inputs: list[Value] = field(default_factory=list)
 
 
+@dataclass(eq=False)
 class Layer:
     """The neurons of one layer, for one example.
 
@@ -51,10 +55,9 @@ class Layer:
         neurons: the neurons by their indices.
     """
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.example = 0
-        self.neurons: dict[int, Neuron] = {}
+    number: int
+    example: int = 0
+    neurons: dict[int, Neuron] = field(default_factory=dict)
 
 
 def find_layers(order: Sequence[Value]) -> list[Layer]:
@@ -105,7 +108,7 @@ def _find_neurons(order: Sequence[Value]) -> list[Neuron]:
             continue
         [sole] = owners
         if name and letter == "z" and sole == name:
-            neuron = Neuron(name, node)
+            neuron = Neuron(*name, z=node, a=node)
             neurons.append(neuron)
             owner[node] = neuron
         elif letter == "a" and isinstance(sole, Neuron) and (sole.layer, sole.index) == name:

@@ -38,16 +38,13 @@ def infix(op: Op) -> tuple[str | None, float]:
     return _INFIX.get(op.name), _PRECEDENCE.get(op.name, ATOM)
 
 
-def _precedence(op: Op) -> float:
-    return infix(op)[1]
-
-
 def _needs_brackets(op: Op, position: int, operand: Term) -> bool:
     if position == 0 and operand.precedence == _NEGATIVE and op.name in ("add", "sub", "mul", "div"):
         return False  # -2 + x, but x + (-2)
+    _, precedence = infix(op)
     if (op.name in ("sub", "div") and position == 1) or op.name == "pow":
-        return operand.precedence <= _precedence(op)
-    return operand.precedence < _precedence(op)
+        return operand.precedence <= precedence
+    return operand.precedence < precedence
 
 
 class Text:
@@ -186,7 +183,7 @@ class Latex(Text):
             text = op.latex.format(*written, args=args)
         except (IndexError, KeyError, ValueError):  # not a template: a brace that is not doubled, for one
             text = rf"{_text(op.name)}\left({args}\right)"
-        return Term(text, ATOM if op is TABLE["div"] else _precedence(op))
+        return Term(text, ATOM if op is TABLE["div"] else infix(op)[1])
 
     def prime(self, op: Op, operand: Term) -> Term:
         r"""The derivative of a function of one variable: \sigma'(z)."""

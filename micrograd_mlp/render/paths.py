@@ -103,9 +103,7 @@ def largest_paths(output: Value, wrt: Value, limit: int) -> Paths:
                     heapq.heappush(heap, (-(branch[3] + suffixes[parent].size), next(order), *branch))
             last, node, product, size = follow
         listed.append(_unwind(steps, last, wrt, product))
-    listed.sort(
-        key=lambda path: -abs(path.contribution) if path.contribution == path.contribution else -math.inf
-    )
+    listed.sort(key=lambda path: -math.inf if math.isnan(path.contribution) else -abs(path.contribution))
     remainder = exact_sum(product * suffixes[node].total for _, _, _, node, product, _ in heap)
     return Paths(tuple(listed), suffixes[output].paths, remainder)
 
@@ -148,12 +146,9 @@ def _suffixes(output: Value, wrt: Value) -> dict[Value, _Suffixes]:
 
 
 def sums_over_paths(order: Iterable[Value], wrt: Value, factor: Callable[[float], Any]) -> dict[Value, Any]:
-    """For each node with a path to `wrt` the sum over these paths of products of factors.
+    """For each node with a path to `wrt` the sum, over these paths, of the product of their factors.
 
-    Args:
-        order: the graph in topological order.
-        wrt: the node at which all paths end.
-        factor: a function of a local derivative.
+    A factor is a function of a local derivative. The order is a topological one.
 
     >>> x = Value(3.0)
     >>> y = x * x + x

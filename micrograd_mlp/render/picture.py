@@ -5,7 +5,8 @@ A box is a node, or a neuron or a layer that is folded into one.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import itertools
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from micrograd_mlp.engine.value import Constant, Value
@@ -47,10 +48,11 @@ class Picture:
     ) -> None:
         self.scene, self.highlighted, self.rankdir, self.digits = scene, highlighted, rankdir, digits
         self._group_of = {node: group for group in folded for node in group.nodes}
+        walks = [self._from_output(depth, highlighted)] if highlighted else []
+        boxes = itertools.chain(*walks, self._from_output(depth))
         shown: dict[Box, None] = {}  # a set that keeps the order
-        if highlighted:
-            self._take_nearest(shown, max_boxes, depth, highlighted)
-        self._take_nearest(shown, max_boxes, depth)
+        while len(shown) < max_boxes and (box := next(boxes, None)) is not None:
+            shown[box] = None
         self.ids = {box: f"n{i}" for i, box in enumerate(shown)}
         self.sources = {box: self._sources(box) for box in self.ids}
         self.hidden = len(scene.order) - sum(len(nodes_of(box)) for box in self.ids)
@@ -67,31 +69,21 @@ class Picture:
                     found[source].append((parent, node, local_grad))
         return found
 
-    def _take_nearest(
-        self, taken: dict[Box, None], max_boxes: int, depth: int | None, among: set[Value] | None = None
-    ) -> None:
-        """Walk from the output and take boxes in the order of their distance.
-
-        Args:
-            taken: the boxes that are taken; more are added to them.
-            max_boxes: how many there may be in the end.
-            depth: the largest distance; None means no limit.
-            among: the nodes over which the walk may go; None means all.
-        """
-        frontier = [self.box(self.scene.output)]
-        reached = set(frontier)
-        distance = 0
-        while frontier and len(taken) < max_boxes and (depth is None or distance <= depth):
-            taken.update(dict.fromkeys(frontier[: max_boxes - len(taken)]))
-            following: list[Box] = []
-            for box in frontier:
-                for source, edges in self._sources(box).items():
-                    is_allowed = among is None or any(parent in among for parent, _, _ in edges)
-                    if is_allowed and source not in reached:
-                        reached.add(source)
-                        following.append(source)
-            frontier = following
-            distance += 1
+    def _from_output(self, depth: int | None, among: set[Value] | None = None) -> Iterator[Box]:
+        """The boxes up to this distance from the output, the nearest first; the way leads over `among`."""
+        output = self.box(self.scene.output)
+        distances = {output: 0}
+        waiting = deque([output])
+        while waiting:
+            box = waiting.popleft()
+            yield box
+            if distances[box] == depth:
+                continue
+            for source, edges in self._sources(box).items():
+                is_allowed = among is None or any(parent in among for parent, _, _ in edges)
+                if is_allowed and source not in distances:
+                    distances[source] = distances[box] + 1
+                    waiting.append(source)
 
     def arrows(self, box: Box) -> Iterator[tuple[Box, Sequence[Edge]]]:
         """The arrows into a box, each with where it starts and the edges that it stands for.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal, NamedTuple
 
@@ -53,11 +54,7 @@ def symbol(op: Op) -> str:
 
 
 def kind(box: Value | Group) -> str:
-    """What a box is: "op", "parameter", "constant", a plain leaf, "input", or a folded "group".
-
-    >>> kind(Value(1.0)), kind(Value(1.0) * 2)
-    ('input', 'op')
-    """
+    """What a box is: "op", "parameter", "constant", a plain leaf, "input", or a folded "group"."""
     if isinstance(box, Group):
         return "group"
     if box.parents:
@@ -74,11 +71,7 @@ class Name(NamedTuple):
     occurrence: int = 1
 
     def __str__(self) -> str:
-        """The name on one line.
-
-        >>> str(Name("W1[2,1]")), str(Name("x", 2))
-        ('W1[2,1]', 'x#2')
-        """
+        """The name on one line: W1[2,1], or x#2."""
         label = printable(self.label)
         return label if self.occurrence == 1 else f"{label}#{self.occurrence}"
 
@@ -97,15 +90,13 @@ def require_current(output: Value) -> None:
     ValueError: w = 4.0 has changed since this graph was computed: output.forward() computes it again
     """
     changed = [f"{node.label or 'a value'} = {node.data!r}" for node in changed_leaves(output)]
-    if not changed:
-        return
-    names = ", ".join([printable(name, 60) for name in changed[:3]])
-    if len(changed) > 3:
-        names += f" and {len(changed) - 3} more"
-    verb = "has" if len(changed) == 1 else "have"
-    raise ValueError(
-        f"{names} {verb} changed since this graph was computed: output.forward() computes it again"
-    )
+    if changed:
+        names = ", ".join([printable(name, 60) for name in changed[:3]])
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        verb = "has" if len(changed) == 1 else "have"
+        raise ValueError(
+            f"{names}{more} {verb} changed since this graph was computed: output.forward() computes it again"
+        )
 
 
 class Scene:
@@ -162,30 +153,28 @@ def _name_nodes(order: Sequence[Value]) -> dict[Value, Name]:
     return names
 
 
+@dataclass(eq=False)
 class Group:
     """Nodes that are framed together, or folded into one box.
 
     Attributes:
         level: "neuron", "layer", or "parameters" for those that several neurons or layers share.
         name: "neuron 2 of layer 1", "layer 1", "parameters of layer 1".
-        title: the name, and which example it belongs to where there are several.
         nodes: what it holds.
         neurons: the neurons in it.
+        example: the number of the example that it belongs to, where there are several.
     """
 
-    def __init__(
-        self,
-        level: str,
-        name: str,
-        nodes: list[Value],
-        neurons: Sequence[Neuron] = (),
-        example: int | None = None,
-    ) -> None:
-        self.level = level
-        self.name = name
-        self.title = name if example is None else f"{name}, example {example}"
-        self.nodes = nodes
-        self.neurons = neurons
+    level: str
+    name: str
+    nodes: list[Value]
+    neurons: Sequence[Neuron] = ()
+    example: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The name, and which example it belongs to where there are several."""
+        return self.name if self.example is None else f"{self.name}, example {self.example}"
 
     @property
     def parameters(self) -> list[Value]:
@@ -236,7 +225,7 @@ def _find_groups(order: Sequence[Value], level: Level) -> list[Group]:
             if level == "neuron":
                 name = f"neuron {members[0].index} of {name}"
             nodes = [node for neuron in members for node in neuron.nodes]
-            groups.append(Group(level, name, nodes, members, example=layer.example if several else None))
+            groups.append(Group(level, name, nodes, members, layer.example if several else None))
     return groups + _shared_parameters(groups)
 
 

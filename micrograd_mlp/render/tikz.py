@@ -89,11 +89,7 @@ def _positions(picture: Picture) -> dict[Box, tuple[float, float]]:
 
 
 def escaped(text: str) -> str:
-    r"""Text as TeX shows it; a letter that standard fonts lack is shown by its number.
-
-    >>> escaped("50% a_1 σ")
-    '50\\% a\\_1 $\\sigma$'
-    """
+    """Text as TeX shows it; a letter that standard fonts lack is shown by its number."""
     return "".join(
         _ESCAPED.get(c) or _SIGNS.get(c) or (c if c.isascii() else f"U+{ord(c):04X}") for c in text
     )
