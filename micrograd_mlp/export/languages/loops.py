@@ -203,15 +203,6 @@ class LoopWriter(Writer):
         """All inputs of one result."""
         return [self.at(step.operands, combined(j, step.arity, str(k))) for k in range(step.arity)]
 
-    def _called_for_several(
-        self, function: str, arguments: Sequence[Expression], target: str
-    ) -> list[Expression]:
-        """The derivatives that a function gives, in a new array."""
-        text, slopes = self.language.call_for_several(target, function, arguments, len(arguments) - 1)
-        for line in text.splitlines():
-            self.line(line)
-        return slopes
-
     # Steps backward.
 
     def affine_backward(self, step: Affine) -> None:
