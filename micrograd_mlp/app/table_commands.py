@@ -49,9 +49,7 @@ def add_train(commands: Any) -> None:
 def add_predict(commands: Any) -> None:
     """Add `predict` to the subparsers."""
     example = "micrograd-mlp predict flowers.model.json new.csv --out predicted.csv"
-    predict = add_command(
-        commands, "predict", _predict, "predict the rows of a table with a model of train", example
-    )
+    predict = add_command(commands, "predict", _predict, "predict a table with a model of train", example)
     predict.add_argument("model", type=Path, metavar="MODEL", help="what train has saved")
     predict.add_argument("file", type=Path, metavar="FILE", help="a table with the columns of the model")
     predict.add_argument("--out", type=Path, metavar="FILE", help="write CSV there instead of the terminal")
@@ -60,16 +58,17 @@ def add_predict(commands: Any) -> None:
 
 def _add_read_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("reading FILE").add_argument
-    add("--delimiter", metavar="SIGN", help="between cells (the most frequent of , ; tab |)")
+    add("--delimiter", default="", metavar="SIGN", help="between cells (the most frequent of , ; tab |)")
     add("--encoding", default="utf-8", metavar="NAME", help="such as cp1252 or utf-16 (utf-8)")
     add("--decimal", default=".", metavar="SIGN", help="decimal sign (.)")
-    add("--sheet", metavar="NAME", help="of a workbook (the first)")
+    add("--sheet", default="", metavar="NAME", help="of a workbook (the first)")
 
 
 def _read(options: argparse.Namespace) -> pd.DataFrame:
     from micrograd_mlp.app.table_training import read_frame
 
-    return read_frame(options.file, options.delimiter, options.encoding, options.decimal, options.sheet)
+    how = {"encoding": options.encoding, "decimal": options.decimal}
+    return read_frame(options.file, options.delimiter, options.sheet, **how)
 
 
 # train

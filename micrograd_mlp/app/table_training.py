@@ -37,16 +37,11 @@ LEAST_NUMBERS = 0.9  # the part of a column's cells that has to be numbers; else
 MOST_VALUES = 30  # of a column of text that get an input of their own
 
 
-def read_frame(
-    path: Path,
-    delimiter: str | None = None,
-    encoding: str = "utf-8",
-    decimal: str = ".",
-    sheet: str | None = None,
-) -> pd.DataFrame:
+def read_frame(path: Path, delimiter: str = "", sheet: str = "", **options: str) -> pd.DataFrame:
     """The file as a data frame: Excel or Parquet by the end of its name, else text such as CSV.
 
     Without a delimiter it is the most frequent one in the first line, and without a sheet the first is read.
+    `options` are those of `pandas.read_csv` for text, such as its encoding and the decimal sign.
 
     Raises:
         OSError: there is no such file.
@@ -61,10 +56,10 @@ def read_frame(
         elif kind in (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"):
             frame = pd.read_excel(path, sheet_name=sheet or 0)
         else:
-            read = partial(pd.read_csv, path, encoding=encoding, low_memory=False)
+            read = partial(pd.read_csv, path, low_memory=False, **options)
             header = read(sep="\x01", nrows=0, quoting=csv.QUOTE_NONE).columns[0]
             delimiter = delimiter or max(",;\t|", key=header.count)
-            frame = read(sep=delimiter, decimal=decimal, skipinitialspace=True)
+            frame = read(sep=delimiter, skipinitialspace=True)
             if not isinstance(frame.index, pd.RangeIndex):
                 raise ValueError("its lines have more cells than its first line has names")
         if frame.empty:
