@@ -6,7 +6,6 @@ weights as plain data, so that it predicts from the file alone: without pandas a
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -73,7 +72,7 @@ class Column:
         try:
             number = float(cell)
         except (TypeError, ValueError, OverflowError):
-            number = math.nan
+            raise ValueError(f"{self.name} must be a number, got {cell!r:.60}") from None
         if not abs(number) <= LARGEST:
             raise ValueError(f"{self.name} must be a number from -1e100 to 1e100, got {cell!r:.60}")
         return [(number - self.mean) / self.deviation]
