@@ -393,7 +393,7 @@ class Code:
     def intrinsic(self, name: str, *arguments: Number) -> Number:
         """A function of LLVM's own that has a version for each type: sqrt, fabs, floor, fma, pow, ..."""
         kind, n = arguments[0].type, arguments[0].width
-        full = f"llvm.{name}.{f'v{n}' if n > 1 else ''}f{8 * BYTES[arguments[0].element]}"
+        full = f"llvm.{name}.{f'v{n}' if kind[0] == '<' else ''}f{8 * BYTES[arguments[0].element]}"
         self.declare(f"declare {kind} @{full}({', '.join([kind] * len(arguments))})")
         return self.emit(kind, f"call {kind} @{full}({', '.join([f'{kind} {a.text}' for a in arguments])})")
 

@@ -67,6 +67,16 @@ def test_layers_of_units(both):
     both(f, 27, X, [0.5, 1.0, 0.0])
 
 
+@pytest.mark.parametrize("n", [3, 5, 9, 17])
+def test_one_result_more_than_whole_vectors(both, n):
+    """It is a vector of one, next to single numbers for which the same functions are called."""
+
+    def f(p, x):
+        return ops.total([ops.tanh(p_k * x) for p_k in p[:n]]) + 0.1 * abs(ops.tanh(p[n]))
+
+    both(f, n + 1, NUMBERS)
+
+
 def test_classes(both):
     def f(p, x, y):
         return cross_entropy([p[k] * x[0] + p[3 + k] * x[1] for k in range(3)], y)
