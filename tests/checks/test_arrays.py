@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes
 
-from micrograd_mlp import Value, gradcheck, primitive, squared_error
+from micrograd_mlp import Value, gradcheck, primitive, relu, squared_error
 from micrograd_mlp.checks.testing import arrays, assert_gradients_match
 from micrograd_mlp.nn import MLP
 
@@ -310,6 +310,8 @@ class TestFunctionsThatAreOnlyCalled:
         undeclared = primitive(partials=lambda out, x: (0.5,), name="bent")(lambda x: max(x, 0.0))
         [row] = gradcheck(undeclared, [0.0], raise_exception=False).rows
         assert row.verdict == "inconclusive, slopes 0 and 1, but no kink that is known of"
+        [row] = gradcheck(lambda x: undeclared(x) + relu(x + 5.0), [0.0], raise_exception=False).rows
+        assert row.verdict == "inconclusive, slopes 1 and 2, but no kink that is known of"
 
     @pytest.mark.parametrize("distance", [0.0, 1e-12, -1e-9, 1e-6, -1e-3, 0.1])
     def test_seams_pass_when_right(self, distance):
