@@ -273,6 +273,14 @@ def test_a_cut_keeps_the_highlighted_path():
     assert "far" in draw(y, max_nodes=21, highlight=x).source
 
 
+def test_a_cut_fills_what_the_highlighted_path_leaves_with_the_nodes_that_are_nearest():
+    x = Value(1.0, "x")
+    y = total([x * 2.0, Value(1.0, "near"), Value(2.0, "next"), Value(3.0, "last")])
+    source = draw(y, max_nodes=4, highlight=x).source  # the path has three nodes
+    assert "near" in source
+    assert "next" not in source
+
+
 # Large graphs
 
 
