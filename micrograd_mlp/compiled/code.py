@@ -15,7 +15,7 @@ True
 
 from __future__ import annotations
 
-import math
+import ctypes
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,10 +50,41 @@ class Target:
         """The type of a vector register."""
         return f"<{self.width} x {self.real}>"
 
-    @property
-    def integer(self) -> str:
-        """The integer with as many bits as a number."""
-        return "i64" if self.real == "double" else "i32"
+
+def _element(kind: str) -> str:
+    """The type of one element of a vector; that of a single number is its own."""
+    return kind.strip("<>").split(" x ")[-1]
+
+
+def _operator(name: str, swapped: bool = False) -> Callable[[Number, Operand], Number]:
+    """An operator that emits LLVM's instruction of this name; of real numbers that with an f in front."""
+
+    def emitted(self: Number, other: Operand) -> Number:
+        code = self.code
+        left, right = code.alike(self, other)
+        if swapped:
+            left, right = right, left
+        word = name
+        if left.element in ("double", "float"):
+            flags = " contract" if code.fused and name in ("add", "sub", "mul") else ""
+            word = f"f{name}{flags}"
+        return code.emit(left.type, f"{word} {left.type} {left.text}, {right.text}")
+
+    return emitted
+
+
+def _comparison(sign: str) -> Callable[[Number, Operand], Number]:
+    """An operator that compares: of real numbers only "ne" holds for nan; integers have a sign."""
+
+    def emitted(self: Number, other: Operand) -> Number:
+        left, right = self.code.alike(self, other)
+        if left.element in ("double", "float"):
+            word = "fcmp une" if sign == "ne" else f"fcmp o{sign}"
+        else:
+            word = f"icmp {sign}" if sign in ("eq", "ne") else f"icmp s{sign}"
+        return self.code.emit(left.like("i1"), f"{word} {left.type} {left.text}, {right.text}")
+
+    return emitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,80 +104,40 @@ class Number:
     @property
     def element(self) -> str:
         """The type of one element; of a single number its own."""
-        return self.type.strip("<>").split(" x ")[-1]
+        return _element(self.type)
 
     @property
     def width(self) -> int:
         """How many elements it has; 1 for a single number."""
         return int(self.type[1:].split(" x ")[0]) if self.type[0] == "<" else 1
 
+    @property
+    def suffix(self) -> str:
+        """How the names of LLVM's functions end for such real numbers."""
+        real = f"f{8 * BYTES[self.element]}"
+        return f"v{self.width}{real}" if self.type[0] == "<" else real
+
     def like(self, element: str) -> str:
         """The type with as many elements, of another kind."""
         return f"<{self.width} x {element}>" if self.type[0] == "<" else element
 
-    def _with(self, other: Operand, name: str, swapped: bool = False) -> Number:
-        code = self.code
-        left, right = code.alike(self, other)
-        if swapped:
-            left, right = right, left
-        if left.element in ("double", "float"):
-            flags = " contract" if code.fused and name in ("add", "sub", "mul") else ""
-            name = f"f{name}{flags}"
-        return code.emit(left.type, f"{name} {left.type} {left.text}, {right.text}")
+    __add__, __radd__ = _operator("add"), _operator("add", swapped=True)
+    __sub__, __rsub__ = _operator("sub"), _operator("sub", swapped=True)
+    __mul__, __rmul__ = _operator("mul"), _operator("mul", swapped=True)
+    __truediv__, __rtruediv__ = _operator("div"), _operator("div", swapped=True)
+    __floordiv__, __mod__ = _operator("sdiv"), _operator("srem")  # of integers that are not negative
+    __lshift__, __rshift__ = _operator("shl"), _operator("ashr")
+    __and__, __or__ = _operator("and"), _operator("or")
+    __lt__, __le__ = _comparison("lt"), _comparison("le")
+    __gt__, __ge__ = _comparison("gt"), _comparison("ge")
 
-    def _compared(self, other: Operand, sign: str) -> Number:
-        left, right = self.code.alike(self, other)
-        is_real = left.element in ("double", "float")
-        if is_real:
-            word = "une" if sign == "ne" else "o" + sign
-        else:
-            word = sign if sign in ("eq", "ne") else "s" + sign
-        kind = "fcmp" if is_real else "icmp"
-        return self.code.emit(left.like("i1"), f"{kind} {word} {left.type} {left.text}, {right.text}")
+    def equals(self, other: Operand) -> Number:
+        """Whether both are equal; nan equals nothing. (== of Python compares objects.)"""
+        return _comparison("eq")(self, other)
 
-    def __add__(self, other: Operand) -> Number:
-        return self._with(other, "add")
-
-    def __radd__(self, other: Operand) -> Number:
-        return self._with(other, "add", swapped=True)
-
-    def __sub__(self, other: Operand) -> Number:
-        return self._with(other, "sub")
-
-    def __rsub__(self, other: Operand) -> Number:
-        return self._with(other, "sub", swapped=True)
-
-    def __mul__(self, other: Operand) -> Number:
-        return self._with(other, "mul")
-
-    def __rmul__(self, other: Operand) -> Number:
-        return self._with(other, "mul", swapped=True)
-
-    def __truediv__(self, other: Operand) -> Number:
-        return self._with(other, "div")
-
-    def __rtruediv__(self, other: Operand) -> Number:
-        return self._with(other, "div", swapped=True)
-
-    def __floordiv__(self, other: Operand) -> Number:
-        """For integers that are not negative."""
-        return self._with(other, "sdiv")
-
-    def __mod__(self, other: Operand) -> Number:
-        """For integers that are not negative."""
-        return self._with(other, "srem")
-
-    def __lshift__(self, other: Operand) -> Number:
-        return self._with(other, "shl")
-
-    def __rshift__(self, other: Operand) -> Number:
-        return self._with(other, "ashr")
-
-    def __and__(self, other: Operand) -> Number:
-        return self._with(other, "and")
-
-    def __or__(self, other: Operand) -> Number:
-        return self._with(other, "or")
+    def differs(self, other: Operand) -> Number:
+        """The contrary of `equals`."""
+        return _comparison("ne")(self, other)
 
     def __invert__(self) -> Number:
         """Not, for conditions."""
@@ -159,26 +150,6 @@ class Number:
 
     def __abs__(self) -> Number:
         return self.code.intrinsic("fabs", self)
-
-    def __lt__(self, other: Operand) -> Number:
-        return self._compared(other, "lt")
-
-    def __le__(self, other: Operand) -> Number:
-        return self._compared(other, "le")
-
-    def __gt__(self, other: Operand) -> Number:
-        return self._compared(other, "gt")
-
-    def __ge__(self, other: Operand) -> Number:
-        return self._compared(other, "ge")
-
-    def equals(self, other: Operand) -> Number:
-        """Whether both are equal; nan equals nothing. (== of Python compares objects.)"""
-        return self._compared(other, "eq")
-
-    def differs(self, other: Operand) -> Number:
-        """The contrary of `equals`."""
-        return self._compared(other, "ne")
 
     def is_nan(self) -> Number:
         """Whether it is nan."""
@@ -199,11 +170,6 @@ class Number:
         to = self.like(real)
         return self.code.emit(to, f"sitofp {self.type} {self.text} to {to}")
 
-    def to_integer(self, integer: str) -> Number:
-        """A real number, rounded toward 0; it has to be in the integer's range."""
-        to = self.like(integer)
-        return self.code.emit(to, f"fptosi {self.type} {self.text} to {to}")
-
     def converted(self, real: str) -> Number:
         """A real number in the other precision."""
         if self.element == real:
@@ -219,21 +185,15 @@ class Number:
         """Whether a condition holds in one element at least."""
         if self.width == 1:
             return self
-        name = f"llvm.vector.reduce.or.v{self.width}i1"
-        self.code.declare(f"declare i1 @{name}({self.type})")
-        return self.code.emit("i1", f"call i1 @{name}({self.type} {self.text})")
+        return self.code.call_named("i1", f"llvm.vector.reduce.or.v{self.width}i1", [self])
 
     def sum(self) -> Number:
         """The sum of a vector's elements, added up pairwise."""
         if self.width == 1:
             return self
-        flags, zero = "reassoc", self.code.constant(-0.0, self.element)
-        name = f"llvm.vector.reduce.fadd.v{self.width}f{8 * BYTES[self.element]}"
-        self.code.declare(f"declare {self.element} @{name}({self.element}, {self.type})")
-        return self.code.emit(
-            self.element,
-            f"call {flags} {self.element} @{name}({self.element} {zero}, {self.type} {self.text})",
-        )
+        zero = self.code.number(-0.0, self.element)
+        name = f"llvm.vector.reduce.fadd.{self.suffix}"
+        return self.code.call_named(self.element, name, [zero, self], flags="reassoc ")
 
     def __bool__(self) -> bool:
         raise TypeError("a Number has no value before the code runs: use select() or if_()")
@@ -326,14 +286,9 @@ class Code:
     def constant(self, number: float, kind: str) -> str:
         """How LLVM writes a number of this type."""
         if kind[0] == "<":
-            element = kind.strip("<>").split(" x ")[1]
-            return f"splat ({element} {self.constant(number, element)})"
+            return f"splat ({_element(kind)} {self.constant(number, _element(kind))})"
         if kind in ("double", "float"):
-            if kind == "float" and math.isfinite(number):
-                try:
-                    number = struct.unpack("f", struct.pack("f", number))[0]
-                except OverflowError:
-                    number = math.copysign(math.inf, number)
+            number = ctypes.c_float(number).value if kind == "float" else number
             return f"0x{struct.unpack('Q', struct.pack('d', number))[0]:016X}"
         if kind == "i1":
             return "true" if number else "false"
@@ -343,7 +298,7 @@ class Code:
         """A number of this type: a literal, or one that is repeated in all elements of a vector."""
         if not isinstance(value, Number):
             return Number(self, self.constant(value, kind), kind)
-        element = kind.strip("<>").split(" x ")[-1]
+        element = _element(kind)
         if value.width == 1 and {value.type, element} == {"double", "float"}:
             value = value.converted(element)
         if value.type == kind:
@@ -372,8 +327,6 @@ class Code:
             kind = condition.like(both[0].element if both else self.target.real)
             yes, no = self.number(yes, kind), self.number(no, kind)
         else:
-            if not isinstance(yes, Number) and not isinstance(no, Number):
-                yes = self.real(yes)
             yes, no = self.alike(yes, no)
         return self.emit(
             yes.type,
@@ -392,27 +345,24 @@ class Code:
 
     def intrinsic(self, name: str, *arguments: Number) -> Number:
         """A function of LLVM's own that has a version for each type: sqrt, fabs, floor, fma, pow, ..."""
-        kind, n = arguments[0].type, arguments[0].width
-        full = f"llvm.{name}.{f'v{n}' if kind[0] == '<' else ''}f{8 * BYTES[arguments[0].element]}"
-        self.declare(f"declare {kind} @{full}({', '.join([kind] * len(arguments))})")
-        return self.emit(kind, f"call {kind} @{full}({', '.join([f'{kind} {a.text}' for a in arguments])})")
+        kind = arguments[0].type
+        return self.call_named(kind, f"llvm.{name}.{arguments[0].suffix}", arguments)
 
     def scaled(self, x: Number, k: Number) -> Number | None:
         """x 2ᵏ by one instruction, if the machine has it for vectors like these."""
         whole = 64 // BYTES[x.element]
         if not self.target.is_avx512 or x.width % whole:
             return None
-        kind, mask = f"<{whole} x {x.element}>", f"i{whole}"
+        kind = f"<{whole} x {x.element}>"
+        others = [self.number(0.0, kind), self.number(-1, f"i{whole}"), self.number(4, "i32")]
         name = f"llvm.x86.avx512.mask.scalef.{'pd' if x.element == 'double' else 'ps'}.512"
-        self.declare(f"declare {kind} @{name}({kind}, {kind}, {kind}, {mask}, i32)")
         parts = []
         for first in range(0, x.width, whole):
             lanes = range(first, first + whole)
             a, b = [
                 v if v.width == whole else self.shuffled(v, v, lanes) for v in (x, self.number(k, x.type))
             ]
-            arguments = f"{kind} {a.text}, {kind} {b.text}, {kind} zeroinitializer, {mask} -1, i32 4"
-            parts.append(self.emit(kind, f"call {kind} @{name}({arguments})"))
+            parts.append(self.call_named(kind, name, [a, b, *others]))
         while len(parts) > 1:
             parts = [self.shuffled(a, b, range(2 * a.width)) for a, b in zip(parts[::2], parts[1::2])]
         return parts[0]
@@ -422,11 +372,10 @@ class Code:
         n, real = arguments[0].width, arguments[0].element
         # A call without a use may be left out: nobody reads what C says about errors.
         pure = "nounwind willreturn memory(none)"
-        self.declare(f"declare double @{name}({', '.join(['double'] * len(arguments))}) {pure}")
 
         def one(*numbers: Number) -> Number:
-            texts = ", ".join([f"double {x.converted('double').text}" for x in numbers])
-            return self.emit("double", f"call double @{name}({texts})").converted(real)
+            doubles = [x.converted("double") for x in numbers]
+            return self.call_named("double", name, doubles, attributes=pure).converted(real)
 
         if n == 1:
             return one(*arguments)
@@ -462,7 +411,7 @@ class Code:
     def load(self, pointer: Number, index: Operand = 0, kind: str | None = None) -> Number:
         """An element, or a vector that begins with it."""
         kind = kind or self.target.real
-        element = kind.strip("<>").split(" x ")[-1] if kind != "ptr" else "i64"
+        element = _element(kind) if kind != "ptr" else "i64"
         address = self.at(pointer, index, element)
         return self.emit(kind, f"load {kind}, ptr {address.text}, align {BYTES[element]}")
 
@@ -488,26 +437,17 @@ class Code:
         if mask is None:
             return self.load(pointer, index, self.target.vector)
         kind = f"<{mask.width} x {self.target.real}>"
-        address, zero = self.at(pointer, index).text, self.number(0.0, kind).text
-        name = f"llvm.masked.load.v{mask.width}f{8 * BYTES[self.target.real]}.p0"
-        self.declare(f"declare {kind} @{name}(ptr, i32, {mask.type}, {kind})")
-        align = BYTES[self.target.real]
-        return self.emit(
-            kind,
-            f"call {kind} @{name}(ptr {address}, i32 {align}, {mask.type} {mask.text}, {kind} {zero})",
-        )
+        address, zero = self.at(pointer, index), self.number(0.0, kind)
+        align = self.number(BYTES[self.target.real], "i32")
+        return self.call_named(kind, f"llvm.masked.load.{zero.suffix}.p0", [address, align, mask, zero])
 
     def store_masked(self, number: Number, pointer: Number, index: Operand, mask: Number | None) -> None:
         """Write a vector; lanes outside of the mask are not written."""
         if mask is None:
             self.store(number, pointer, index)
             return
-        address, kind, align = self.at(pointer, index).text, number.type, BYTES[number.element]
-        name = f"llvm.masked.store.v{mask.width}f{8 * align}.p0"
-        self.declare(f"declare void @{name}({kind}, ptr, i32, {mask.type})")
-        self.line(
-            f"call void @{name}({kind} {number.text}, ptr {address}, i32 {align}, {mask.type} {mask.text})"
-        )
+        arguments = [number, self.at(pointer, index), self.number(BYTES[number.element], "i32"), mask]
+        self.call_named("void", f"llvm.masked.store.{number.suffix}.p0", arguments)
 
     # Control.
 
@@ -530,14 +470,14 @@ class Code:
             i.set(index + step)
 
     @contextmanager
-    def while_(self, condition: Callable[[], Number]) -> Iterator[str]:
-        """Repeat as long as the condition holds; yields the label behind the loop, for `go_to`."""
+    def while_(self, condition: Callable[[], Number]) -> Iterator[None]:
+        """Repeat as long as the condition holds."""
         test, body, after = [self._new(name)[1:] for name in ("test", "body", "after")]
         self.line(f"br label %{test}")
         self.line(f"{test}:")
         self.line(f"br i1 {condition().text}, label %{body}, label %{after}")
         self.line(f"{body}:")
-        yield after
+        yield
         self.line(f"br label %{test}")
         self.line(f"{after}:")
 
@@ -551,16 +491,13 @@ class Code:
         if not self.target.is_x86:
             yield
             return
-        before, inside = [self.in_front("alloca i32") for _ in range(2)]
-        for name in ("stmxcsr", "ldmxcsr"):
-            self.declare(f"declare void @llvm.x86.sse.{name}(ptr)")
-        self.line(f"call void @llvm.x86.sse.stmxcsr(ptr {before})")
-        mode = self.emit("i32", f"load i32, ptr {before}")
+        before, inside = [Number(self, self.in_front("alloca i32"), "ptr") for _ in range(2)]
+        self.call_named("void", "llvm.x86.sse.stmxcsr", [before])
+        mode = self.load(before, 0, "i32")
         changed = mode | FLUSH_AND_DENORMALS_ARE_ZERO
-        changed = changed if condition is None else self.select(condition, changed, mode)
-        self.line(f"store i32 {changed.text}, ptr {inside}")
-        self.line(f"call void @llvm.x86.sse.ldmxcsr(ptr {inside})")
-        self._before_return = f"call void @llvm.x86.sse.ldmxcsr(ptr {before})"
+        self.store(changed if condition is None else self.select(condition, changed, mode), inside)
+        self.call_named("void", "llvm.x86.sse.ldmxcsr", [inside])
+        self._before_return = f"call void @llvm.x86.sse.ldmxcsr(ptr {before.text})"
         yield
         self.line(self._before_return)
         self._before_return = ""
@@ -582,13 +519,23 @@ class Code:
         self.line("ret void" if value is None else f"ret {value.type} {value.text}")
         self.line(f"{self._new('rest')[1:]}:")
 
-    def call(self, address: Number, arguments: Sequence[Number], returns: str = "void") -> Number | None:
+    def call(self, address: Number, arguments: Sequence[Number], returns: str = "void") -> Number:
         """Call the function at an address."""
-        types = ", ".join([f"{a.type} {a.text}" for a in arguments])
-        if returns == "void":
-            self.line(f"call void {address.text}({types})")
-            return None
-        return self.emit(returns, f"call {returns} {address.text}({types})")
+        return self._called(returns, address.text, arguments)
+
+    def call_named(
+        self, returns: str, name: str, arguments: Sequence[Number], flags: str = "", attributes: str = ""
+    ) -> Number:
+        """Call a function of LLVM's own or of the C library."""
+        self.declare(f"declare {returns} @{name}({', '.join([a.type for a in arguments])}) {attributes}")
+        return self._called(returns, f"@{name}", arguments, flags)
+
+    def _called(self, returns: str, text: str, arguments: Sequence[Number], flags: str = "") -> Number:
+        call = f"call {flags}{returns} {text}({', '.join([f'{a.type} {a.text}' for a in arguments])})"
+        if returns != "void":
+            return self.emit(returns, call)
+        self.line(call)
+        return Number(self, "", "void")
 
     def each(self, count: Operand, body: Callable[[Number, str], Any]) -> None:
         """body(i, type) for a row of numbers: for whole vectors, then for single numbers."""
