@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from micrograd_mlp.compiled import kernels
 from micrograd_mlp.compiled.affine import FEW_EXAMPLES, affine, most_examples
 from micrograd_mlp.compiled.code import Target
-from micrograd_mlp.compiled.kernels import FEW, UNROLLED, WORDS, Writer, written
+from micrograd_mlp.compiled.kernels import FEW, UNROLLED, WORDS, written
 from micrograd_mlp.compiled.native import Integers, MachineCode, compiled
 from micrograd_mlp.compiled.operations import PythonOperation
 from micrograd_mlp.compiled.plan import (
@@ -29,7 +30,7 @@ from micrograd_mlp.compiled.plan import (
 from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
 
-N_WORDS = len(WORDS)
+WORD = {name: k for k, name in enumerate(WORDS)}
 LONG_SUM = -1  # the kind of a run of long sums
 
 
@@ -46,6 +47,7 @@ class _Kept(NamedTuple):
         return cls(code, code.address("forward"), code.address("backward") if "backward" in code else 0)
 
 
+@dataclass
 class Runs:
     """The runs of a tape, for blocks of examples or for a single example.
 
@@ -69,77 +71,88 @@ class Runs:
         moved: the other parameters, in ranges: the first one, and how many.
     """
 
-    def __init__(
-        self,
-        tape: Tape,
-        operations: list[tuple[Op, int]],
-        in_python: dict[tuple[Op, int], PythonOperation],
-        target: Target,
-        single: bool,
-        n_x: int,
-        seeded: Any,
-        shared: NDArray[np.bool_],
-        n_parameters: int,
-    ) -> None:
-        self._n_x = n_x
-        self._n_shares = np.bincount(tape.operand_adjoints, minlength=tape.n_adjoints)
-        self._n_shares[seeded] += 2
-        self._is_overwritten = np.zeros(tape.n_adjoints, dtype=bool)
-        self._tape, self._operations, self._in_python = tape, operations, in_python
-        self._target, self._single = target, single
+    tape: Tape
+    operations: list[tuple[Op, int]]
+    in_python: dict[tuple[Op, int], PythonOperation]
+    target: Target
+    single: bool
+    n_x: int
+    seeded: Any
+    shared: NDArray[np.bool_]
+    n_parameters: int
+
+    def __post_init__(self) -> None:
+        tape, n_runs = self.tape, len(self.tape.runs)
         self._kept: dict[Any, _Kept] = {}  # what holds the addresses of the kernels of a kind
-        runs = tape.runs.reshape(-1, len(RUN))
-        self._n_maps = np.zeros(len(shared), dtype=np.int64)  # how many affine maps give to an adjoint
-        for run in runs[runs[:, RUN.code] == AFFINE]:
-            self._n_maps[_matrix(run)] += 1
-            if run[RUN.biases] >= 0:
-                self._n_maps[run[RUN.bias_adjoints] :][: run[RUN.n_results]] += 1
-        is_written, is_own = np.zeros((2, len(shared)), dtype=bool)
+        self._n_shares = np.bincount(tape.operand_adjoints, minlength=tape.n_adjoints)
+        self._n_shares[self.seeded] += 2
+        self._is_overwritten = np.zeros(tape.n_adjoints, dtype=bool)
+        self._n_maps = self._count_maps()
+        is_written, is_own = np.zeros((2, len(self.shared)), dtype=bool)
         # In front of the runs and behind them stands one that ends the tape.
-        self._stop = _stop(target)
-        n_words = (tape.n_runs + 2) * N_WORDS
+        self._stop = _stop(self.target)
+        n_words = (n_runs + 2) * len(WORDS)
         numbers = np.zeros(n_words + 8, dtype=np.int64)
         first = -(numbers.ctypes.data // 8) % 8  # where a cache line begins
-        self.words: Integers = numbers[first : first + n_words].reshape(-1, N_WORDS)
+        self.words: Integers = numbers[first : first + n_words].reshape(-1, len(WORDS))
         self.words[:, :2] = self._stop.address("stop")
         inside = self.words[1:-1]
-        for name, column in zip(RUN._fields, RUN):
-            if name in WORDS:
-                inside[:, WORDS.index(name)] = runs[:, column]
-        starts = 8 * runs[:, RUN.start]
-        inside[:, WORDS.index("operands")] = tape.operands.ctypes.data + starts
-        inside[:, WORDS.index("operand_adjoints")] = tape.operand_adjoints.ctypes.data + starts
-        if len(tape.operands):
-            for j in range(2):
-                place = np.minimum(runs[:, RUN.start] + j, len(tape.operands) - 1)
-                inside[:, WORDS.index(f"operand_{j}")] = tape.operands[place]
-                inside[:, WORDS.index(f"adjoint_{j}")] = tape.operand_adjoints[place]
-        for k, run in enumerate(runs.tolist()):
+        self._enter_fields(inside)
+        for k, run in enumerate(tape.runs.tolist()):
             if run[RUN.code] == AFFINE:
-                is_written[_matrix(run)] |= self._writes_first(run)
-                for name, transposes in (("worth_a_product", False), ("worth_transposing", True)):
-                    most = most_examples(run[RUN.n_results], run[RUN.arity], target, transposes)
-                    inside[k, WORDS.index(name)] = most
-                is_free = self._writes_first(run) and not shared[_matrix(run)].any()
-                is_product = single or inside[k, WORDS.index("worth_transposing")] >= FEW_EXAMPLES
-                is_wide = run[RUN.arity] >= 2 * target.width  # a masked vector takes as long as whole ones
-                if is_free and is_product and is_wide and _matrix(run).stop <= 1 + n_parameters:
-                    is_own[_matrix(run)] = inside[k, WORDS.index("is_own")] = True
+                matrix = _matrix(run)
+                is_written[matrix] |= self._writes_first(run)
+                is_own[matrix] |= self._enter_map(inside[k], run)
             kept = self._kernels(run)
             inside[k, 0] = kept.forward
             if k >= tape.first_active:
                 inside[k, 1] = kept.backward
             if isinstance(kept.holds, PythonOperation):
-                inside[k, WORDS.index("python_forward") :] = (
-                    kept.holds.forward_address,
-                    kept.holds.backward_address,
-                )
-        self.first = self.words.ctypes.data + 8 * N_WORDS
-        self.last = self.words.ctypes.data + 8 * N_WORDS * tape.n_runs
+                inside[k, WORD["python_forward"]] = kept.holds.forward_address
+                inside[k, WORD["python_backward"]] = kept.holds.backward_address
+        bytes_of_run = 8 * len(WORDS)
+        self.first = self.words.ctypes.data + bytes_of_run
+        self.last = self.words.ctypes.data + bytes_of_run * n_runs
         self.cleared = _ranges(~self._is_overwritten)
         self.gradient_cleared = _ranges(~is_written)
-        is_own_parameter = is_own[1 : 1 + n_parameters]
+        is_own_parameter = is_own[1 : 1 + self.n_parameters]
         self.n_own, self.moved = int(is_own_parameter.sum()), _ranges(~is_own_parameter)
+
+    def _count_maps(self) -> Integers:
+        """For each adjoint of the uniform tape the number of affine maps that give to it."""
+        runs, n_maps = self.tape.runs, np.zeros(len(self.shared), dtype=np.int64)
+        for run in runs[runs[:, RUN.code] == AFFINE]:
+            n_maps[_matrix(run)] += 1
+            if run[RUN.biases] >= 0:
+                n_maps[run[RUN.bias_adjoints] :][: run[RUN.n_results]] += 1
+        return n_maps
+
+    def _enter_fields(self, inside: Integers) -> None:
+        """The words of all runs that say where their numbers are."""
+        tape, runs = self.tape, self.tape.runs
+        for name, column in zip(RUN._fields, RUN):
+            if name in WORD:
+                inside[:, WORD[name]] = runs[:, column]
+        starts = runs[:, RUN.start]
+        inside[:, WORD["operands"]] = tape.operands.ctypes.data + 8 * starts
+        inside[:, WORD["operand_adjoints"]] = tape.operand_adjoints.ctypes.data + 8 * starts
+        if len(tape.operands):
+            for j in range(2):
+                place = np.minimum(starts + j, len(tape.operands) - 1)
+                inside[:, WORD[f"operand_{j}"]] = tape.operands[place]
+                inside[:, WORD[f"adjoint_{j}"]] = tape.operand_adjoints[place]
+
+    def _enter_map(self, words: Integers, run: list[int]) -> bool:
+        """How an affine map is computed; returns whether its weights are moved at once."""
+        matrix, target = _matrix(run), self.target
+        for name, transposes in (("worth_a_product", False), ("worth_transposing", True)):
+            words[WORD[name]] = most_examples(run[RUN.n_results], run[RUN.arity], target, transposes)
+        is_free = self._writes_first(run) and not self.shared[matrix].any()
+        is_product = self.single or words[WORD["worth_transposing"]] >= FEW_EXAMPLES
+        is_wide = run[RUN.arity] >= 2 * target.width  # a masked vector takes as long as whole ones
+        is_own = bool(is_free and is_product and is_wide and matrix.stop <= 1 + self.n_parameters)
+        words[WORD["is_own"]] = is_own
+        return is_own
 
     def _kernels(self, run: list[int]) -> _Kept:
         key = self._kind(run)
@@ -151,31 +164,31 @@ class Runs:
         """What the kernels of a run depend on."""
         code, n, n_pairs = run[RUN.code], run[RUN.arity], run[RUN.n_pairs]
         is_row = bool(run[RUN.are_adjacent])
-        if code == SUM and self._single and n >= LONG and (rows := self._rows_of_sums(run)):
+        if code == SUM and self.single and n >= LONG and (rows := self._rows_of_sums(run)):
             return LONG_SUM, rows == "squares"
         if code == SUM:
-            is_short = self._single and n <= UNROLLED
+            is_short = self.single and n <= UNROLLED
             return SUM, (n_pairs if is_short else None), (n - 2 * n_pairs if is_short else None)
         if code == AFFINE:
             given = self._adjoints(run, 1, n)[0]
             adjoints = "none" if not run[RUN.are_active] else "others"
             if is_row and given.all():
                 adjoints = "own row" if self._is_own(given) else "row"
-            is_x = is_row and self._tape.operands[run[RUN.start]] == 0 and n == self._n_x
+            is_x = is_row and self.tape.operands[run[RUN.start]] == 0 and n == self.n_x
             return AFFINE, is_row, adjoints, bool(is_x), self._writes_first(run)
         if code < FIRST_OPERATION:
             return (code,)
-        if run[RUN.n_results] == 1 and self._single:  # measured: irregular graphs have few other runs
-            given = self._tape.operand_adjoints[run[RUN.start] : run[RUN.start] + n].tolist()
+        if run[RUN.n_results] == 1 and self.single:  # measured: irregular graphs have few other runs
+            given = self.tape.operand_adjoints[run[RUN.start] : run[RUN.start] + n].tolist()
             return code, "one", False, tuple([adjoint > 0 for adjoint in given]), run[RUN.slopes] >= 0
         adjoints = self._adjoints(run, run[RUN.n_results], n)
         active = (adjoints > 0).any(axis=0)
         is_row = is_row and bool((active == (adjoints > 0).all(axis=0)).all())
         is_native = self._why_in_python(code) is None
-        is_own = is_native and is_row and not self._single and self._is_own(adjoints[:, active])
+        is_own = is_native and is_row and not self.single and self._is_own(adjoints[:, active])
         count = run[RUN.n_results]
         shape = "row" if is_row else "few" if count <= FEW else "many"
-        return code, shape, is_own and shape == "row", tuple(active.tolist()), run[RUN.slopes] >= 0
+        return code, shape, is_own, tuple(active.tolist()), run[RUN.slopes] >= 0
 
     def _writes_first(self, run: Sequence[int]) -> bool:
         """Whether the first block's adjoints of an affine map's weights need not be added to anything."""
@@ -190,7 +203,7 @@ class Runs:
     def _rows_of_sums(self, run: list[int]) -> str:
         """Whether the operands of long sums have consecutive offsets, "rows", and are "squares"; or ""."""
         start, n, count, pairs = (run[f] for f in (RUN.start, RUN.arity, RUN.n_results, RUN.n_pairs))
-        operands = self._tape.operands[start : start + count * n].reshape(count, n)
+        operands = self.tape.operands[start : start + count * n].reshape(count, n)
         adjoints = self._adjoints(run, count, n)
         for table in (operands, adjoints):
             left, right, terms = table[:, : 2 * pairs : 2], table[:, 1 : 2 * pairs : 2], table[:, 2 * pairs :]
@@ -201,23 +214,23 @@ class Runs:
 
     def _adjoints(self, run: list[int], count: int, n: int) -> Any:
         start = run[RUN.start]
-        return self._tape.operand_adjoints[start : start + count * n].reshape(count, n)
+        return self.tape.operand_adjoints[start : start + count * n].reshape(count, n)
 
     def _compiled(self, key: tuple[Any, ...]) -> _Kept:
         if key[0] < FIRST_OPERATION:
-            return _Kept.of(_compiled_of_table(key, None, 0, self._target, self._single))
-        op, n = self._operations[key[0] - FIRST_OPERATION]
+            return _Kept.of(_compiled_of_table(key, None, 0, self.target, self.single))
+        op, n = self.operations[key[0] - FIRST_OPERATION]
         reason = self._why_in_python(key[0])
         if reason:
-            number = len(self._in_python) + 1
-            new = PythonOperation(op, n, number, reason, self._target)
-            calls = _Kept.of(_python_calls(self._target))
-            return calls._replace(holds=self._in_python.setdefault((op, n), new))
+            number = len(self.in_python) + 1
+            new = PythonOperation(op, n, number, reason, self.target)
+            calls = _Kept.of(_python_calls(self.target))
+            return calls._replace(holds=self.in_python.setdefault((op, n), new))
         function = _compiled_of_table if TABLE.get(op.name) is op else _compiled_operation
-        return _Kept.of(function((FIRST_OPERATION, *key[1:]), op, n, self._target, self._single))
+        return _Kept.of(function((FIRST_OPERATION, *key[1:]), op, n, self.target, self.single))
 
     def _why_in_python(self, code: int) -> str | None:
-        return kernels.why_in_python(*self._operations[code - FIRST_OPERATION], self._target)
+        return kernels.why_in_python(*self.operations[code - FIRST_OPERATION], self.target)
 
 
 def _matrix(run: Sequence[int]) -> slice:
@@ -236,37 +249,32 @@ def _python_calls(target: Target) -> MachineCode:
     return compiled(kernels.python_call(target, "forward"), kernels.python_call(target, "backward"))
 
 
-_WRITERS: dict[int, tuple[Writer, Writer]] = {
-    COPY: (kernels.copy_forward, kernels.copy_backward),
-    LOGSUMEXP: (kernels.logsumexp_forward, kernels.logsumexp_backward),
-    SOFTMAX: (kernels.softmax_forward, kernels.softmax_backward),
-}
-
-
 def _compiled_operation(
     key: tuple[Any, ...], op: Op | None, n: int, target: Target, single: bool
 ) -> MachineCode:
     code, *details = key
     if code == AFFINE:
         return compiled(*affine(target, single, *details))
-    if code == LONG_SUM:
-        return _both(
-            kernels.long_sums_forward, lambda k: kernels.long_sums_backward(k, *details), target, single
-        )
-    if code == SUM:
-        return _both(
-            lambda k: kernels.sums_forward(k, *details),
-            lambda k: kernels.sums_backward(k, *details),
-            target,
-            single,
-        )
-    if code in _WRITERS:
-        return _both(*_WRITERS[code], target, single)
-    assert op is not None
-    shape, is_own, active, keeps_slope = details
-    operation = kernels.Operation(op, n, active, keeps_slope, is_own)
-    return compiled(*kernels.elementwise(operation, shape, target, single))
+    if code == FIRST_OPERATION:
+        assert op is not None
+        shape, is_own, active, keeps_slope = details
+        operation = kernels.Operation(op, n, active, keeps_slope, is_own)
+        return compiled(*kernels.elementwise(operation, shape, target, single))
+    forward, backward = _WRITERS[code]
+    return compiled(
+        written("forward", target, single, lambda k: forward(k, *details)),
+        written("backward", target, single, lambda k: backward(k, *details)),
+    )
 
+
+_WRITERS: dict[int, tuple[Callable[..., None], Callable[..., None]]] = {
+    COPY: (kernels.copy_forward, kernels.copy_backward),
+    SUM: (kernels.sums_forward, kernels.sums_backward),
+    LONG_SUM: (lambda k, are_squares: kernels.long_sums_forward(k), kernels.long_sums_backward),
+    LOGSUMEXP: (kernels.logsumexp_forward, kernels.logsumexp_backward),
+    SOFTMAX: (kernels.softmax_forward, kernels.softmax_backward),
+}
+"""The two functions that write the kernels of a kind of run, from what its key says besides."""
 
 _compiled_of_table: Callable[..., MachineCode] = functools.cache(_compiled_operation)
 """The same for what the package ships, which is written once in a process."""
@@ -277,9 +285,3 @@ def _ranges(chosen: Any) -> Integers:
     changes = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
     starts, stops = changes[::2], changes[1::2]
     return np.stack([starts, stops - starts], axis=1).astype(np.int64)
-
-
-def _both(forward: Writer, backward: Writer, target: Target, single: bool) -> MachineCode:
-    return compiled(
-        written("forward", target, single, forward), written("backward", target, single, backward)
-    )

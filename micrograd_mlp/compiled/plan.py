@@ -83,8 +83,7 @@ class Tape(NamedTuple):
     """One of the two tapes, as arrays for the machine.
 
     Attributes:
-        runs: the fields of each run, one after the other, in the order of computing.
-        n_runs: how many runs there are.
+        runs: the fields of each run, one row a run, in the order of computing.
         first_active: the first run that has adjoints.
         operands, operand_adjoints: the offsets of all operands, and those of their adjoints.
         size: how many numbers the tape has, kept derivatives included.
@@ -92,7 +91,6 @@ class Tape(NamedTuple):
     """
 
     runs: Integers
-    n_runs: int
     first_active: int
     operands: Integers
     operand_adjoints: Integers
@@ -498,8 +496,7 @@ def _tape(
     n_slopes = _n_slopes(runs, first_active, kinds, keeps_slope)
     runs[:, RUN.slopes] = np.where(n_slopes, n_numbers + np.cumsum(n_slopes) - n_slopes, -1)
     return Tape(
-        runs=runs.ravel(),
-        n_runs=len(runs),
+        runs=runs,
         first_active=first_active,
         operands=listed,
         operand_adjoints=offsets.adjoint(listed),

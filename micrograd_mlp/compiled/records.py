@@ -10,6 +10,7 @@ arithmetic has, nan or inf. A function that raises an error itself can't be turn
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import struct
@@ -287,47 +288,21 @@ def _sum(start: Number, *numbers: Number) -> Number:
     return total if carried is None else code.select(is_finite(carried), total + carried, total)
 
 
-def _product(*numbers: Number) -> Number:
-    product = numbers[0]
-    for x in numbers[1:]:
-        product = product * x
-    return product
-
-
-def _largest(*numbers: Number) -> Number:
-    """The first of the largest, as Python's max."""
-    largest = numbers[0]
-    for x in numbers[1:]:
-        largest = x.code.maximum(x, largest)
-    return largest
-
-
-def _smallest(*numbers: Number) -> Number:
-    """The first of the smallest, as Python's min."""
-    smallest = numbers[0]
-    for x in numbers[1:]:
-        smallest = x.code.minimum(x, smallest)
-    return smallest
-
-
 def _is_undefined(result: Number, *inputs: Number) -> Number:
     """Whether a result is nan although its inputs are not."""
-    undefined = result.is_nan()
-    for x in inputs:
-        undefined = undefined & x.equals(x)
-    return undefined
+    return functools.reduce(operator.and_, [x.equals(x) for x in inputs], result.is_nan())
 
 
 def _is_overflow(result: Number, *inputs: Number) -> Number:
     """Whether a result is infinite although its inputs are finite."""
-    overflow = FUNCTIONS["isinf"](result)
-    for x in inputs:
-        overflow = overflow & is_finite(x)
-    return overflow
+    return functools.reduce(operator.and_, map(is_finite, inputs), FUNCTIONS["isinf"](result))
 
 
 _WORDS: dict[str, Callable[..., Number]] = {
-    "sum": _sum, "prod": _product, "largest": _largest, "smallest": _smallest,
+    "sum": _sum, "prod": lambda *numbers: functools.reduce(operator.mul, numbers),
+    # Of equal numbers the first, as Python's max and min.
+    "largest": lambda *numbers: functools.reduce(lambda largest, x: x.code.maximum(x, largest), numbers),
+    "smallest": lambda *numbers: functools.reduce(lambda smallest, x: x.code.minimum(x, smallest), numbers),
     "is_undefined": _is_undefined, "is_overflow": _is_overflow,
 }  # fmt: skip
 SEVERAL_ARGUMENTS = {*_WORDS, "hypot"}
