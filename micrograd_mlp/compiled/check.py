@@ -186,22 +186,34 @@ def _compare(machine: Machine, f: Function, points: list[Point], is_single: bool
     `is_single` says whether the program is for single examples or for blocks of them: machine code for the
     other kind is not made for a comparison.
     """
-    compared, eager = [], []
+    groups: dict[int, list[Point]] = {}  # points that are computed together: those where no Value is moved
+    for k, point in enumerate(points):
+        groups.setdefault(k if point.others or point.parameters is not None else -1, []).append(point)
+    for group in groups.values():
+        with _moved(machine, group[0]):
+            compared, eager = _results_of_f(f, group)
+            if not compared:
+                continue
+            found = _predicted(machine, compared, is_single)
+            expected, tolerance = np.array(eager).reshape(found.shape), PRECISIONS[machine.dtype].tolerance
+            agree = np.isclose(found, expected, rtol=tolerance, atol=0.0, equal_nan=True)
+            for k in np.flatnonzero(~agree.all(axis=1)).tolist():
+                _require_rounding(machine, f, compared[k], found[k].tolist(), eager[k])
+    machine.read()
+
+
+def _results_of_f(f: Function, points: list[Point]) -> tuple[list[Point], list[list[float]]]:
+    """The points where f does not fail, and its outputs there."""
+    compared, outputs = [], []
     for point in points:
         try:
-            with _moved(machine, point):
-                eager.append(point.outputs or _eager(f, point.example))
+            outputs.append(point.outputs or _eager(f, point.example))
         except Exception:
             if not point.may_fail:
                 raise
         else:
             compared.append(point)
-    found, expected = _predicted(machine, compared, is_single), np.array(eager)
-    tolerance = PRECISIONS[machine.dtype].tolerance
-    agree = np.isclose(found, expected.reshape(found.shape), rtol=tolerance, atol=0.0, equal_nan=True)
-    for k in np.flatnonzero(~agree.all(axis=1)).tolist():
-        with _moved(machine, compared[k]):
-            _require_rounding(machine, f, compared[k], found[k].tolist(), eager[k])
+    return compared, outputs
 
 
 @contextmanager
@@ -235,30 +247,16 @@ def _eager(f: Function, example: Example) -> list[float]:
 
 
 def _predicted(machine: Machine, points: list[Point], is_single: bool) -> Floats:
-    """The outputs of the graph at each of the points."""
+    """The outputs of the graph at each of the points, with the numbers that Values have now."""
     with np.errstate(over="ignore"):
         x, y = [
             np.array([point.example[k : k + 1] for point in points], machine.dtype).reshape(len(points), -1)
             for k in range(2)
         ]
-    groups: dict[int, list[int]] = {}  # points that are computed together: those where no Value is moved
-    for k, point in enumerate(points):
-        groups.setdefault(k if point.others or point.parameters is not None else -1, []).append(k)
-    found = np.empty((len(points), len(machine.plan.outputs)))
     machine.read()
-    theta = machine.theta[machine.order]
-    for group in groups.values():
-        point = points[group[0]]
-        if point.others:
-            with _moved(machine, point):
-                machine.read()
-        with np.errstate(over="ignore"):
-            machine.theta[machine.order] = theta if point.parameters is None else point.parameters
-        rows = group if is_single else [*group, group[-1]]  # two examples are a block
-        found[group] = machine.predict(x[rows], y[rows], is_single)[: len(group)]
-    machine.read()
-    machine.theta[machine.order] = theta
-    return found
+    n = len(points)
+    rows = list(range(n)) if is_single else [*range(n), n - 1]  # two examples are a block
+    return machine.predict(x[rows], y[rows], is_single)[:n]
 
 
 def _require_rounding(

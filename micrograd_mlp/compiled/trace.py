@@ -127,8 +127,6 @@ def _other_leaves(nodes: list[Value], known: list[Value]) -> list[Value]:
 
 
 def _topological_order(outputs: list[Value]) -> list[Value]:
-    if len(outputs) == 1:
-        return outputs[0].topological_order()
     with mode(recording=True, anomalies=None):
         return Value._record(TOTAL, outputs).topological_order()[:-1]
 

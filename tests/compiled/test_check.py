@@ -352,3 +352,15 @@ def test_no_digit_is_certain_of_what_comes_from_infinity():
 def test_the_range_of_float32_is_not_called_a_branch(f, x):
     w = Value(1.0)
     compile(lambda x: f(x) + w, [w], dtype="float32").predict([1.0, x])
+
+
+def test_a_function_that_refuses_moved_numbers_is_compiled(compile):
+    """They say nothing then: only the numbers that Values have must be computed."""
+    w = Value(2.0)
+
+    def square_of_two(x):
+        if w.data != 2.0:
+            raise ValueError("w is not 2")
+        return x * w * w
+
+    assert compile(square_of_two, [w])([3.0, 4.0]) == 14.0
