@@ -81,28 +81,6 @@ class Execute(Code):
         return self.load(self.job, JOB.index(name), "ptr")
 
 
-# Shards
-
-
-def n_assigned_blocks(n_blocks: int, size: int) -> int:
-    """Number of blocks that are assigned to each thread in advance: together three quarters of all."""
-    return n_blocks if size == 1 else min((3 * n_blocks + 4 * size - 1) // (4 * size), n_blocks // size)
-
-
-def n_shards(n_blocks: int, size: int) -> int:
-    """Number of shards of a step: one for each thread, and the free ones."""
-    return size + min(n_blocks - size * n_assigned_blocks(n_blocks, size), size * MAX_FREE_SHARDS)
-
-
-def first_block(shard: int, n_blocks: int, size: int) -> int:
-    """The block with which a shard begins; the shard before it ends there."""
-    assigned = n_assigned_blocks(n_blocks, size)
-    if shard <= size:
-        return shard * assigned
-    n_free = n_shards(n_blocks, size) - size
-    return size * assigned + (n_blocks - size * assigned) * (shard - size) // n_free
-
-
 # Blocks
 
 
@@ -308,7 +286,7 @@ def _work(e: Execute, start: Number, stop: Number) -> Number:
     size, lanes, width = e.word("size"), e.word("lanes"), e.word("width")
     n_blocks = (stop - start + lanes - 1) // lanes
 
-    # The same as the functions for Python above, of numbers that the machine knows.
+    # Three quarters of all blocks are assigned in advance, as many to each thread.
     several = e.minimum((n_blocks * 3 + size * 4 - 1) // (size * 4), n_blocks // size)
     assigned = e.select(size.equals(1), n_blocks, several)
     free_blocks = n_blocks - size * assigned

@@ -35,8 +35,9 @@ pytest.importorskip("llvmlite")
 from micrograd_mlp import compile as compile_program  # noqa: E402  (needs the extra)
 from micrograd_mlp.compiled.check import PRECISIONS  # noqa: E402
 from micrograd_mlp.compiled.machine import Machine  # noqa: E402
-from micrograd_mlp.compiled.steps import TRAIN, n_shards  # noqa: E402
+from micrograd_mlp.compiled.steps import TRAIN  # noqa: E402
 from tests.compiled.answers import assert_same, eager, is_within, mean_with_bounds  # noqa: E402
+from tests.compiled.shards import n_shards  # noqa: E402
 
 FLOAT32 = PRECISIONS["float32"]
 

@@ -12,7 +12,8 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
 from micrograd_mlp.compiled import machine, native  # noqa: E402  (needs the extra)
 from micrograd_mlp.compiled.machine import Machine  # noqa: E402  (needs the extra)
-from micrograd_mlp.compiled.steps import MAX_FREE_SHARDS, first_block, n_shards  # noqa: E402
+from micrograd_mlp.compiled.steps import MAX_FREE_SHARDS  # noqa: E402
+from tests.compiled.shards import first_block, n_shards  # noqa: E402
 
 MANY = (0, 1, 2, 3, 5, 8, 16, 64, 1000)
 
