@@ -25,15 +25,19 @@ from micrograd_mlp.engine.translate import TranslationError
 
 WORDS = (
     "forward", "backward", "first", "first_adjoint", "operand_0", "operand_1", "adjoint_0", "adjoint_1",
-    "operands", "operand_adjoints", "n_results", "slopes", "arity", "n_pairs", "weights", "weight_adjoints",
-    "biases", "bias_adjoints", "worth_a_product", "worth_transposing", "is_own", "python_forward",
-    "python_backward",
+    "operands", "operand_adjoints", "n_results", "slopes", "arity", "n_pairs", "weights", "more",
 )  # fmt: skip
 """What a kernel reads of its run: the addresses of its two kernels; the offsets of the first two operands
-and of their adjoints; the addresses of all of these; fields of `plan.Run`; for an affine map how many
-examples are worth a product, and whether its weights are parameters that nothing else gives an adjoint to;
-and the addresses of functions in Python, for an operation that is no machine code. What a single result needs
-fills the first cache line."""
+and of their adjoints; the addresses of all of these; fields of `plan.Run`; and the address of `MORE`. A tape
+of single results is as fast as these come from memory: they fill two cache lines, and what a single result
+needs the first one."""
+MORE = (
+    "weight_adjoints", "biases", "bias_adjoints", "worth_a_product", "worth_transposing", "is_own",
+    "python_forward", "python_backward",
+)  # fmt: skip
+"""What few kernels read: fields of `plan.Run`; for an affine map how many examples are worth a product, and
+whether its weights are parameters that nothing else gives an adjoint to; and the addresses of functions in
+Python, for an operation that is no machine code."""
 BLOCK = (
     "lanes", "examples", "weights", "weight_adjoints", "scratch", "failed", "product", "dots", "transpose",
     "rows", "is_first", "step_of_matrix", "settings", "t", "check",
@@ -59,11 +63,16 @@ class Kernel(Code):
 
     def word(self, name: str) -> Number:
         """A number of the run."""
-        return self.load(self.run, WORDS.index(name), "i64")
+        return self._of_run(name, "i64")
 
     def pointer(self, name: str) -> Number:
         """An address that the run holds."""
-        return self.load(self.run, WORDS.index(name), "ptr")
+        return self._of_run(name, "ptr")
+
+    def _of_run(self, name: str, kind: str) -> Number:
+        if name in WORDS:
+            return self.load(self.run, WORDS.index(name), kind)
+        return self.load(self.load(self.run, WORDS.index("more"), "ptr"), MORE.index(name), kind)
 
     def of_block(self, name: str, kind: str = "i64") -> Number:
         """A number or an address of the block."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from micrograd_mlp.compiled import kernels
 from micrograd_mlp.compiled.affine import FEW_EXAMPLES, affine, most_examples
 from micrograd_mlp.compiled.code import Target
-from micrograd_mlp.compiled.kernels import FEW, UNROLLED, WORDS, written
+from micrograd_mlp.compiled.kernels import FEW, MORE, UNROLLED, WORDS, written
 from micrograd_mlp.compiled.native import Integers, MachineCode, compiled
 from micrograd_mlp.compiled.operations import PythonOperation
 from micrograd_mlp.compiled.plan import (
@@ -31,6 +31,7 @@ from micrograd_mlp.engine.op import Op
 from micrograd_mlp.engine.table import TABLE
 
 WORD = {name: k for k, name in enumerate(WORDS)}
+OTHER_WORD = {name: k for k, name in enumerate(MORE)}
 LONG_SUM = -1  # the kind of a run of long sums
 
 
@@ -63,7 +64,7 @@ class Runs:
         n_parameters: how many parameters there are.
 
     Attributes:
-        words: see `kernels.WORDS`.
+        words, more: see `kernels.WORDS` and `kernels.MORE`.
         first, last: the addresses of the first and the last run.
         cleared: the adjoints that have to be 0 before the backward pass: where a range begins, and how many.
         gradient_cleared: the same for the adjoints of the uniform tape, before the first block.
@@ -96,20 +97,20 @@ class Runs:
         first = -(numbers.ctypes.data // 8) % 8  # where a cache line begins
         self.words: Integers = numbers[first : first + n_words].reshape(-1, len(WORDS))
         self.words[:, :2] = self._stop.address("stop")
-        inside = self.words[1:-1]
+        inside, self.more = self.words[1:-1], np.zeros((n_runs, len(MORE)), dtype=np.int64)
         self._enter_fields(inside)
         for k, run in enumerate(tape.runs.tolist()):
             if run[RUN.code] == AFFINE:
                 matrix = _matrix(run)
                 is_written[matrix] |= self._writes_first(run)
-                is_own[matrix] |= self._enter_map(inside[k], run)
+                is_own[matrix] |= self._enter_map(self.more[k], run)
             kept = self._kernels(run)
             inside[k, 0] = kept.forward
             if k >= tape.first_active:
                 inside[k, 1] = kept.backward
             if isinstance(kept.holds, PythonOperation):
-                inside[k, WORD["python_forward"]] = kept.holds.forward_address
-                inside[k, WORD["python_backward"]] = kept.holds.backward_address
+                self.more[k, OTHER_WORD["python_forward"]] = kept.holds.forward_address
+                self.more[k, OTHER_WORD["python_backward"]] = kept.holds.backward_address
         bytes_of_run = 8 * len(WORDS)
         self.first = self.words.ctypes.data + bytes_of_run
         self.last = self.words.ctypes.data + bytes_of_run * n_runs
@@ -133,6 +134,9 @@ class Runs:
         for name, column in zip(RUN._fields, RUN):
             if name in WORD:
                 inside[:, WORD[name]] = runs[:, column]
+            elif name in OTHER_WORD:
+                self.more[:, OTHER_WORD[name]] = runs[:, column]
+        inside[:, WORD["more"]] = self.more.ctypes.data + self.more.strides[0] * np.arange(len(runs))
         starts = runs[:, RUN.start]
         inside[:, WORD["operands"]] = tape.operands.ctypes.data + 8 * starts
         inside[:, WORD["operand_adjoints"]] = tape.operand_adjoints.ctypes.data + 8 * starts
@@ -142,16 +146,16 @@ class Runs:
                 inside[:, WORD[f"operand_{j}"]] = tape.operands[place]
                 inside[:, WORD[f"adjoint_{j}"]] = tape.operand_adjoints[place]
 
-    def _enter_map(self, words: Integers, run: list[int]) -> bool:
+    def _enter_map(self, more: Integers, run: list[int]) -> bool:
         """How an affine map is computed; returns whether its weights are moved at once."""
         matrix, target = _matrix(run), self.target
         for name, transposes in (("worth_a_product", False), ("worth_transposing", True)):
-            words[WORD[name]] = most_examples(run[RUN.n_results], run[RUN.arity], target, transposes)
+            more[OTHER_WORD[name]] = most_examples(run[RUN.n_results], run[RUN.arity], target, transposes)
         is_free = self._writes_first(run) and not self.shared[matrix].any()
-        is_product = self.single or words[WORD["worth_transposing"]] >= FEW_EXAMPLES
+        is_product = self.single or more[OTHER_WORD["worth_transposing"]] >= FEW_EXAMPLES
         is_wide = run[RUN.arity] >= 2 * target.width  # a masked vector takes as long as whole ones
         is_own = bool(is_free and is_product and is_wide and matrix.stop <= 1 + self.n_parameters)
-        words[WORD["is_own"]] = is_own
+        more[OTHER_WORD["is_own"]] = is_own
         return is_own
 
     def _kernels(self, run: list[int]) -> _Kept:
