@@ -179,8 +179,8 @@ def _seed(seed: int | None) -> int:
 
 def _errors_and_weights(loss: Value) -> list[Value]:
     """Pre-activations from the output backwards, then weights."""
-    labelled = [node for node in reversed(loss.topological_order()) if node.label]
-    return [node for letter in "zW" for node in labelled if node.label.startswith(letter)]  # type: ignore[union-attr]
+    nodes = list(reversed(loss.topological_order()))
+    return [node for letter in "zW" for node in nodes if (node.label or "").startswith(letter)]
 
 
 def _random_graph(generator: random.Random, n_nodes: int, functions: list[str]) -> Value:

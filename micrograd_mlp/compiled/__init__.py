@@ -44,8 +44,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        import llvmlite  # noqa: F401
-        import numpy  # noqa: F401
+        import llvmlite  # noqa: F401  (only to see that it is there)
+        import numpy  # noqa: F401  (so is this)
     except ImportError as error:
         if sys.platform == "emscripten":
             raise ImportError(

@@ -148,10 +148,10 @@ def flat_product(code: Code, arguments: Sequence[Number], finish: Finish) -> Non
             column = code.variable(code.integer(0))
             for n_vectors in (2, 1):
                 step = n_vectors * code.target.width
-                mask = n_vectors == 1
-                with code.while_(lambda: column.now + (1 if mask else step) <= width):  # noqa: B023
-                    lanes = code.lanes_below(width - column.now) if mask else None
-                    _tile(p, row.now, column.now, height, n_vectors, lanes)
+                fewest = step if n_vectors > 1 else 1  # the last vector of a row may be masked
+                with code.while_(lambda: column.now + fewest <= width):  # noqa: B023  (called at once)
+                    mask = code.lanes_below(width - column.now) if n_vectors == 1 else None
+                    _tile(p, row.now, column.now, height, n_vectors, mask)
                     column.set(column.now + step)
             row.set(row.now + height)
 
@@ -409,18 +409,23 @@ def _forward_by_examples(k: Kernel, is_row: bool, is_x: bool) -> None:
 
 def _cycles_of_product(k: Kernel, m: Number, n: Number, width: Number) -> Number:
     """An m × n matrix times rows of this width: two vectors at a time take 3/4 of what single ones take."""
-    n_vectors = (width + k.target.width - 1) // k.target.width
+    n_vectors = _n_vectors(k, width)
     return (m + 2) * n * (n_vectors // 2 * 3 + n_vectors % 2 * 2)
 
 
 def _cycles_of_dots(k: Kernel, m: Number, n: Number) -> Number:
     """A row of W and an example each: besides the products, a tile's sums over the lanes."""
     n_tiles = m * ((k.of_block("examples") + SIDE - 1) // SIDE)  # each of SIDE rows: a quarter of so many
-    return n_tiles * (27 + (n + k.target.width - 1) // k.target.width * 6)
+    return n_tiles * (27 + _n_vectors(k, n) * 6)
 
 
 def _cycles_of_transpose(k: Kernel, n: Number) -> Number:
-    return n * (k.lanes // k.target.width) * 12
+    return n * _n_vectors(k, k.lanes) * 12
+
+
+def _n_vectors(k: Kernel, n: Number) -> Number:
+    """How many vectors n numbers fill; the last one may be filled in part."""
+    return (n + k.target.width - 1) // k.target.width
 
 
 def _backward(k: Kernel, is_row: bool, adjoints: str, is_x: bool, writes_first: bool) -> None:
@@ -563,13 +568,8 @@ def _forward_of_one(k: Kernel, is_row: bool) -> None:
 
 
 def _backward_of_one(k: Kernel, is_row: bool, adjoints: str, writes_first: bool) -> None:
-    m, n, one, gradient = (
-        k.word("n_results"),
-        k.word("arity"),
-        k.integer(1),
-        k.of_block("weight_adjoints", "ptr"),
-    )
-    dz = k.at(k.adjoints, k.word("first_adjoint"))
+    m, n, one = k.word("n_results"), k.word("arity"), k.integer(1)
+    dz, gradient = k.at(k.adjoints, k.word("first_adjoint")), k.of_block("weight_adjoints", "ptr")
     with k.if_(k.word("biases") >= 0):
         db = k.word("bias_adjoints")
         k.each(m, lambda j, kind: k.add_to(gradient, db + j, k.load(dz, j, kind)))

@@ -144,18 +144,18 @@ def _moved_points(example: Example, parameters: Sequence[Value]) -> list[Point]:
     def far(numbers: Floats) -> Floats:
         return numbers * rng.uniform(-3.0, 3.0, numbers.shape) + rng.uniform(-1.0, 1.0, numbers.shape)
 
-    theta = np.array([p._data for p in parameters], dtype=np.float64)
-
     def beyond(numbers: Floats) -> Floats:
         return numbers * rng.uniform(30.0, 300.0, numbers.shape) + rng.uniform(10.0, 30.0, numbers.shape)
 
+    def beyond_on_the_other_side(numbers: Floats) -> Floats:
+        return -beyond(numbers)
+
+    theta = np.array([p._data for p in parameters], dtype=np.float64)
     moves: list[Move] = [shift, np.negative, far]
-    arguments_alone: list[Move] = [
-        beyond,
-        lambda numbers: -beyond(numbers),
-    ]  # a training checks where it ends
+    # Parameters do not move as far: `check_again` looks at where a training brings them.
+    moves_of_arguments: list[Move] = [*moves, beyond, beyond_on_the_other_side]
     points = []
-    for move in moves + arguments_alone:
+    for move in moves_of_arguments:
         with np.errstate(over="ignore", invalid="ignore"):
             moved_parameters = move(theta)
             moved_arguments = [move(np.array(argument, dtype=np.float64)).tolist() for argument in example]

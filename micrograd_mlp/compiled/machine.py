@@ -179,7 +179,7 @@ class Machine:
         self._make_room(1)
         self.theta = self._memories[0].uniform[first : first + n]
         self.finished = np.zeros(1, dtype=np.int64)
-        self._n_moved = 0
+        self._n_moved = 0  # parameters times steps that `moves_at_once` was asked about so far
 
     def _runs_of(self, tape: str, single: bool) -> Runs:
         key = f"{tape} {single}"

@@ -75,8 +75,8 @@ class _Writer:
         sums: for each slot a vector, to which each example adds its share.
         totals: for each slot the sum over all examples.
         written_totals: the slots of `totals` that have a number of this step.
-        uniform, varying: operations in the order in which they are computed, in groups of one kind whose
-            operands are known at the same time.
+        uniform: operations on parameters alone, in the order in which they are computed.
+        varying: the other ones, in groups of one kind whose operands are known at the same time.
         collected: for each group that is computed as vectors: the members of each vector, inputs and results.
     """
 
@@ -211,7 +211,12 @@ class _Writer:
 
     def _give_all(self, group: list[int]) -> None:
         """Hand on the adjoints of a group."""
-        for members, x, result in self.collected.get(group[0], []):
+        if len(group) == 1:
+            [i] = group
+            if self.facts.active[i] and i in self.adjoints:
+                self._give(i, self.adjoints.pop(i))
+            return
+        for members, x, result in self.collected[group[0]]:
             op = self._op(members[0])
             adjoints = [self.adjoints.pop(i, self.e.real(0.0)) for i in members]
             shares = [slope * self._collect(adjoints) for slope in records.partials(op, self.e, result, x)]
@@ -219,10 +224,6 @@ class _Writer:
                 for operand, share in zip(self.graph.operands[i], shares):
                     if self.facts.active[operand]:
                         self._add(operand, share[k])
-        if group[0] not in self.collected:
-            [i] = group
-            if self.facts.active[i] and i in self.adjoints:
-                self._give(i, self.adjoints.pop(i))
 
     def _collect(self, numbers: list[Number]) -> Number:
         """A vector of these numbers, whose length is a power of two; the last one fills it up."""
