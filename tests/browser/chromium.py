@@ -10,7 +10,7 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,11 @@ def network() -> Any:
 class Page:
     """What a person does with a page of `explore` or `step_through`, and sees on it."""
 
-    def __init__(self, driver: Any, file: Path, host: str = "main > div") -> None:
+    def __init__(self, driver: Any, file: Path, host: str = "main > div", fragment: str = "") -> None:
         self.driver = driver
         driver.get("about:blank")
         self.requests(), self.complaints()  # reading a log empties it: what came before is not this page's
-        driver.get(file.as_uri())
+        driver.get(file.as_uri() + (f"#{fragment}" if fragment else ""))
         prefer(driver, reduced_motion="reduce")
         self.host = driver.find_element("css selector", host)
         self.root = self.host.shadow_root
@@ -108,6 +108,12 @@ class Page:
         self.driver.execute_async_script(
             "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))"
         )
+
+    def wait_until(self, holds: Callable[[], Any]) -> None:
+        """Until what the page does after a while is done."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        WebDriverWait(self.driver, 20, poll_frequency=0.05).until(lambda _: holds())
 
     def drawn(self) -> list[str]:
         """Every text that the canvas shows, as it is drawn again."""

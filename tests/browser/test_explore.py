@@ -43,14 +43,7 @@ def opened(driver, tmp_path):
 
     def open_page(output, fragment=""):
         explore(output).save(tmp_path / "explore.html")
-        page = Page(driver, tmp_path / "explore.html")
-        if fragment:
-            driver.get(f"{(tmp_path / 'explore.html').as_uri()}#{fragment}")
-            driver.refresh()
-            page.host = driver.find_element("css selector", "main > div")
-            page.root = page.host.shadow_root
-            page.wait_for_frame()
-        return page
+        return Page(driver, tmp_path / "explore.html", fragment=fragment)
 
     return open_page
 
@@ -388,11 +381,9 @@ def test_a_screen_reader_hears_what_changed(opened):
     spoken = page.find(".spoken")
     assert (spoken.get_attribute("role"), spoken.get_attribute("aria-live")) == ("status", "polite")
     page.run("explorer.set('W1[1,1]', 0.5)")
-    page.driver.execute_async_script("setTimeout(arguments[0], 250)")
     loss = page.run("return explorer.get('ℓ').data")
-    assert spoken.get_attribute("textContent").startswith(
-        f"W1[1,1] = 0.5. ℓ = {loss:.4g}, its derivative by it "
-    )
+    says = f"W1[1,1] = 0.5. ℓ = {loss:.4g}, its derivative by it "
+    page.wait_until(lambda: spoken.get_attribute("textContent").startswith(says))
     for control in page.all("button, input, select, canvas[tabindex]"):
         if control.is_displayed():
             assert control.accessible_name, control.get_attribute("outerHTML")
@@ -411,7 +402,8 @@ def test_find_goes_to_a_node_and_says_when_there_is_none(opened):
 def test_the_state_is_in_the_address(opened):
     page = opened(network())
     page.run("explorer.set('W1[1,1]', 0.75); explorer.select('z1[2]')")
-    page.driver.execute_async_script("setTimeout(arguments[0], 400)")
+    selected = page.run("return explorer.labels().indexOf('z1[2]')")
+    page.wait_until(lambda: page.driver.current_url.endswith(f"&select={selected}"))
     address = page.driver.current_url.partition("#")[2]
     loss = page.run("return explorer.get('ℓ')")
     again = opened(network(), address)

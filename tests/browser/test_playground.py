@@ -251,14 +251,15 @@ class TestThePage:
         assert {url for url in page.requests() if not url.startswith("data:")} == {page.driver.current_url}
 
     def test_plays_and_pauses_by_keyboard(self, show):
+        from selenium.webdriver.support.wait import WebDriverWait
+
         page = show()
         page.focus("body")
         page.press("p")
         assert page.text("#live") == "Training."
-        page.run("return new Promise((done) => setTimeout(done, 300))")
+        WebDriverWait(page.driver, 20, poll_frequency=0.05).until(lambda _: page.state()["step"] > 0)
         page.press("p")
         step = page.state()["step"]
-        assert step > 0
         assert page.text("#live").startswith(f"Paused at step {step}, training loss ")
         page.press("s")
         assert page.state()["step"] == step + 1

@@ -170,9 +170,7 @@ def test_buttons(opened):
     play.click()
     assert play.text == "Pause"
     assert page.step >= 1
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    WebDriverWait(page.driver, 20, poll_frequency=0.05).until(lambda _: page.step >= 3)
+    page.wait_until(lambda: page.step >= 3)
     play.click()
     assert play.text == "Play"
     assert page.step < last
