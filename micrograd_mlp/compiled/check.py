@@ -95,16 +95,28 @@ def check(machine: Machine, f: Function, x: Floats, y: Floats, example: Callable
     Raises:
         RuntimeError: they differ by more than rounding.
     """
-    n = max(min(CHECKED_OPERATIONS // max(machine.n_recorded, 1), MOST_EXAMPLES), 2)
     name = "row 0" if example(0) else "the present parameters"
     points = [Point(name, example(0), outputs=machine.graph.recorded)]
-    points += [Point(f"row {row}", example(row)) for row in _telling_examples(x, y, n)]
-    points += _moved_points(example(0), machine.parameters)[: 2 * n]
-    points += _points_of_others(machine, f, example(0))
+    points += [Point(f"row {row}", example(row)) for row in _telling_examples(x, y, _most_points(machine))]
+    points += _moved_points(machine)
+    points += _points_of_others(machine, f)
     generators = _state_of_generators()
     _compare(machine, f, points, is_single=len(x) == 1)
     if _state_of_generators() != generators:  # by f, or by another thread
         _require_no_draw(f, example(0))
+    machine.reached.remember()  # calling f may have changed what it reaches
+
+
+def check_changes(machine: Machine, f: Function, is_single: bool) -> None:
+    """What f can reach has changed: compare f and its graph again, and remember it if it makes no difference.
+
+    Raises:
+        RuntimeError: they differ by more than rounding.
+    """
+    points = [Point("the example that it was recorded with", machine.example), *_moved_points(machine)]
+    changes = [what for _, what in machine.reached.changes()]
+    _compare(machine, f, points, is_single, changes)
+    machine.reached.accept()
 
 
 def check_again(machine: Machine, f: Function, n_steps: int, batch_size: int) -> None:
@@ -134,8 +146,13 @@ def _telling_examples(x: Floats, y: Floats, n: int) -> list[int]:
     return list(dict.fromkeys(mixed))[:n]
 
 
-def _moved_points(example: Example, parameters: Sequence[Value]) -> list[Point]:
+def _most_points(machine: Machine) -> int:
+    return max(min(CHECKED_OPERATIONS // max(machine.n_recorded, 1), MOST_EXAMPLES), 2)
+
+
+def _moved_points(machine: Machine) -> list[Point]:
     """The example with moved parameters, and with each of its arguments moved."""
+    example, parameters = machine.example, machine.parameters
     rng = np.random.default_rng(0)
 
     def shift(numbers: Floats) -> Floats:
@@ -164,27 +181,33 @@ def _moved_points(example: Example, parameters: Sequence[Value]) -> list[Point]:
         for k, (label, moved) in enumerate(zip("xy", moved_arguments)):
             arguments = [*example[:k], moved, *example[k + 1 :]]
             points.append(Point(f"moved inputs {label}", arguments, may_fail=True))
-    return points
+    return points[: 2 * _most_points(machine)]
 
 
-def _points_of_others(machine: Machine, f: Function, example: Example) -> list[Point]:
-    """The example with those Values moved that f uses or reads and that are neither inputs nor parameters."""
-    if not machine.graph.others:
-        return []
-    arguments = [placeholders(numbers, label) for numbers, label in zip(example, "xy")]
-    again = set(trace(f, arguments, machine.parameters)[0].others)
-    others = [v for v in machine.graph.others if v in again]  # f makes the rest anew in every call
+def _points_of_others(machine: Machine, f: Function) -> list[Point]:
+    """The example with those Values moved that f uses, reads or reaches and that are no inputs or parameters.
+
+    What f computes under `no_grad()` from a Value is no part of the graph, and only shows when it is moved.
+    """
+    example, known = machine.example, set(machine.parameters)
+    others = [v for v in machine.reached.values if v not in known]
+    if machine.graph.others:
+        arguments = [placeholders(numbers, label) for numbers, label in zip(example, "xy")]
+        again = set(trace(f, arguments, machine.parameters)[0].others)
+        others += [v for v in machine.graph.others if v in again]  # f makes the rest anew in every call
     moves: list[Callable[[float], float]] = [lambda number: -1.3 * number - 0.1, lambda number: 0.7 * number]
     moved = [{v: move(v._data) for v in others} for move in moves if others]
     what = "moved Values that are no parameters"
     return [Point(what, example, others=numbers, may_fail=True) for numbers in moved]
 
 
-def _compare(machine: Machine, f: Function, points: list[Point], is_single: bool) -> None:
+def _compare(
+    machine: Machine, f: Function, points: list[Point], is_single: bool, changes: Sequence[str] = ()
+) -> None:
     """Refuse f if it differs from its graph at one of the points.
 
     `is_single` says whether the program is for single examples or for blocks of them: machine code for the
-    other kind is not made for a comparison.
+    other kind is not made for a comparison. `changes` says what f can reach and has changed.
     """
     tolerance = PRECISIONS[machine.dtype].tolerance
     groups: dict[int, list[Point]] = {}  # points that are computed together: those where no Value is moved
@@ -198,7 +221,7 @@ def _compare(machine: Machine, f: Function, points: list[Point], is_single: bool
             found = _predicted(machine, compared, is_single)
             for point, mine, its in zip(compared, found.tolist(), eager):
                 if not all(_is_near(a, b, tolerance) for a, b in zip(mine, its)):
-                    _require_rounding(machine, f, point, mine, its)
+                    _require_rounding(machine, f, point, mine, its, changes)
     machine.read()
 
 
@@ -265,7 +288,12 @@ def _predicted(machine: Machine, points: list[Point], is_single: bool) -> Floats
 
 
 def _require_rounding(
-    machine: Machine, f: Function, point: Point, found: list[float], expected: list[float]
+    machine: Machine,
+    f: Function,
+    point: Point,
+    found: list[float],
+    expected: list[float],
+    changes: Sequence[str],
 ) -> None:
     """Refuse f, with what it does that no graph can hold, if more than rounding is between the outputs."""
     numbers = np.concatenate(
@@ -277,6 +305,12 @@ def _require_rounding(
         if not point.may_fail and not machine.is_rounding_known:
             machine.is_rounding_known = _warn_of_rounding(found, expected, bounds, point.what, precision)
         return
+    if changes:
+        raise RuntimeError(
+            f"since f was recorded, {' and '.join(changes[:3])}: f gives {_shown(expected)} for {point.what} "
+            f"now, its recorded graph {_shown(found)}. Give such a number to f as an input, make it a Value, "
+            "whose number is read in each call, or compile f again"
+        )
     lines = _suspicious_lines(f, point.example)[:3]
     seen = f" f {'; '.join(lines)}." if lines else ""
     raise RuntimeError(

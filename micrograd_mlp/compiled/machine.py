@@ -20,6 +20,7 @@ from micrograd_mlp.compiled.layout import Runs
 from micrograd_mlp.compiled.native import Floats, Integers, MachineCode, compiled, target
 from micrograd_mlp.compiled.operations import PythonOperation
 from micrograd_mlp.compiled.plan import plan
+from micrograd_mlp.compiled.reached import Reached
 from micrograd_mlp.compiled.steps import (
     GRADIENT,
     JOB,
@@ -122,6 +123,7 @@ class Machine:
 
     Attributes:
         example: the arguments that f was recorded with.
+        reached: what else f can reach.
         graph: the graph as it was recorded.
         plan: the graph, laid out.
         dtype: "float64" or "float32".
@@ -147,7 +149,7 @@ class Machine:
         graph = replace(self.graph, operators=list(self.graph.operators), operands=list(self.graph.operands))
         self.parameters, self.dtype, self.target = parameters, dtype, target(REAL[dtype])
         self.plan = plan(graph, lambda op, n: is_worth_keeping(op, n, self.target))
-        self.example, self.n_recorded = example, graph.n_recorded
+        self.example, self.reached, self.n_recorded = example, Reached(f), graph.n_recorded
         self.unchecked, self.is_checked_again, self.is_rounding_known = 0, False, False
         self._shapes = [len(argument) if isinstance(argument, list) else None for argument in arguments]
         n_x, *n_y = [1 if n is None else n for n in self._shapes] or [0]

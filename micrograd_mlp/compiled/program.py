@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from micrograd_mlp._require import random_generator, require_count
-from micrograd_mlp.compiled.check import check, check_again
+from micrograd_mlp.compiled.check import check, check_again, check_changes
 from micrograd_mlp.compiled.loop import Loop
 from micrograd_mlp.compiled.machine import REAL, Machine
 from micrograd_mlp.compiled.native import Floats, Lock
@@ -50,8 +50,11 @@ def compile(f: Callable[..., Any], parameters: Iterable[Value], dtype: str = "fl
 
     Returns:
         The Program. f is recorded when the shapes are known, in the first call; f() at once. Values that f
-        uses are read anew in every call. What else f reads stays as it was recorded, such as a global number
-        or the activation of a neuron: make a number a Value to change it, or compile f again.
+        uses are read anew in every call. What else f reads stays as it was recorded. When a number has
+        changed that f finds in its closure, in a global or in an attribute, a call compares f with its graph
+        again, and raises RuntimeError if they differ: give f such a number as an input, make it a Value, or
+        compile f again. Of lists and arrays of more than 50 numbers, of more than 20 names, and of what a
+        model holds besides its parameters, such as an activation, a change goes unnoticed until `train`.
 
     Raises:
         TypeError: f is no function, or parameters are no Values.
@@ -274,6 +277,8 @@ class Program:
                     )
                 check(machine, self.f, *_matrices(arrays), example)
             self._machines[shapes] = machine
+        elif self._machines[shapes].reached.has_changed():
+            check_changes(self._machines[shapes], self.f, is_single=len(arrays[0]) == 1 if arrays else True)
         return self._machines[shapes]
 
     def _require_loss(self, machine: Machine) -> None:
