@@ -23,7 +23,9 @@ _TINY, _HUGE = 1e-4, 1e4  # a gradient below or above this is explained as one
 _SMALL, _LARGE = 0.1, 10.0  # a factor below or above this is named
 _CANCELLED = 1e-3  # paths cancel if the gradient is a smaller part of the sum of all |products|
 _LISTED = 4  # a list has no more factors, terms or nodes
-_SATURATING = frozenset({"sigmoid", "tanh", "erf", "erfc", "atan", "softplus", "leaky_relu", "gelu", "silu"})
+_FLAT = 0.02  # a slope below this may be that of a saturated operation
+_CHANGE = 0.2  # which changes by less than this, however far its input goes on
+_FAR = (1.0, 10.0, 100.0, 1e4, 1e8)
 
 
 def why(output: Value, x: Value) -> str:
@@ -201,7 +203,7 @@ class _Reasons:
 
     def note(self, node: Value, local: float) -> str:
         """What the gradient would be without a factor that is small since its operation is saturated."""
-        if abs(local) >= 0.02 or node.op is None or node.op.name not in _SATURATING:
+        if abs(local) >= _FLAT or not _is_saturated(node):
             return ""
         without = self.gradient / local if local else math.inf
         return f": saturated; without this factor it would be {number(without)}"
@@ -219,3 +221,15 @@ class _Reasons:
 
     def derivative(self, of: Value, by: Value) -> str:
         return self.write.derivative(self.scene.name(of), self.scene.name(by))
+
+
+def _is_saturated(node: Value) -> bool:
+    """Whether an operation on one input stays about as it is, however far the input goes on to one side."""
+    if node.op is None or len(node.parents) != 1:
+        return False
+    f, x = node.op.forward, node.parents[0].data
+    try:
+        sides = [[f(x + side * step) for step in _FAR] for side in (1.0, -1.0)]
+    except Exception:  # an operation of the user may be undefined there
+        return False
+    return any(all(abs(y - node.data) < _CHANGE for y in side) for side in sides)

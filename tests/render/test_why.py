@@ -4,7 +4,20 @@ import math
 
 import pytest
 
-from micrograd_mlp import MLP, Value, exp, grad, log, maximum, no_grad, sqrt, squared_error, total, why
+from micrograd_mlp import (
+    MLP,
+    Value,
+    exp,
+    grad,
+    log,
+    maximum,
+    no_grad,
+    primitive,
+    sqrt,
+    squared_error,
+    total,
+    why,
+)
 
 
 def labelled(label, value):
@@ -90,6 +103,59 @@ def test_saturation_names_the_factor_that_did_it():
         f"z: {slope / 2:.4g} is tiny: on its one path, {slope / 2:.4g}, the factors are",
         f"  ∂a/∂z = {slope:.4g}, at a = σ(12): saturated; without this factor it would be 0.5",
     ]
+
+
+@primitive(partials=lambda out, x: (1.0 / (1.0 + abs(x)) ** 2,))
+def softsign(x):
+    return x / (1.0 + abs(x))
+
+
+@primitive(partials=lambda out, x: (math.cos(x),))
+def within_a_range(x):
+    if abs(x) > 2.0:
+        raise ValueError("too far")
+    return math.sin(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "z"),
+    [
+        (softsign, 20.0),
+        (Value.sigmoid, 12.0),
+        (Value.sigmoid, -12.0),
+        (Value.tanh, -5.0),
+        (Value.erf, 4.0),
+        (Value.erfc, 4.0),
+        (Value.atan, -8.0),
+        (Value.softplus, -6.0),
+        (Value.gelu, -6.0),
+        (Value.silu, -9.0),
+        (Value.gaussian, 4.0),
+        (Value.exp, -9.0),
+    ],
+)
+def test_an_operation_is_saturated_where_it_stays_flat(function, z):
+    """It is seen from the numbers, so that it is said of operations of the user too."""
+    z, w = Value(z, "z"), Value(1e-4, "w")
+    text = why(function(z) * w, z)
+    assert f": saturated; without this factor it would be {w.data:g}" in text
+
+
+@pytest.mark.parametrize(
+    ("function", "z"),
+    [
+        (Value.leaky_relu, -5.0),  # falls on for ever
+        (Value.sin, math.pi / 2 + 0.001),  # at its top
+        (Value.sqrt, 1e6),
+        (Value.log, 1e6),
+        (within_a_range, math.pi / 2 - 0.001),
+    ],
+)
+def test_an_operation_that_goes_on_is_not_saturated(function, z):
+    z, w = Value(z, "z"), Value(1e-4, "w")
+    text = why(function(z) * w, z)
+    assert "is tiny" in text
+    assert "saturated" not in text
 
 
 def test_many_middling_factors_make_a_tiny_one():
