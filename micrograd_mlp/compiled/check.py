@@ -174,13 +174,12 @@ def _moved_points(machine: Machine) -> list[Point]:
     points = []
     for move in moves_of_arguments:
         with np.errstate(over="ignore", invalid="ignore"):
-            moved_parameters = move(theta)
-            moved_arguments = [move(np.array(argument, dtype=np.float64)).tolist() for argument in example]
-        if move in moves:
-            points.append(Point("moved parameters", example, moved_parameters, may_fail=True))
-        for k, (label, moved) in enumerate(zip("xy", moved_arguments)):
-            arguments = [*example[:k], moved, *example[k + 1 :]]
-            points.append(Point(f"moved inputs {label}", arguments, may_fail=True))
+            if parameters and move in moves:
+                points.append(Point("moved parameters", example, move(theta), may_fail=True))
+            for k, (label, argument) in enumerate(zip("xy", example)):
+                moved = move(np.array(argument, dtype=np.float64)).tolist()
+                arguments = [*example[:k], moved, *example[k + 1 :]]
+                points.append(Point(f"moved inputs {label}", arguments, may_fail=True))
     return points[: 2 * _most_points(machine)]
 
 

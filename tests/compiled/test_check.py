@@ -35,6 +35,7 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
 from micrograd_mlp import compile  # noqa: E402
 from micrograd_mlp.compiled import check  # noqa: E402
+from micrograd_mlp.compiled.machine import Machine  # noqa: E402
 
 random.seed(0)  # dropout draws from the module's own generator
 HERE = r"test_check\.py:\d+"
@@ -284,6 +285,20 @@ def test_a_gradient_within_f_is_compared_too(compile):
     assert program([1.0, 2.0, 3.0]) == pytest.approx(24.0)
     with pytest.raises(RuntimeError, match=READS):
         compile(lambda x: grad(w * w * x, [w], create_graph=True)[0] * x.data, [w])([1.0, 2.0])
+
+
+def test_what_a_function_does_not_have_is_not_moved():
+    """Each comparison takes a call of f."""
+
+    def moved(f, parameters, example):
+        return {point.what for point in check._moved_points(Machine(f, parameters, example))}
+
+    w = Value(1.0)
+    assert moved(lambda x: 2.0 * x, [], [1.0]) == {"moved inputs x"}
+    assert moved(lambda: w * 2.0, [w], []) == {"moved parameters"}
+    assert moved(lambda x, y: w * x - y, [w], [1.0, 2.0]) == {
+        "moved parameters", "moved inputs x", "moved inputs y"
+    }  # fmt: skip
 
 
 def test_parameters_are_as_before(compile):
