@@ -169,8 +169,8 @@ def main(arguments: list[str] | None = None) -> None:
         file = options.page or Path(folder) / "page.html"
         if options.page is None:
             (explore if options.step is None else step_through)(network()).save(file)
-        prefer(driver, color_scheme="dark" if options.dark else "light")
         page = Page(driver, file.absolute())
+        prefer(driver, color_scheme="dark" if options.dark else "light", reduced_motion="reduce")
         if options.step is not None:
             page.run("explorer.step(arguments[0])", options.step)
         page.wait_for_frame()
