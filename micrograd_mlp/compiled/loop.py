@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 CHUNK_SECONDS = 0.1  # about how long a chunk of steps takes: that is how long Ctrl-C waits
 MAX_GROWTH = 8  # from one chunk to the next
+SMALLER_STEPS = "Try a smaller learning rate; eager execution within detect_anomaly() names the operation"
+SMALLER_GRADIENTS = {
+    "float64": "The square of a gradient may be too large for float64: multiply the loss by a small number",
+    "float32": "The square of a gradient may be too large for float32, from about 1e19 on: multiply the loss "
+    'by a small number, or compile it with dtype="float64"',
+}
 
 
 class _Chunk(NamedTuple):
@@ -164,7 +170,7 @@ class Loop:
         chunk = _Chunk(order, bounds, machine.theta.copy(), self.state.copy(), self.optimizer.t, settings)
         losses = self._execute(chunk, n)
         finished = int(machine.finished[0])
-        if finished < n or not np.isfinite(machine.theta).all():
+        if finished < n or not (np.isfinite(machine.theta).all() and np.isfinite(self.state).all()):
             self._roll_back(chunk, losses, finished)
         self.optimizer.t = chunk.t + n
         machine.finished[0] = 0
@@ -183,10 +189,13 @@ class Loop:
         Raises:
             FloatingPointError: always, with what became inf or nan.
         """
-        if np.isfinite(self.machine.theta).all():
-            step, what = chunk.t + finished + 1, f"the loss became {losses[finished]}"
-        else:
-            step, what = chunk.t + finished, "a parameter became inf or nan"
+        step, what, advice = chunk.t + finished, "a parameter became inf or nan", SMALLER_STEPS
+        overflowed = self._overflowed_moments()
+        if np.isfinite(self.machine.theta).all() and not overflowed:
+            step, what = step + 1, f"the loss became {losses[finished]}"
+        elif np.isfinite(self.machine.theta).all():
+            what = f"{overflowed[0]}, which the optimizer keeps for a parameter, became inf or nan"
+            advice = SMALLER_GRADIENTS[self.machine.dtype]
         if finished == 0 and self.last is not None:
             chunk, finished = self.last, len(self.last.bounds)
         self.machine.theta[:], self.state[:] = chunk.theta, chunk.state
@@ -196,9 +205,16 @@ class Loop:
         self.machine.finished[0] = 0
         raise FloatingPointError(
             f"{what} in step {step}, with learning rate {self.optimizer.lr!r}. The parameters are those "
-            f"after {self.optimizer.t} steps again, the last with a finite loss. Try a smaller learning "
-            "rate; eager execution within detect_anomaly() names the operation"
+            f"after {self.optimizer.t} steps again, the last with a finite loss. {advice}"
         )
+
+    def _overflowed_moments(self) -> list[str]:
+        """The names of the optimizer's state in which some number is inf or nan."""
+        n = len(self.index)
+        names = self.optimizer.state_names
+        return [
+            name for k, name in enumerate(names) if not np.isfinite(self.state[k * n : (k + 1) * n]).all()
+        ]
 
     def _read(self) -> None:
         """Take over the numbers of the parameters and of the optimizer."""

@@ -189,8 +189,8 @@ class Program:
             For each step the mean loss of its rows before the step; with `epochs`, the mean of each epoch.
 
         Raises:
-            FloatingPointError: the loss or a parameter became inf or nan. Parameters and optimizer are
-                as they were when the loss was finite for the last time.
+            FloatingPointError: the loss, a parameter or a number that the optimizer keeps for it became inf
+                or nan. Parameters and optimizer are as they were when all were finite for the last time.
             TypeError, ValueError, RuntimeError: as in a call, or the optimizer has other parameters.
 
         Ctrl-C, and an error in the callback, leave Values and optimizer at the last finished step.

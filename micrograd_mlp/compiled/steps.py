@@ -406,7 +406,7 @@ def step_of(rule: Callable[..., object], n_states: int, n_settings: int, target:
     Moments of gradients that have become 0 shrink for ever: below the smallest normal number they are 0.
 
     Returns:
-        A function that returns 0 if all new parameters are finite, else nan.
+        A function that returns 0 if all new parameters and their state are finite, else nan.
 
     Raises:
         TranslationError: the rule can't be turned into machine code.
@@ -425,9 +425,12 @@ def step_of(rule: Callable[..., object], n_states: int, n_settings: int, target:
         new, *new_states = records.rule(rule, code, arguments)
         new = code.number(new, kind)
         code.store(new, theta, i)
-        checks[kind].set(checks[kind].now + new * 0.0)  # 0 times inf or nan is nan, and stays nan
+        check = new * 0.0  # 0 times inf or nan is nan, and stays nan
         for k, number in enumerate(new_states):
-            code.store(code.number(number, kind), state, n * k + i)
+            new_state = code.number(number, kind)
+            code.store(new_state, state, n * k + i)
+            check = check + new_state * 0.0
+        checks[kind].set(checks[kind].now + check)
 
     with code.subnormals_are_zero():
         code.each(n, move)

@@ -18,6 +18,9 @@ from micrograd_mlp.optim import Optimizer
 from micrograd_mlp.training.progress import progress_bar
 from micrograd_mlp.training.run import Features, NonFiniteLossError, Run
 
+SMALLER_STEPS = "Try a smaller learning rate; `with detect_anomaly():` around fit names the operation"
+SMALLER_LOSS = "The square of a gradient may be too large for a float: multiply the loss by a small number"
+
 EndOfEpoch = Callable[[float], bool]
 """Is told the loss of an epoch that has ended; returning True ends the run."""
 
@@ -89,6 +92,10 @@ class EagerEngine:
             for p in optimizer.params:
                 if not math.isfinite(p.data):
                     self._give_up(f"{p.label or 'a parameter'} became {p.data!r} in step {step}", before)
+            for name, numbers in optimizer.state.items():
+                if not all(map(math.isfinite, numbers)):
+                    what = f"{name}, which the optimizer keeps for a parameter, became inf or nan"
+                    self._give_up(f"{what} in step {step}", before, SMALLER_LOSS)
         except NonFiniteLossError:
             raise
         except BaseException:  # Ctrl-C too, which can come between two parameters
@@ -96,13 +103,12 @@ class EagerEngine:
             raise
         return loss
 
-    def _give_up(self, what: str, state: _State) -> None:
+    def _give_up(self, what: str, state: _State, advice: str = SMALLER_STEPS) -> None:
         optimizer, history = self.run.optimizer, self.run.history
         _restore(optimizer, state)
         raise NonFiniteLossError(
             f"{what}, epoch {len(history.losses) + 1}, learning rate {optimizer.lr!r}. The model has been "
-            f"rolled back to its weights after {optimizer.t} steps, the last with a finite loss. Try a "
-            "smaller learning rate; `with detect_anomaly():` around fit names the operation",
+            f"rolled back to its weights after {optimizer.t} steps, the last with a finite loss. {advice}",
             history,
         )
 

@@ -70,7 +70,7 @@ def fit(
         The History. Ctrl-C ends the run early, with the weights of the last finished step.
 
     Raises:
-        NonFiniteLossError: the loss or a weight became inf or nan. The model and the optimizer are rolled
+        NonFiniteLossError: the loss, a weight or a moment became inf or nan. Model and optimizer are rolled
             back to the last weights whose loss was finite.
         TypeError: an argument has the wrong type; and what `compile` cannot run, if `compiled` is True.
         ValueError: X and Y do not fit together or hold something that is not a finite number, the optimizer

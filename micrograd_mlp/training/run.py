@@ -29,7 +29,7 @@ class History:
 
 
 class NonFiniteLossError(FloatingPointError):
-    """The loss or a weight became inf or nan. The model has been rolled back to its last finite loss.
+    """The loss, a weight or an optimizer's moment became inf or nan. The model has been rolled back.
 
     Attributes:
         history: the History up to there.

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from micrograd_mlp import MLP, SGD, Value, dot, exp, ops, primitive, squared_error, tanh
-from micrograd_mlp.optim import Optimizer
+from micrograd_mlp.optim import Adam, Optimizer, RMSProp
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
@@ -200,6 +200,29 @@ def test_the_step_in_which_a_matrix_becomes_inf_is_the_last(compile, monkeypatch
     program = compile(lambda x: ops.total([100.0 * tanh(dot(row, x)) for row in w]), parameters)
     with pytest.raises(FloatingPointError, match="a parameter became inf or nan in step 1,"):
         program.train(SGD(parameters, lr=float(np.finfo(dtype).max)), X, steps=5)
+
+
+@pytest.mark.parametrize(("optimizer", "name"), [(Adam, "v"), (RMSProp, "s")])
+@pytest.mark.parametrize("n", [1, 40], ids=["single numbers", "vectors"])
+@pytest.mark.parametrize("steps", [3, 3000], ids=["kernels", "written out"])
+def test_a_moment_that_overflows_is_named(compile, dtype, optimizer, name, n, steps):
+    """The square of the gradient is infinite: the parameter would never move again, and nobody would know."""
+    w, large = [Value(1.0) for _ in range(n)], {"float32": 3e19, "float64": 3e154}[dtype]
+    program = compile(lambda x: ops.total([p * x for p in w[:-1]]) + w[-1] * x * large, w)
+    rule = optimizer(w, lr=0.1)
+    told = f"{name}, which the optimizer keeps .* inf or nan in step 1, .*too large for {dtype}"
+    with pytest.raises(FloatingPointError, match=told) as error:
+        program.train(rule, [1.0], steps=steps)
+    assert ("float64" in str(error.value).partition("for float32")[2]) == (dtype == "float32")
+    assert ([p.data for p in w], rule.t, rule.state[name]) == ([1.0] * n, 0, [0.0] * n)
+
+
+@pytest.mark.parametrize("optimizer", [Adam, RMSProp])
+def test_moments_below_that_are_as_they_were(compile, dtype, optimizer):
+    """A step has the size of the learning rate, however large the gradient is."""
+    w, large = Value(1.0), {"float32": 1e19, "float64": 1e154}[dtype]
+    compile(lambda x: w * x, [w]).train(optimizer([w], lr=0.1), [large], steps=1)
+    assert w.data == pytest.approx(1.0 - 0.1 * {Adam: 1.0, RMSProp: 0.1**-0.5}[optimizer], rel=1e-6)
 
 
 def test_an_operation_in_python_moves_no_matrix_at_once(trained):

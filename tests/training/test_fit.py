@@ -281,6 +281,18 @@ def test_a_loss_that_is_infinite_from_the_start_changes_nothing():
     assert model.state_dict() == before
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_moment_that_becomes_infinite_stops_too(request, compiled):
+    """The parameter would never move again: v is the mean of squares of 3e154."""
+    if compiled:
+        request.getfixturevalue("needs_llvmlite")
+    p, told = Value(1.0, "p"), "v, which the optimizer keeps for a parameter, became inf or nan in step 1, "
+    optimizer, X, Y = Adam([p], lr=0.1), [[3e154]], [0.0]
+    with pytest.raises(NonFiniteLossError, match=f"{told}.* multiply the loss by a small number"):
+        fit(lambda x: p * x[0], lambda y_hat, y: y_hat, X, Y, optimizer, epochs=9, compiled=compiled)
+    assert (p.data, optimizer.t, optimizer.state["v"]) == (1.0, 0, [0.0])
+
+
 def test_a_gradient_that_is_infinite_where_the_loss_is_not_stops_too():
     p = Value(0.0, "p")
     with pytest.raises(NonFiniteLossError, match="p became -inf in step 1"):
