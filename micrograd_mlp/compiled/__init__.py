@@ -14,7 +14,7 @@ program      `compile` and what it returns: checks what the user passes, and pre
 trace        calls f once with placeholders; its graph becomes a list of numbered operations
 passes       what varies and what does not; sums of products, affine maps, softmaxes
 plan         an offset for every number, and runs of equal operations
-check        compares the recorded graph with f
+check        compares the recorded graph with f; reached: what f can reach besides its arguments
 machine      a plan with its memory, on one core or several
 loop         training: chunks of steps, Ctrl-C, numbers that are no longer finite
 layout       a plan as machine code reads it: for each run the addresses of its kernels

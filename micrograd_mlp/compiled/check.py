@@ -306,9 +306,9 @@ def _require_rounding(
         return
     if changes:
         raise RuntimeError(
-            f"since f was recorded, {' and '.join(changes[:3])}: f gives {_shown(expected)} for {point.what} "
-            f"now, its recorded graph {_shown(found)}. Give such a number to f as an input, make it a Value, "
-            "whose number is read in each call, or compile f again"
+            f"since f was recorded, {' and '.join(changes[:3])}: now f gives {_shown(expected)} for "
+            f"{point.what}, its recorded graph {_shown(found)}. Give such a number to f as an input, make it "
+            "a Value, whose number is read in each call, or compile f again"
         )
     lines = _suspicious_lines(f, point.example)[:3]
     seen = f" f {'; '.join(lines)}." if lines else ""

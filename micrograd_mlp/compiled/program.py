@@ -53,8 +53,8 @@ def compile(f: Callable[..., Any], parameters: Iterable[Value], dtype: str = "fl
         uses are read anew in every call. What else f reads stays as it was recorded. When a number has
         changed that f finds in its closure, in a global or in an attribute, a call compares f with its graph
         again, and raises RuntimeError if they differ: give f such a number as an input, make it a Value, or
-        compile f again. Of lists and arrays of more than 50 numbers, of more than 20 names, and of what a
-        model holds besides its parameters, such as an activation, a change goes unnoticed until `train`.
+        compile f again. Beyond the 20 names nearest to f, and in lists and arrays of more than 50 numbers,
+        a change is not looked for.
 
     Raises:
         TypeError: f is no function, or parameters are no Values.

@@ -14,7 +14,7 @@ import inspect
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -91,11 +91,11 @@ class Reached:
     # Searching: from f outwards, so that what is near is watched first.
 
     def _search(self, f: Callable[..., Any]) -> None:
-        function = getattr(f, "__func__", f)
+        function, owner = (f.__func__, f.__self__) if isinstance(f, MethodType) else (f, f)
         if isinstance(function, FunctionType):  # also one of the package, such as that which `fit` compiles
             self._search_code(function)
             self._seen[id(function)] = function
-        self._found.append(("self", getattr(f, "__self__", f)))
+        self._found.append(("self", owner))
         while self._found:
             found, self._found = self._found, []
             for name, thing in found:
@@ -120,8 +120,8 @@ class Reached:
         found = inspect.getattr_static(owner, attribute, GONE)
         if found is GONE:
             return
-        is_own = getattr(owner, "__dict__", {}).get(attribute, GONE) is found
-        if is_own or isinstance(found, MemberDescriptorType) or not hasattr(found, "__get__"):
+        is_plain = isinstance(found, MemberDescriptorType) or not hasattr(type(found), "__get__")
+        if is_plain or _own(owner).get(attribute) is found:
             self._enter(name, functools.partial(getattr, owner, attribute))
         else:  # a method or a property
             self._found.append((name, getattr(found, "fget", found)))
@@ -146,14 +146,21 @@ class Reached:
             self._found += [(name, thing.__func__), ("self", thing.__self__)]
         elif isinstance(thing, functools.partial):
             self._found += [(name, thing.func), (name, thing.args), (name, thing.keywords)]
-        elif hasattr(thing, "__wrapped__"):
+        elif inspect.getattr_static(thing, "__wrapped__", GONE) is not GONE:
             self._found.append((name, thing.__wrapped__))
         elif isinstance(thing, FunctionType) and not _is_of_a_library(thing):
             self._search_code(thing)
         elif not inspect.isroutine(thing) and not _is_of_a_library(thing):
             self._owners.append((name, thing))
         if isinstance(thing, (Neuron, Layer, MLP)):
-            self.values |= dict.fromkeys(thing.parameters())
+            self._search_model(name, thing)
+
+    def _search_model(self, name: str, model: Neuron | Layer | MLP) -> None:
+        """Note the parameters, and at once the activations of all neurons, since there are so many."""
+        self.values |= dict.fromkeys(model.parameters())
+        layers = model.layers if isinstance(model, MLP) else [model]
+        neurons = [n for layer in layers for n in getattr(layer, "neurons", [layer])]
+        self.places.append(Place(f"an activation of {name}", lambda: [neuron.sigma for neuron in neurons]))
 
     def _enter_value(self, name: str, value: Value) -> None:
         if isinstance(value, Constant):
@@ -179,6 +186,15 @@ class Reached:
             self._enter(name, functools.partial(getattr, cell, "cell_contents"))
         self._owners += [("", function.__globals__), (function.__name__, function)]
         self._found += [("a default", function.__defaults__), ("a default", function.__kwdefaults__)]
+
+
+def _own(owner: Any) -> Mapping[str, Any]:
+    """What is in an object itself, and not in its class."""
+    try:
+        own: Mapping[str, Any] = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return {}
+    return own
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
@@ -217,7 +233,10 @@ def _is_same(place: Place, before: Any) -> bool:
 
 
 def _described(place: Place, before: Any) -> str:
+    """With the numbers, where they can be read."""
     now = _content(place.get)
-    if isinstance(before, bytes) or not isinstance(before, (*PLAIN, list, dict)):
+    numbers = before if isinstance(before, list) else [before]
+    is_readable = isinstance(before, dict) or all(isinstance(number, PLAIN) for number in numbers)
+    if isinstance(before, bytes) or not is_readable:
         return f"{place.name} has changed"
     return f"{place.name} was {before!r:.60} and is {now!r:.60}"

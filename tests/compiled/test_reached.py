@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from micrograd_mlp import MLP, SGD, Module, Value, fit, no_grad, squared_error, total
+from micrograd_mlp import MLP, SGD, Module, Neuron, Value, fit, no_grad, squared_error, total
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
@@ -218,6 +218,16 @@ class Frozen:
         return (lambda x: w * x * scale), lambda n: setattr(scale, "data", n), "scale.data was 2.0 and is 3.0"
 
     @staticmethod
+    def activation_of_a_neuron(w):
+        neuron = Neuron(1, activation=lambda z: z * 2.0, seed=0)
+        neuron.w, neuron.b = [w], Value(0.0)
+
+        def change(number):
+            neuron.activation = functools.partial(lambda n, z: z * n, number)
+
+        return (lambda x: neuron([x])), change, "an activation of neuron has changed"
+
+    @staticmethod
     def function(w):
         def act(z):
             return z * 2.0
@@ -260,7 +270,7 @@ def test_a_number_that_has_changed_since_is_named(compile, place):
             call()
     assert w.data == 1.5
     assert compile(f, [w])(X) == pytest.approx(sum(f(Value(x)).data for x in X) / 2)
-    if place not in ("length_of_a_list", "function"):
+    if place not in ("length_of_a_list", "function", "activation_of_a_neuron"):
         change(2.0)
         assert program(X) == before
 
@@ -345,7 +355,7 @@ def test_what_changes_in_every_call_is_compared_a_few_times_and_then_left_alone(
     assert all(evaluations[:MOST_HARMLESS])
     assert not any(evaluations[MOST_HARMLESS:])
     scale = 3.0
-    with pytest.raises(RuntimeError, match=r"scale was 2\.0 and is 3\.0: f gives"):
+    with pytest.raises(RuntimeError, match=r"scale was 2\.0 and is 3\.0: now f gives"):
         program(X)
 
 
@@ -364,6 +374,36 @@ def test_a_name_that_is_deleted_says_what_python_says(compile):
 
 
 # What is searched
+
+
+class Strange:
+    """It raises KeyError for a name that it does not have, as objects around a dict do."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name):
+        raise KeyError(name)
+
+
+def test_an_object_that_answers_strangely_is_no_error(compile):
+    w, strange = Value(1.5), Strange()
+
+    class Holder(Strange):
+        strange = Strange()
+
+        def __call__(self, x):
+            return w * x if strange and self.strange else w
+
+    holder = Holder()
+    assert compile(lambda x: holder(x), [w])(X) == 2.25
+
+
+def test_activations_are_watched_once_for_a_whole_model():
+    model = MLP(2, [3, 1], activation="tanh", seed=0)
+    reached = Reached(lambda x: model(x))
+    assert [place.name for place in reached.places] == ["model", "an activation of model"]
+    model.layers[0].neurons[2].activation = "relu"
+    assert [what for _, what in reached.changes()] == ["an activation of model has changed"]
 
 
 def test_only_what_code_names_is_reached():
