@@ -111,8 +111,14 @@ def check_changes(machine: Machine, f: Function, is_single: bool) -> None:
     """What f can reach has changed: compare f and its graph again, and remember it if it makes no difference.
 
     Raises:
-        RuntimeError: they differ by more than rounding.
+        RuntimeError: they differ by more than rounding, or the derivative of an operation has changed.
     """
+    for op, of_derivative in machine.derivatives.items():
+        changed = of_derivative.changes()
+        if changed and not machine.is_in_python(op):
+            what = f"{changed[0][1]}, which the derivative of {op.name} reads"
+            raise RuntimeError(f"since f was recorded, {what}: compile f again")
+        of_derivative.accept()
     points = [Point("the example that it was recorded with", machine.example), *_moved_points(machine)]
     changes = [what for _, what in machine.reached.changes()]
     _compare(machine, f, points, is_single, changes)

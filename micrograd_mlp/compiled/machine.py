@@ -32,7 +32,7 @@ from micrograd_mlp.compiled.steps import (
 )
 from micrograd_mlp.compiled.trace import placeholders, trace
 from micrograd_mlp.compiled.unrolled import LARGEST, WORTH_IT, lanes_for, unrolled
-from micrograd_mlp.engine.op import Op
+from micrograd_mlp.engine.op import TABLE, Op
 from micrograd_mlp.engine.translate import TranslationError
 from micrograd_mlp.engine.value import _DATA, Value, defer, is_deferred, numbers_moved, settle
 
@@ -124,6 +124,7 @@ class Machine:
     Attributes:
         example: the arguments that f was recorded with.
         reached: what else f can reach.
+        derivatives: what the derivatives of the user's operations can reach.
         graph: the graph as it was recorded.
         plan: the graph, laid out.
         dtype: "float64" or "float32".
@@ -149,7 +150,11 @@ class Machine:
         graph = replace(self.graph, operators=list(self.graph.operators), operands=list(self.graph.operands))
         self.parameters, self.dtype, self.target = parameters, dtype, target(REAL[dtype])
         self.plan = plan(graph, lambda op, n: is_worth_keeping(op, n, self.target))
-        self.example, self.reached, self.n_recorded = example, Reached(f), graph.n_recorded
+        self.example, self.n_recorded = example, graph.n_recorded
+        self.reached = Reached(f)
+        users = [op for op in dict.fromkeys(graph.operators) if op and TABLE.get(op.name) is not op]
+        self.derivatives = {op: Reached(op.partials) for op in users}
+        self._reached = [self.reached, *self.derivatives.values()]
         self.unchecked, self.is_checked_again, self.is_rounding_known = 0, False, False
         self._shapes = [len(argument) if isinstance(argument, list) else None for argument in arguments]
         n_x, *n_y = [1 if n is None else n for n in self._shapes] or [0]
@@ -220,6 +225,14 @@ class Machine:
     def gradient(self) -> Floats:
         """The gradient of the last call of `loss`, in the order of `theta`."""
         return self._gradients[0, 1 : 1 + len(self.theta)]
+
+    def has_changed(self) -> bool:
+        """Whether there are other numbers than before where f finds them."""
+        return any(map(Reached.has_changed, self._reached))
+
+    def is_in_python(self, op: Op) -> bool:
+        """Whether machine code calls the operation in Python."""
+        return any(op is other for other, _ in self._python_operations)
 
     def read(self) -> None:
         """Take over the numbers that the parameters, and other Values that f uses, have now."""

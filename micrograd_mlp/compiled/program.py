@@ -277,7 +277,7 @@ class Program:
                     )
                 check(machine, self.f, *_matrices(arrays), example)
             self._machines[shapes] = machine
-        elif self._machines[shapes].reached.has_changed():
+        elif self._machines[shapes].has_changed():
             check_changes(self._machines[shapes], self.f, is_single=len(arrays[0]) == 1 if arrays else True)
         return self._machines[shapes]
 

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from micrograd_mlp import MLP, SGD, Module, Neuron, Value, fit, no_grad, squared_error, total
+from micrograd_mlp import MLP, SGD, Module, Neuron, Value, fit, no_grad, primitive, squared_error, total
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
@@ -296,6 +296,38 @@ def test_a_change_that_only_shows_at_other_inputs_is_found(compile):
     bound = 5.0
     with pytest.raises(RuntimeError, match=r"bound was 50\.0 and is 5\.0: .* for moved inputs x"):
         program([1.0])
+
+
+def test_a_number_that_only_a_derivative_reads_is_named_too(compile):
+    """The outputs are the same, but the gradient is not."""
+    w, slope = Value(1.5), 1.0
+
+    @primitive(partials=lambda out, z: (slope,))
+    def same(z):
+        return z * 1.0
+
+    program = compile(lambda x: same(w * x), [w])
+    assert program.loss_and_grad(X)[1] == 1.5
+    slope = 3.0
+    for _ in range(5):
+        with pytest.raises(
+            RuntimeError, match=r"slope was 1\.0 and is 3\.0, which the derivative of same reads"
+        ):
+            program(X)
+    assert compile(program.f, [w]).loss_and_grad(X)[1] == 4.5
+
+
+def test_a_derivative_that_is_called_in_python_reads_what_is_there_now(compile):
+    w, slope = Value(1.5), 1.0
+
+    @primitive(partials=lambda out, z: (slope,))
+    def same(z):
+        return float(f"{z}")
+
+    program = compile(lambda x: same(w * x), [w])
+    assert program.loss_and_grad(X)[1] == 1.5
+    slope = 3.0
+    assert program.loss_and_grad(X)[1] == 4.5
 
 
 def test_each_shape_remembers_what_it_was_recorded_with(compile):
