@@ -1,9 +1,10 @@
-"""Hypothesis profiles, which doctests are collected, and when tests run in parallel.
+"""Hypothesis profiles, which doctests are collected, when tests run in parallel, and what collection costs.
 
 The profiles are chosen by HYPOTHESIS_PROFILE: `dev` while working, `ci` for a full run and `few` where Python
 is slow, each the same every time; `explore` draws anew and much more, for finding what the others have not.
 """
 
+import gc
 import importlib.util
 import os
 import signal
@@ -14,7 +15,7 @@ from hypothesis import settings
 
 import micrograd_mlp  # noqa: F401 (first, so that no doctest run imports a submodule before its package)
 
-settings.register_profile("dev", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("dev", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("few", max_examples=20, deadline=None, derandomize=True)
 settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
@@ -57,6 +58,17 @@ def needs(file_path):
 def pytest_configure(config):
     # Registered, since a hook that stands in this file would not reach the files of the package.
     config.pluginmanager.register(Doctests())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Keeps the search for garbage away from what collection makes, which all stays until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist needs processes, which Pyodide does not have
