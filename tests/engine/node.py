@@ -1,11 +1,16 @@
-"""Run translated functions under Node.js, with floats passed bit by bit."""
+"""Run translated functions under Node.js, with floats passed bit by bit.
 
+One process answers all calls, since Node.js takes longer to start than to answer: a line of JSON for each.
+"""
+
+import atexit
+import functools
 import json
 import math
 import struct
 import subprocess
 
-HARNESS = """
+SERVER = """
 const number = (hex) => Buffer.from(hex, "hex").readDoubleBE(0);
 const hex = (x) => {
   if (Array.isArray(x)) return x.map(hex);
@@ -14,19 +19,42 @@ const hex = (x) => {
   buffer.writeDoubleBE(x);
   return buffer.toString("hex");
 };
-const calls = JSON.parse(require("fs").readFileSync(0));
-console.log(JSON.stringify(calls.map(([name, inputs]) => hex(FUNCTIONS[name](...inputs.map(number))))));
+const answer = ({ program, calls }) => {
+  const functions = new Function(program)();
+  return calls.map(([name, inputs]) => hex(functions[name](...inputs.map(number))));
+};
+require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
+  let reply;
+  try {
+    reply = { results: answer(JSON.parse(line)) };
+  } catch (error) {
+    reply = { error: error.stack };
+  }
+  console.log(JSON.stringify(reply));
+});
 """
+
+
+@functools.cache
+def server():
+    """The process. It ends with the input, so when Python does, however that happens."""
+    process = subprocess.Popen(
+        ["node", "-e", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    atexit.register(process.communicate)  # closes the input and waits
+    return process
 
 
 def call(source, calls):
     """What JavaScript functions return: `calls` are (name, inputs)."""
     names = ", ".join({name for name, _ in calls})
-    data = json.dumps([(name, [struct.pack(">d", x).hex() for x in inputs]) for name, inputs in calls])
-    program = f'"use strict";\n{source}\nconst FUNCTIONS = {{ {names} }};{HARNESS}'
-    run = subprocess.run(["node", "-e", program], input=data, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr[-2000:]
-    return [read(result) for result in json.loads(run.stdout)]
+    program = f'"use strict";\n{source}\nreturn {{ {names} }};'
+    data = [(name, [struct.pack(">d", x).hex() for x in inputs]) for name, inputs in calls]
+    process = server()
+    print(json.dumps({"program": program, "calls": data}), file=process.stdin, flush=True)
+    reply = json.loads(process.stdout.readline() or '{"error": "Node.js has ended"}')
+    assert "error" not in reply, reply["error"]
+    return [read(result) for result in reply["results"]]
 
 
 def read(result):

@@ -342,6 +342,13 @@ SPECS = Specs({
         second_scale=lambda x: ((4 * x * x * bell(x),),),
         reason="it is a product of two exponentials; and 4x² - 2 cancels where x² is near 1/2",
     ),
+    "erf": unary(
+        lambda x: mp.erf(max(min(x, mpf(60)), mpf(-60))),
+        lambda x: 2 / mp.sqrt(mp.pi) * bell(x),
+        lambda x: -4 / mp.sqrt(mp.pi) * x * bell(x),
+        ulps=(2.0, 4.0, 8.0),
+        reason="the C library's functions are good to 2 ulps",
+    ),
     "erfc": unary(
         lambda x: mp.erfc(max(min(x, mpf(60)), mpf(-60))),
         lambda x: -2 / mp.sqrt(mp.pi) * bell(x),
