@@ -4,12 +4,13 @@ import math
 import random
 
 import pytest
+from hypothesis import settings
 
 from micrograd_mlp.checks.complex_step import imaginary_slope
 from micrograd_mlp.engine.table import TABLE
 from tests.engine.oracle import KNOWN, SPECS, error_in_ulps, mp, sample
 
-POINTS = 150
+POINTS = settings.default.max_examples  # more in CI
 BOUND, ASINHS = 4.0, 8.0  # ulps; of a softmax and a power by the scale that stands in tests/engine/oracle.py
 SCALED = {"pow", "logsumexp", "silu"}
 CONTINUATIONS = {

@@ -1,4 +1,4 @@
-"""Each test here draws 40 examples under every profile: an example holds a whole network's numbers."""
+"""Each test here draws 40 examples at most: an example holds a whole network's numbers."""
 
 import contextlib
 from pathlib import Path
@@ -11,4 +11,4 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.parent == Path(__file__).parent and is_hypothesis_test(getattr(item, "function", None)):
             with contextlib.suppress(InvalidArgument):  # the test says how many itself
-                settings(max_examples=40)(item.function)
+                settings(max_examples=min(40, settings.default.max_examples))(item.function)

@@ -22,9 +22,9 @@ Y = [1, 0, 0, 0]
 
 
 def trained(output_activation, loss, targets):
-    features, y = datasets.moons(60, noise=0.05, seed=0)
+    features, y = datasets.moons(40, noise=0.05, seed=0)
     model = MLP(2, [8, 1], activation="tanh", output_activation=output_activation, seed=0)
-    fit(model, loss, features, [targets[k] for k in y], Adam(model.parameters(), 0.1), 60)
+    fit(model, loss, features, [targets[k] for k in y], Adam(model.parameters(), 0.3), 40)
     return model, features, [targets[k] for k in y]
 
 
