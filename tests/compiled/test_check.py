@@ -299,6 +299,7 @@ def test_what_a_function_does_not_have_is_not_moved():
     assert moved(lambda x, y: w * x - y, [w], [1.0, 2.0]) == {
         "moved parameters", "moved inputs x", "moved inputs y"
     }  # fmt: skip
+    assert not check._points_of_others(Machine(lambda x: w * x, [w], [1.0]), lambda x: w * x)
 
 
 def test_parameters_are_as_before(compile):

@@ -204,7 +204,7 @@ def test_the_step_in_which_a_matrix_becomes_inf_is_the_last(compile, monkeypatch
 
 @pytest.mark.parametrize(("optimizer", "name"), [(Adam, "v"), (RMSProp, "s")])
 @pytest.mark.parametrize("n", [1, 40], ids=["single numbers", "vectors"])
-@pytest.mark.parametrize("steps", [3, 3000], ids=["kernels", "written out"])
+@pytest.mark.parametrize("steps", [1, 3, 3000], ids=["last", "kernels", "written out"])
 def test_a_moment_that_overflows_is_named(compile, dtype, optimizer, name, n, steps):
     """The square of the gradient is infinite: the parameter would never move again, and nobody would know."""
     w, large = [Value(1.0) for _ in range(n)], {"float32": 3e19, "float64": 3e154}[dtype]
