@@ -44,6 +44,9 @@ class Place(NamedTuple):
     get: Callable[[], Any]
 
 
+ACTIVATIONS = Place("the activation of a neuron", functools.partial(getattr, Neuron, "edition"))
+
+
 class Reached:
     """What f can reach.
 
@@ -153,14 +156,9 @@ class Reached:
         elif not inspect.isroutine(thing) and not _is_of_a_library(thing):
             self._owners.append((name, thing))
         if isinstance(thing, (Neuron, Layer, MLP)):
-            self._search_model(name, thing)
-
-    def _search_model(self, name: str, model: Neuron | Layer | MLP) -> None:
-        """Note the parameters, and at once the activations of all neurons, since there are so many."""
-        self.values |= dict.fromkeys(model.parameters())
-        layers = model.layers if isinstance(model, MLP) else [model]
-        neurons = [n for layer in layers for n in getattr(layer, "neurons", [layer])]
-        self.places.append(Place(f"an activation of {name}", lambda: [neuron.sigma for neuron in neurons]))
+            self.values |= dict.fromkeys(thing.parameters())
+            if ACTIVATIONS not in self.places:
+                self.places.append(ACTIVATIONS)
 
     def _enter_value(self, name: str, value: Value) -> None:
         if isinstance(value, Constant):

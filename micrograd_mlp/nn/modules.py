@@ -114,6 +114,8 @@ class Neuron(Module):
     Value(data=0.0, grad=0.0, label='a1[1]')
     """
 
+    edition = object()  # another one when some neuron gets another activation: compiled programs look at it
+
     @also_named(nin="n_inputs")
     def __init__(
         self,
@@ -145,6 +147,8 @@ class Neuron(Module):
     @activation.setter
     def activation(self, activation: Sigma) -> None:
         self.sigma = find_activation(activation).function
+        if hasattr(self, "_activation"):
+            Neuron.edition = object()
         self._activation = activation
 
     def __call__(self, x: Sequence[Value | float]) -> Value:
