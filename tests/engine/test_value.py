@@ -426,7 +426,6 @@ class TestLargeGraphs:
 
             __slots__ = ("__weakref__",)
 
-        gc.collect()
         gc.disable()
         try:
             x = Watched(0.5)
