@@ -576,9 +576,9 @@ def defer(owner: Any, write: Callable[[], None]) -> None:
         if _n_settled >= MOST_SETTLED:
             write()
             return
-        _deferred.pop(owner, None)
         if not _deferred:
             setattr(Value, "_data", property(_settled, _settle_and_set))  # noqa: B010  (mypy knows it as a float)
+        _deferred.pop(owner, None)
         _deferred[owner] = write
 
 
