@@ -47,6 +47,7 @@ class Optimizer:
         lr: the learning rate η, 0 or more. It may be changed between steps.
 
     Attributes:
+        params: the Values, in a tuple.
         t: the number of finished steps.
         state: for each name a list with one float for each parameter.
 
@@ -68,7 +69,7 @@ class Optimizer:
             )
         if not hasattr(params, "__iter__"):
             raise TypeError(f"params must be a list of Values, got {params!r:.60}")
-        self.params = list(params)
+        self.params = tuple(params)
         for p in self.params:
             if not isinstance(p, Value):
                 raise TypeError(f"params must be a list of Values, and {p!r:.60} is in it")
