@@ -11,17 +11,17 @@ import functools
 import operator
 import random
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from micrograd_mlp.compiled.code import Target
-from micrograd_mlp.compiled.machine import Examples, Machine
+from micrograd_mlp.compiled.machine import Batches, Machine
 from micrograd_mlp.compiled.native import Floats, Integers, MachineCode, compiled
 from micrograd_mlp.compiled.steps import step_of, step_of_matrix
 from micrograd_mlp.engine.translate import TranslationError
-from micrograd_mlp.engine.value import is_deferred
 
 if TYPE_CHECKING:
     from micrograd_mlp.optim import Optimizer
@@ -34,62 +34,56 @@ SMALLER_GRADIENTS = {
     "float32": "The square of a gradient may be too large for float32, from about 1e19 on: multiply the loss "
     'by a small number, or compile it with dtype="float64"',
 }
+NO_STATE = np.zeros(0)
 
 
 class _Chunk(NamedTuple):
     """Some steps, and everything that is needed to take them again."""
 
-    order: Integers
-    bounds: Integers
+    batches: Batches
     theta: Floats
     state: Floats
     t: int
-    settings: Floats
+    settings: array[float]
 
 
-class _Order:
-    """The order of the examples, epoch by epoch.
+class _Shuffled:
+    """The examples in a new random order in each epoch."""
 
-    Attributes:
-        steps_in_epoch: how many batches an epoch has.
-    """
-
-    def __init__(self, n_examples: int, batch_size: int, rng: random.Random | None) -> None:
-        self.n, self.batch_size, self.rng = n_examples, batch_size, rng
-        self.steps_in_epoch = -(-n_examples // batch_size)
+    def __init__(self, n_examples: int, batch_size: int, steps_in_epoch: int, rng: random.Random) -> None:
+        self.n, self.batch_size, self.steps_in_epoch, self.rng = n_examples, batch_size, steps_in_epoch, rng
         self._batch = 0  # of the next step, in the first epoch of `_epochs`
-        self._epochs = [] if rng else [np.arange(n_examples)]
+        self._epochs: list[Integers] = []
 
-    def take(self, n: int) -> tuple[Integers, Integers]:
-        """The order of the examples for n more steps, and where in it each of the steps begins and ends."""
+    def take(self, n: int) -> Batches:
+        """The examples of n more steps."""
         epoch, batch = np.divmod(np.arange(self._batch, self._batch + n), self.steps_in_epoch)
         self._batch = int(batch[-1]) + 1
         start = batch * self.batch_size
         bounds = np.stack([start, np.minimum(start + self.batch_size, self.n)], axis=1)
-        if self.rng is None:
-            return self._epochs[0], bounds
         while len(self._epochs) <= epoch[-1]:
             shuffled = list(range(self.n))
             self.rng.shuffle(shuffled)
             self._epochs.append(np.array(shuffled))
         order = np.concatenate(self._epochs)
         del self._epochs[:-1]
-        return order, bounds + self.n * epoch[:, None]
+        return Batches(order, bounds + self.n * epoch[:, None])
 
 
 class _Report:
     """The mean losses that `Program.train` returns: of every step, or of every so many steps."""
 
     def __init__(self, n_steps: int) -> None:
-        self.n_steps, self.losses = n_steps, list[float]()
+        self.n_steps = n_steps
+        self.losses: list[float] = []
         self._n, self._n_examples, self._sum = 0, 0, 0.0
 
-    def add(self, losses: Floats, bounds: Integers) -> None:
+    def add(self, losses: array[float], bounds: Integers) -> None:
         """Take in the losses of some steps, each of which is a mean over its batch."""
         if self.n_steps == 1:
-            self.losses += losses.tolist()
+            self.losses += losses
             return
-        for loss, (first, last) in zip(losses.tolist(), bounds.tolist()):
+        for loss, (first, last) in zip(losses, bounds.tolist()):
             self._n += 1
             self._n_examples += last - first
             self._sum += loss * (last - first)
@@ -102,7 +96,7 @@ class _State:
     """An optimizer's state after a training, which becomes lists when somebody asks for it."""
 
     def __init__(self, numbers: Floats, index: Integers, names: Sequence[str]) -> None:
-        self.numbers, self.index, self.names = numbers.copy(), index, names
+        self.numbers, self.index, self.names = numbers, index, names
 
     def __call__(self) -> dict[str, list[float]]:
         states = self.numbers.reshape(-1, len(self.index))
@@ -110,7 +104,11 @@ class _State:
 
 
 class Loop:
-    """One call of `Program.train`: a machine, an optimizer, the examples and their order."""
+    """One call of `Program.train`: a machine, an optimizer, the examples and their order.
+
+    Attributes:
+        batch_size, steps_in_epoch: how many examples a step takes, and how many steps go through all of them.
+    """
 
     def __init__(
         self,
@@ -131,8 +129,12 @@ class Loop:
                 "the rule of this optimizer can't be compiled; write it with arithmetic and math's "
                 f"functions, for one parameter: {error}"
             ) from error
-        self.order = _Order(len(x), self.batch_size, rng)
-        self.last: _Chunk | None = None
+        self.steps_in_epoch = -(-len(x) // self.batch_size)
+        self._shuffled = _Shuffled(len(x), self.batch_size, self.steps_in_epoch, rng) if rng else None
+        self._last: _Chunk | None = None
+        # Copies of the parameters and of the state as the next chunk finds them, if there are.
+        self._start: tuple[Floats, Floats] | None = None
+        self._t_read: int | None = None  # t when they were read; None after they were written
 
     def go(
         self, n_wanted: int, n_reported: int, callback: Callable[[int, float], object] | None
@@ -162,28 +164,29 @@ class Loop:
             self._write()
         return report.losses
 
-    def _take(self, n: int) -> tuple[Floats, Integers]:
+    def _take(self, n: int) -> tuple[array[float], Integers]:
         """Take n steps; returns their losses, and where their batches begin and end."""
         machine = self.machine
-        order, bounds = self.order.take(n)
-        settings = np.array(self.optimizer.hyperparameters())
-        chunk = _Chunk(order, bounds, machine.theta.copy(), self.state.copy(), self.optimizer.t, settings)
-        losses = self._execute(chunk, n)
+        batches = self._shuffled.take(n) if self._shuffled else machine.all_examples(len(self.x), n)
+        settings = array("d", self.optimizer.hyperparameters())
+        theta, state = self._start or (machine.theta.copy(), self.state.copy())
+        self._start = None
+        chunk = _Chunk(batches, theta, state, self.optimizer.t, settings)
+        losses = self._execute(chunk)
         finished = int(machine.finished[0])
-        if finished < n or not (np.isfinite(machine.theta).all() and np.isfinite(self.state).all()):
+        if finished < n or not machine.is_finite:
             self._roll_back(chunk, losses, finished)
         self.optimizer.t = chunk.t + n
         machine.finished[0] = 0
-        self.last = chunk
-        return losses, bounds
+        self._last = chunk
+        return losses, batches.bounds
 
-    def _execute(self, chunk: _Chunk, n: int) -> Floats:
+    def _execute(self, chunk: _Chunk) -> array[float]:
         return self.machine.take_steps(
-            Examples(self.x, self.y, chunk.order),
-            chunk.bounds[:n], self.batch_size, self.rule, chunk.t, self.state, chunk.settings,
-        )  # fmt: skip
+            self.x, self.y, chunk.batches, self.batch_size, self.rule, chunk.t, self.state, chunk.settings
+        )
 
-    def _roll_back(self, chunk: _Chunk, losses: Floats, finished: int) -> None:
+    def _roll_back(self, chunk: _Chunk, losses: array[float], finished: int) -> None:
         """Return to the parameters with the last finite loss, by taking the steps up to there again.
 
         Raises:
@@ -196,11 +199,11 @@ class Loop:
         elif np.isfinite(self.machine.theta).all():
             what = f"{overflowed[0]}, which the optimizer keeps for a parameter, became inf or nan"
             advice = SMALLER_GRADIENTS[self.machine.dtype]
-        if finished == 0 and self.last is not None:
-            chunk, finished = self.last, len(self.last.bounds)
+        if finished == 0 and self._last is not None:
+            chunk, finished = self._last, len(self._last.batches.bounds)
         self.machine.theta[:], self.state[:] = chunk.theta, chunk.state
         n_good = max(finished - 1, 0)
-        self._execute(chunk, n_good)
+        self._execute(chunk._replace(batches=chunk.batches.first(n_good)))
         self.optimizer.t = chunk.t + n_good
         self.machine.finished[0] = 0
         raise FloatingPointError(
@@ -218,28 +221,32 @@ class Loop:
 
     def _read(self) -> None:
         """Take over the numbers of the parameters and of the optimizer."""
-        self.machine.read()
-        self._t_read = self.optimizer.t
-        self.machine.finished[0] = 0
-        before = self.optimizer._state
-        if (
-            isinstance(before, _State)
-            and before.index is self.index
-            and before.numbers.dtype == self.machine.dtype
-        ):
-            self.state = before.numbers.copy()
-            return
-        states = np.zeros((len(self.optimizer.state_names), len(self.index)), dtype=self.machine.dtype)
-        for state, name in zip(states, self.optimizer.state_names):
-            state[self.index] = self.optimizer.state[name]
-        self.state = states.ravel()
+        machine, optimizer = self.machine, self.optimizer
+        machine.read()
+        self._t_read = optimizer.t
+        machine.finished[0] = 0
+        state = optimizer._state
+        if isinstance(state, _State) and state.index is self.index and state.numbers.dtype == machine.dtype:
+            numbers = state.numbers
+        elif not optimizer.state_names:
+            numbers = NO_STATE
+        else:
+            states = np.zeros((len(optimizer.state_names), len(self.index)), dtype=machine.dtype)
+            for k, name in enumerate(optimizer.state_names):
+                states[k, self.index] = optimizer.state[name]
+            numbers = states.ravel()
+        self.state = numbers.copy()
+        self._start = machine.synced, numbers  # nothing changes these
 
     def _write(self) -> None:
         """Give the Values and the optimizer their numbers after the last finished step, if there was one."""
         self.optimizer.t += int(self.machine.finished[0])  # of a chunk that Ctrl-C has ended
         self.machine.finished[0] = 0
-        if self.optimizer.t == self._t_read:  # float32 would round numbers that nothing has changed
+        # float32 would round numbers that nothing has changed; and those of a callback, which may assign
+        # some before it ends the training, are not overwritten.
+        if self._t_read in (None, self.optimizer.t):
             return
+        self._t_read = None
         self.machine.write()
         if self.optimizer.state_names:
             self.optimizer.state = _State(self.state, self.index, self.optimizer.state_names)
@@ -278,15 +285,18 @@ def _indices(optimizer: Optimizer, machine: Machine) -> Integers:
     if not hasattr(optimizer, "rule") or not hasattr(optimizer, "params"):
         raise TypeError(f"expected an optimizer, such as SGD(parameters, lr=0.1), got {optimizer!r:.60}")
     params, parameters = optimizer.params, machine.parameters
-    # Comparing two Values looks at their numbers, but not if both are one: then nothing was looked at.
-    if is_deferred(machine) and params == parameters and is_deferred(machine):
-        return machine.order
-    if len(params) == len(parameters) and all(map(operator.is_, params, parameters)):
-        return machine.order
-    index = {id(p): k for p, k in zip(parameters, machine.order.tolist())}
-    if len(params) != len(index) or any(id(p) not in index for p in params):
-        raise ValueError(
-            f"the optimizer adjusts {len(params)} parameters, which are not the {len(parameters)} that the "
-            "program was compiled for: give both the same list"
-        )
-    return np.array([index[id(p)] for p in params], dtype=np.int64)
+    known, index = machine.adjusted
+    if params is known:
+        return index
+    index = machine.order
+    if len(params) != len(parameters) or not all(map(operator.is_, params, parameters)):
+        of_parameter = {id(p): k for p, k in zip(parameters, machine.order.tolist())}
+        if len(params) != len(parameters) or any(id(p) not in of_parameter for p in params):
+            raise ValueError(
+                f"the optimizer adjusts {len(params)} parameters, which are not the {len(parameters)} that "
+                "the program was compiled for: give both the same list"
+            )
+        index = np.array([of_parameter[id(p)] for p in params], dtype=np.int64)
+    if isinstance(params, tuple):  # nobody can change it
+        machine.adjusted = params, index
+    return index

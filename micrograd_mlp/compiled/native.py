@@ -101,18 +101,18 @@ class MachineCode:
 
     def __init__(self, machine_code: bytes, names: Iterable[str]) -> None:
         library = llvm.JITLibraryBuilder().add_object_img(machine_code).add_current_process()
-        self._names = set(names)
-        for name in self._names:
+        for name in names:
             library.export_symbol(name)
         with _lock:
             self._library = library.link(_linker(), str(next(_numbers)))
+        self._addresses = {name: int(self._library[name]) for name in names}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._names
+        return name in self._addresses
 
     def address(self, name: str) -> int:
         """Where the function of this name begins."""
-        return int(self._library[name])
+        return self._addresses[name]
 
 
 def compiled(*codes: Code) -> MachineCode:

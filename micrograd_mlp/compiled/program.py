@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import gc
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ class Program:
 
     Attributes:
         f: the function.
-        parameters: the Values that gradients are for.
+        parameters: the Values that gradients are for, in a tuple.
         dtype: the precision of the machine's numbers.
     """
 
@@ -86,7 +87,7 @@ class Program:
             raise TypeError(f"f must be a function that returns a Value, got {f!r:.60}")
         if isinstance(parameters, Value) or not hasattr(parameters, "__iter__"):
             raise TypeError(f"parameters must be a list of Values, got {parameters!r:.60}")
-        self.f, self.parameters = f, list(parameters)
+        self.f, self.parameters = f, tuple(parameters)
         for p in self.parameters:
             if not isinstance(p, Value):
                 raise TypeError(f"parameters must be Values, got {p!r:.60}")
@@ -136,7 +137,7 @@ class Program:
             machine, x, y = self._prepare(X, Y)
             self._require_loss(machine)
             machine.read()
-            loss = machine.loss(x, y, np.arange(len(x)))
+            loss = machine.loss(x, y)
             return loss, machine.gradient[machine.order]
 
     def predict(self, X: Any = None) -> Floats:
@@ -204,7 +205,7 @@ class Program:
             self._require_loss(machine)
             rng = None if batch_size is None else random_generator(seed)
             loop = Loop(machine, optimizer, x, y, batch_size or len(x), rng)
-            in_epoch = 1 if epochs is None else loop.order.steps_in_epoch
+            in_epoch = 1 if epochs is None else loop.steps_in_epoch
             try:
                 losses = loop.go(count * in_epoch, in_epoch, callback)
             finally:
@@ -245,17 +246,17 @@ class Program:
             if Y is not None:
                 raise TypeError("Y was given without X")
             return self._machine([]), NOTHING, NOTHING
-        arrays = [_as_array(name, data) for name, data in (("X", X), ("Y", Y)) if data is not None]
+        given = [(name, data) for name, data in (("X", X), ("Y", Y)) if data is not None]
+        arrays = [_as_array(name, data, self.dtype) for name, data in given]
         if arrays and not len(arrays[0]):
             raise ValueError("X has no rows: a mean needs at least one example")
         if len(arrays) == 2:
             if len(arrays[0]) != len(arrays[1]):
                 raise ValueError(f"X has {len(arrays[0])} rows, but Y has {len(arrays[1])}")
-            bad = np.isnan(arrays[1].reshape(len(arrays[1]), -1)).any(axis=1)
-            if bad.any():
-                raise ValueError(f"Y is nan in row {int(bad.argmax())}: without a target there is no loss")
-        x, y = _matrices(arrays)
-        return self._machine(arrays), x.astype(self.dtype, copy=False), y.astype(self.dtype, copy=False)
+            if math.isnan(np.vdot(arrays[1], arrays[1])):  # a sum of squares: inf - inf is not among them
+                row = int(np.isnan(arrays[1]).nonzero()[0][0])
+                raise ValueError(f"Y is nan in row {row}: without a target there is no loss")
+        return self._machine(arrays), *_matrices(arrays)
 
     def _machine(self, arrays: list[Floats]) -> Machine:
         """The machine for arguments of these shapes; recorded and checked when they are new."""
@@ -319,23 +320,26 @@ def _unpickled(f: Callable[..., Any], parameters: list[Value], dtype: str = "flo
     return program
 
 
-def _as_array(name: str, data: Any) -> Floats:
-    """Rows of numbers, or numbers, as floats."""
+def _as_array(name: str, data: Any, dtype: str) -> Floats:
+    """Rows of numbers, or numbers, in this precision."""
     try:
         array = np.asarray(data)
     except ValueError:
         raise ValueError(f"{name} must have rows of one length") from None
-    if array.dtype == object or array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold numbers, got {array.dtype} from {data!r:.60}")
     if array.ndim not in (1, 2):
         raise ValueError(f"{name} must have one or two dimensions, rows of numbers, got shape {array.shape}")
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return array.astype(dtype, order="C", copy=False)
 
 
 def _matrices(arrays: list[Floats]) -> tuple[Floats, Floats]:
     """X and Y as the machine wants them: two-dimensional, and without columns if not given."""
     n = len(arrays[0]) if arrays else 1
-    x, y = [*[array.reshape(n, -1) for array in arrays], np.zeros((n, 0)), np.zeros((n, 0))][:2]
+    matrices = [array.reshape(n, -1) for array in arrays]
+    while len(matrices) < 2:
+        matrices.append(np.zeros((n, 0)))
+    x, y = matrices
     return x, y
 
 

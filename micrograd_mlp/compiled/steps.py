@@ -348,6 +348,7 @@ def move(e: Execute, s: Number, theta: Number, gradient: Number) -> None:
         of_range = e.call(e.pointer("rule"), [*place, n, e.t.now], e.target.real)
         assert of_range is not None
         check.set(check.now + of_range)
+    e.store(check.now, e.pointer("check"))
     finished = e.pointer("finished")
     e.store(e.load(finished, 0, "i64") + 1, finished)
     _leave_unless(e, check.now.equals(0.0))

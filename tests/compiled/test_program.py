@@ -1,5 +1,6 @@
 """`compile` and `Program`: what they promise beside the right numbers."""
 
+import contextlib
 import random
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from micrograd_mlp import (
     no_grad,
     ops,
     relu,
+    squared_error,
 )
 
 np = pytest.importorskip("numpy")
@@ -207,8 +209,8 @@ class TestTraining:
         """The signal arrives when machine code returns, before Python has counted its steps."""
         enter = machine.Machine._enter
 
-        def interrupted(self, memory, code):
-            enter(self, memory, code)
+        def interrupted(self, job, code):
+            enter(self, job, code)
             if optimizer.t >= 3:
                 raise KeyboardInterrupt
 
@@ -288,6 +290,138 @@ class TestTraining:
         rng = random.Random(3)
         program.train(SGD(model.parameters(), 0.1), X, Y, epochs=1, batch_size=2, seed=rng)
         assert rng.getstate() != random.Random(3).getstate()
+
+
+class TestCallAfterCall:
+    """A program keeps what stays the same between its calls; each call still sees all that has changed."""
+
+    @pytest.fixture(params=[3, 200], ids=["few parameters", "many parameters"])
+    def pair(self, request, compile):
+        """Two equal models: the program of one is kept, the other is compiled for each call."""
+        model, twin = (MLP(2, [request.param, 1], activation="tanh", seed=0) for _ in range(2))
+
+        def of_twin():
+            return compile(lambda x, y: hinge(twin(x), y), twin.parameters())
+
+        return model, twin, compile(lambda x, y: hinge(model(x), y), model.parameters()), of_twin
+
+    def test_whatever_changes_between_two_calls_is_seen(self, pair):
+        model, twin, program, of_twin = pair
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(40, 2)), np.sign(rng.normal(size=40))
+        optimizer, expected = Adam(model.parameters(), lr=0.1), Adam(twin.parameters(), lr=0.1)
+        for n, steps in [(40, 3), (40, 3), (7, 3), (7, 2), (1, 2), (40, 1), (1, 1)]:
+            losses = program.train(optimizer, x[:n], y[:n], steps=steps)
+            assert losses == of_twin().train(expected, x[:n], y[:n], steps=steps)
+            assert program(x[:n], y[:n]) == of_twin()(x[:n], y[:n])
+            x *= 1.25  # in place: these are the same arrays
+            y[::3] *= -1.0
+            for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+                p.data = q.data = 0.75 * p.data
+            optimizer.lr = expected.lr = 0.5 * optimizer.lr
+        assert [p.data for p in model.parameters()] == [q.data for q in twin.parameters()]
+        assert optimizer.state_dict() == expected.state_dict()
+
+    def test_nothing_has_to_change(self, pair):
+        model, twin, program, of_twin = pair
+        optimizer, expected = Momentum(model.parameters(), lr=0.1), Momentum(twin.parameters(), lr=0.1)
+        losses = [loss for _ in range(5) for loss in program.train(optimizer, X, Y, steps=4)]
+        assert losses == of_twin().train(expected, X, Y, steps=20)
+        assert [p.data for p in model.parameters()] == [q.data for q in twin.parameters()]
+        assert optimizer.state_dict() == expected.state_dict()
+
+    def test_batches_of_another_size(self, pair):
+        model, twin, program, of_twin = pair
+        optimizer, expected = SGD(model.parameters(), lr=0.1), SGD(twin.parameters(), lr=0.1)
+        for batch_size in (2, 3, None, 1, 4):
+            options = {"epochs": 2, "batch_size": batch_size, "seed": 5}
+            losses = program.train(optimizer, X, Y, **options)
+            assert losses == of_twin().train(expected, X, Y, **options)
+
+    def test_two_optimizers_in_turn(self, pair):
+        model, twin, program, of_twin = pair
+        backward = [p.parameters()[::-1] for p in (model, twin)]
+        pairs = [
+            [Adam(p, lr=0.1) for p in backward],
+            [Momentum(p.parameters(), lr=0.1) for p in (model, twin)],
+        ]
+        for optimizer, expected in pairs * 3:
+            losses = program.train(optimizer, X, Y, steps=3)
+            assert losses == of_twin().train(expected, X, Y, steps=3)
+            assert optimizer.state_dict() == expected.state_dict()
+        assert [p.data for p in model.parameters()] == [q.data for q in twin.parameters()]
+
+    def test_a_list_of_parameters_that_has_changed_in_place(self, pair):
+        model, _, program, _ = pair
+        optimizer = SGD(model.parameters(), lr=0.1)
+        optimizer.params = list(optimizer.params)
+        program.train(optimizer, X, Y, steps=1)
+        optimizer.params[0] = Value(1.0)
+        with pytest.raises(ValueError, match="which are not the"):
+            program.train(optimizer, X, Y, steps=1)
+
+    @pytest.mark.parametrize("steps", [1, 5])
+    @pytest.mark.parametrize("n_neurons", [3, 200])
+    @pytest.mark.parametrize("assigns", [False, True])
+    def test_a_first_step_that_overflows_leaves_what_there_was(self, compile, n_neurons, assigns, steps):
+        results = []
+        for overflows in (True, False):
+            model = MLP(2, [n_neurons, 1], activation="tanh", seed=0)
+            program = compile(lambda x, y, m=model: 1e3 * hinge(m(x), y), model.parameters())
+            optimizer = Momentum(model.parameters(), lr=1e-3)
+            program.train(optimizer, X, Y, steps=3)
+            if assigns:
+                model.parameters()[0].data = 0.5
+            if overflows:
+                optimizer.lr = 1e308
+                with pytest.raises(FloatingPointError, match="a parameter became inf or nan in step 4"):
+                    program.train(optimizer, X, Y, steps=steps)
+                optimizer.lr = 1e-3
+            losses = program.train(optimizer, X, Y, steps=3)
+            results.append((losses, [p.data for p in model.parameters()], optimizer.state_dict()))
+        assert results[0] == results[1]
+
+    @pytest.mark.parametrize("end", [True, ValueError], ids=["returns True", "raises"])
+    def test_numbers_that_a_callback_assigns_before_it_ends_the_training_stay(self, pair, end):
+        model, _, program, _ = pair
+        optimizer = Adam(model.parameters(), lr=0.1)
+        best = optimizer.state_dict()
+
+        def callback(step, loss):
+            if step == 3:
+                for p in model.parameters():
+                    p.data = 0.25
+                optimizer.load_state_dict(best)
+                if end is ValueError:
+                    raise ValueError("the user's own")
+            return step == 3
+
+        with pytest.raises(ValueError, match="own") if end is ValueError else contextlib.nullcontext():
+            program.train(optimizer, X, Y, steps=9, callback=callback)
+        assert {p.data for p in model.parameters()} == {0.25}
+        assert optimizer.state_dict() == best
+
+    def test_another_number_of_cores(self, compile, monkeypatch):
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(450, 4)), rng.normal(size=450)
+        results = []
+        for keeps in (True, False):
+            model = MLP(4, [8, 1], seed=0)
+            optimizer = Adam(model.parameters(), lr=0.01)
+            programs = []
+            for n_cores in (1, 2, 3, 1, 2):
+                monkeypatch.setattr(machine.Machine, "cores", lambda self, n, n_cores=n_cores: n_cores)
+                if not keeps or not programs:
+                    programs.append(compile(lambda x, y, m=model: squared_error(m(x), y), model.parameters()))
+                results.append(programs[-1].train(optimizer, x, y, steps=3))
+        assert results[:5] == results[5:]
+
+
+@pytest.mark.parametrize("y", [[np.inf, -np.inf], [1e200, -1e200]])
+def test_targets_without_a_finite_sum_of_squares_are_numbers(y):
+    w = Value(1.0)
+    program = micrograd_mlp.compile(lambda x, y: w * x + y, [w])
+    assert program.loss_and_grad([1.0, 1.0], y)[1].tolist() == [1.0]
 
 
 class TestWhatCannotBeRecorded:

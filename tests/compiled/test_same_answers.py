@@ -500,12 +500,11 @@ class TestSeveralCores:
         """Each core asks for a free shard until there is none: one question for each, and one in vain."""
         enter, questions = Machine._enter, []
 
-        def watched(self, memory, code):
-            enter(self, memory, code)
-            if memory.get("number") == 0 and memory.get("mode") == TRAIN:
-                size = memory.get("size")
-                progress = (ctypes.c_int64 * (size + 1)).from_address(memory.get("progress"))
-                questions.append(progress[size] - size)
+        def watched(self, job, code):
+            enter(self, job, code)
+            if job.number == 0 and job.mode == TRAIN:
+                progress = (ctypes.c_int64 * (job.size + 1)).from_address(job.progress)
+                questions.append(progress[job.size] - job.size)
 
         monkeypatch.setattr(Machine, "_enter", watched)
         train(n_cores)
@@ -527,10 +526,10 @@ class TestSeveralCores:
     def test_an_error_on_another_core_is_raised_here(self, train, monkeypatch):
         enter = Machine._enter
 
-        def fails_on_the_second(self, memory, code):
-            if memory.get("number") == 1:
+        def fails_on_the_second(self, job, code):
+            if job.number == 1:
                 raise MemoryError("none left")
-            enter(self, memory, code)
+            enter(self, job, code)
 
         monkeypatch.setattr(Machine, "_enter", fails_on_the_second)
         with pytest.raises(MemoryError, match="none left"):

@@ -12,7 +12,7 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("llvmlite")
 from micrograd_mlp.compiled import machine, native  # noqa: E402  (needs the extra)
 from micrograd_mlp.compiled.machine import Machine  # noqa: E402  (needs the extra)
-from micrograd_mlp.compiled.steps import MAX_FREE_SHARDS  # noqa: E402
+from micrograd_mlp.compiled.steps import GRADIENT, MAX_FREE_SHARDS  # noqa: E402
 from tests.compiled.shards import first_block, n_shards  # noqa: E402
 
 MANY = (0, 1, 2, 3, 5, 8, 16, 64, 1000)
@@ -268,9 +268,9 @@ def test_a_gradient_after_a_training_moves_nothing(compile, monkeypatch):
     parameters, f = of_a_model([40, 33, 16])()
     program, X, Y = compile(f, parameters), np.ones((4, 40)), np.ones(4)
     program(X, Y)
-    [memory] = program._machines[(40,), ()]._memories
+    job = program._machines[(40,), ()]._job(GRADIENT, 4)
     words = []
-    look = lambda *_: words.append(memory.get("step_of_matrix"))
+    look = lambda *_: words.append(job.step_of_matrix)
     program.train(SGD(parameters, lr=0.01), X, Y, steps=2, callback=look)
     program(X, Y)
     look()
