@@ -1,17 +1,16 @@
-"""The complex step of every analytic op: within a few ulps of the exact derivative, over its whole domain."""
+"""The complex step of every analytic op: within 4 ulps of the exact derivative, over its whole domain."""
 
 import math
 import random
 
 import pytest
-from hypothesis import settings
 
 from micrograd_mlp.checks.complex_step import imaginary_slope
 from micrograd_mlp.engine.table import TABLE
 from tests.engine.oracle import KNOWN, SPECS, error_in_ulps, mp, sample
 
-POINTS = settings.default.max_examples  # more in CI
-ASINHS = 8.0  # ulps; the others keep the bounds, and some the scales, that stand in tests/engine/oracle.py
+POINTS = 150
+BOUND, ASINHS = 4.0, 8.0  # ulps; of a softmax and a power by the scale that stands in tests/engine/oracle.py
 SCALED = {"pow", "logsumexp", "silu"}
 CONTINUATIONS = {
     name: op.complex_form for name, op in TABLE.items() if op.complex_form is not None and name in KNOWN
@@ -48,7 +47,7 @@ def test_the_derivative_is_exact_to_a_few_units_in_the_last_place(name):
             continue
         exact = spec.first(*map(mp.mpf, numbers))
         scales = spec.first_scale(*map(mp.mpf, numbers)) if name in SCALED else [0] * len(exact)
-        bound = ASINHS if name == "asinh" else spec.ulps[1]  # Python's own, of complex numbers, is less exact
+        bound = ASINHS if name == "asinh" else BOUND  # Python's own, of complex numbers, is less exact
         for (got, lost), wanted, scale in zip(derivatives(name, numbers), exact, scales, strict=True):
             if lost < 1e-20 * abs(wanted) or wanted == 0:
                 assert error_in_ulps(got, wanted, scale) <= bound, (numbers, got, wanted)

@@ -8,12 +8,12 @@ import pytest
 from micrograd_mlp import gradcheck, primitive
 
 RNG = np.random.default_rng(0)
-X, Y = RNG.normal(size=(7, 3)), RNG.normal(size=(7, 2))
+X, Y = RNG.normal(size=(7, 4)), RNG.normal(size=(7, 2))
 PENALTY = 0.02
 PARAMETERS = {
-    "W1": RNG.normal(size=(3, 3)),
-    "b1": RNG.normal(size=3),
-    "W2": RNG.normal(size=(3, 2)),
+    "W1": RNG.normal(size=(4, 4)),
+    "b1": RNG.normal(size=4),
+    "W2": RNG.normal(size=(4, 2)),
     "b2": RNG.normal(size=2),
 }
 
@@ -48,7 +48,7 @@ def backward(mistake=None):
             "transposed": dW2.T,
             "rows": dW2[::-1],
             "columns": dW2[:, ::-1],
-            "shifted": dW2[[1, 2, 0]],
+            "shifted": dW2[[1, 2, 3, 0]],
             "column order": dW2.ravel(order="F").reshape(dW2.shape),
             "times n": dW2 * len(X),
         }.get(mistake, dW2)
@@ -88,7 +88,7 @@ def test_without_a_mistake_it_passes_and_nothing_is_said():
         ("transposed, square", "The gradient of W1 is transposed."),
         ("rows", "The rows of the gradient of W2 are in reverse order."),
         ("columns", "The columns of the gradient of W2 are in reverse order."),
-        ("shifted", "The rows of the gradient of W2 are in the order 1, 2, 0."),
+        ("shifted", "The rows of the gradient of W2 are in the order 1, 2, 3, 0."),
         ("column order", "the gradient of W2 are in column order (order='F') and not in row order."),
     ],
 )  # fmt: skip
@@ -105,7 +105,7 @@ def test_all_gradients_by_one_factor_are_one_sentence():
         d = np.cos(X @ W + b)
         return X.T @ d, d.sum()
 
-    report = gradcheck(f, [np.ones(3), 0.3], gradient, raise_exception=False)
+    report = gradcheck(f, [np.ones(4), 0.3], gradient, raise_exception=False)
     assert report.notes == ("The gradients of W, b are right times 7, the batch size: a mean is missing.",)
 
 
@@ -124,7 +124,7 @@ def test_two_mistakes_at_once_are_two_sentences_and_half_an_explanation_is_none(
 
 
 @pytest.mark.parametrize(
-    "seed", [0, *[pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(1, 10)]]
+    "seed", [0, 1, *[pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(2, 10)]]
 )
 def test_an_error_without_a_pattern_gets_no_name(seed):
     rng = np.random.default_rng(seed)
@@ -144,7 +144,7 @@ def test_sigmoid_written_out_is_an_activation_too():
         a = 1 / (1 + np.exp(-(X @ w)))
         return X.T @ (2 * (a - Y[:, 0]) * (1 - a * a))
 
-    [sentence] = gradcheck(f, np.ones(3), gradient, raise_exception=False).notes
+    [sentence] = gradcheck(f, np.ones(4), gradient, raise_exception=False).notes
     assert sentence.endswith("is written as that of tanh, 1 - a².")
 
 
@@ -155,7 +155,7 @@ def test_an_array_that_is_used_twice():
     def second_use_alone(W):
         return 2 * ((X @ W) @ W.T - X).T @ (X @ W)
 
-    [sentence] = gradcheck(f, RNG.normal(size=(3, 2)), second_use_alone, raise_exception=False).notes
+    [sentence] = gradcheck(f, RNG.normal(size=(4, 2)), second_use_alone, raise_exception=False).notes
     assert sentence.startswith("The result of input 0 is used more than once")
 
 
@@ -164,7 +164,7 @@ def test_a_function_that_compares_and_chooses_is_followed():
         z = X @ w
         return np.where(z > 0.0, z, 0.1 * z).sum()
 
-    assert not gradcheck(leaky, np.ones(3), lambda w: X.sum(0) + 0.1, raise_exception=False)
+    assert not gradcheck(leaky, np.ones(4), lambda w: X.sum(0) + 0.1, raise_exception=False)
 
 
 def test_a_function_that_takes_no_other_arrays_is_checked_all_the_same():

@@ -52,15 +52,7 @@ class TestExpressions:
         assert all(0.0 <= x.data <= 1.0 for x in e.inputs)
         assert depth(e.output) <= 2
 
-    @pytest.mark.parametrize(
-        "name",
-        [
-            "add",
-            "log",
-            "dot",
-            *[pytest.param(name, marks=pytest.mark.exhaustive) for name in ("tanh", "maximum")],
-        ],
-    )
+    @pytest.mark.parametrize("name", ["add", "log", "tanh", "maximum", "dot"])
     def test_shrink_to_few_operations(self, name):
         e = find(expressions(), lambda e: uses(e, name), settings=SHRINK, random=random.Random(0))
         assert sum(node.op is not None for node in e.output.topological_order()) <= 4
