@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import site
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ MOST_WATCHED = 20  # places: a call takes a microsecond to look at them
 MOST_ELEMENTS = 50  # of a list, a dict or an array that is watched
 MOST_HARMLESS = 3  # changes of a place that did not matter: then it is no longer watched
 LIBRARIES = sys.stdlib_module_names | {"micrograd_mlp", "numpy"}
+INSTALLED = (*site.getsitepackages(), site.getusersitepackages())  # where the other libraries are
 PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic)
 GONE = "<nothing>"
 
@@ -213,7 +215,15 @@ def _is_of_a_library(thing: Any) -> bool:
         module = getattr(thing, "__module__", None)
     else:
         return False
-    return str(module).partition(".")[0] in LIBRARIES
+    return str(module).partition(".")[0] in LIBRARIES or _is_installed(thing)
+
+
+def _is_installed(thing: Any) -> bool:
+    """Whether the file that a function, a class or a module is from has been installed."""
+    try:
+        return inspect.getfile(thing).startswith(INSTALLED)
+    except (TypeError, OSError):  # it is built in, or from a prompt
+        return False
 
 
 def _content(get: Callable[[], Any]) -> Any:

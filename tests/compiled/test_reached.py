@@ -138,6 +138,12 @@ def test_values_that_f_reaches_and_does_not_compute_with_may_move(compile):
     assert program(X) == 2.25
 
 
+def test_installed_libraries_are_not_searched():
+    w = Value(1.5)
+    reached = Reached(lambda x: w * x * pytest.approx(x))
+    assert [place.name for place in reached.places] == ["w"]
+
+
 # Numbers that change
 
 
@@ -182,10 +188,8 @@ class Frozen:
 
     @staticmethod
     def attribute_behind_a_method(w):
-        scaled = Scaled(w, 2.0)
-        method = scaled.method
-        change = functools.partial(setattr, scaled, "scale")
-        return (lambda x: method(x)), change, "self.scale was 2.0 and is 3.0"
+        method, change, what = Frozen.attribute_of_self(w)
+        return (lambda x: method(x)), change, what
 
     @staticmethod
     def attribute_of_self(w):
