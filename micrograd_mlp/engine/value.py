@@ -420,7 +420,7 @@ for _function in FUNCTIONS.values():
         setattr(Value, _function.op.name, _unary(_function) if _function.op.arity == 1 else _function)
 
 if sys.platform == "emscripten":  # only there, since a `__del__` makes every node slower to free
-    Value.__del__ = release  # type: ignore[attr-defined]
+    Value.__del__ = release  # type: ignore[attr-defined]  # mypy reads the class, which has none
 
 
 class Parameter(Value):
