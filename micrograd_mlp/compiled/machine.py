@@ -118,7 +118,7 @@ class _Memory:
 
     @property
     def nbytes(self) -> int:
-        return sum([array.nbytes for array in (self.uniform, self.values, self.adjoints, self.scratch)])
+        return sum([numbers.nbytes for numbers in (self.uniform, self.values, self.adjoints, self.scratch)])
 
 
 class Machine:
@@ -162,7 +162,6 @@ class Machine:
         self._reached = [self.reached, *self.derivatives.values()]
         self.unchecked, self.is_checked_again, self.is_rounding_known = 0, False, False
         self._shapes = [len(argument) if isinstance(argument, list) else None for argument in arguments]
-        n_x, *n_y = [1 if n is None else n for n in self._shapes] or [0]
         p, n, first = self.plan, len(parameters), self.plan.first_parameter
         self.order: Integers = p.parameters - first
         item = np.dtype(dtype).itemsize
@@ -176,14 +175,7 @@ class Machine:
         self._runs: dict[tuple[str, bool], Runs] = {}
         line = 64 // item
         self._width = -(-p.uniform.n_adjoints // line) * line
-        self._fixed = {
-            "broadcast_to": p.broadcast_to.ctypes.data, "broadcast_from": p.broadcast_from.ctypes.data,
-            "broadcast_to_adjoint": p.broadcast_to_adjoint.ctypes.data,
-            "broadcast_from_adjoint": p.broadcast_from_adjoint.ctypes.data,
-            "n_broadcast": len(p.broadcast_to), "outputs": p.outputs.ctypes.data, "n_outputs": len(p.outputs),
-            "output_adjoint": p.output_adjoint, "first_parameter": first, "n_parameters": n,
-            "n_x": n_x, "n_y": sum(n_y), "width": self._width,
-        }  # fmt: skip
+        self._fixed = self._fields_of_plan()
         if any(kind == "layer" for kind, _ in p.descriptions):
             self._functions = {name: compiled(write(self.target)) for name, write in affine.FUNCTIONS.items()}
             self._fixed |= {name: code.address(name) for name, code in self._functions.items()}
@@ -201,6 +193,20 @@ class Machine:
         self._all_parameters = np.array([[0, n]])  # as the ranges that a step moves
         self._all_parameters_address = self._all_parameters.ctypes.data
         self._n_moved = 0  # parameters times steps that `moves_at_once` was asked about so far
+
+    def _fields_of_plan(self) -> dict[str, int]:
+        """What the graph says in every job."""
+        p = self.plan
+        n_x, *n_y = [1 if n is None else n for n in self._shapes] or [0]
+        return {
+            "broadcast_to": p.broadcast_to.ctypes.data, "broadcast_from": p.broadcast_from.ctypes.data,
+            "broadcast_to_adjoint": p.broadcast_to_adjoint.ctypes.data,
+            "broadcast_from_adjoint": p.broadcast_from_adjoint.ctypes.data,
+            "n_broadcast": len(p.broadcast_to), "outputs": p.outputs.ctypes.data, "n_outputs": len(p.outputs),
+            "output_adjoint": p.output_adjoint,
+            "first_parameter": p.first_parameter, "n_parameters": len(self.parameters),
+            "n_x": n_x, "n_y": sum(n_y), "width": self._width,
+        }  # fmt: skip
 
     def _runs_of(self, tape: str, single: bool) -> Runs:
         key = tape, single
@@ -292,7 +298,7 @@ class Machine:
     def loss(self, x: Floats, y: Floats) -> float:
         """The mean loss of the examples; its gradient is in `gradient`."""
         job, result = self._job(GRADIENT, len(x)), array("d", [math.nan])
-        job.results = address(result)
+        job.results = _address(result)
         self._execute(job, x, y, self.all_examples(len(x)))
         return result[0]
 
@@ -327,7 +333,7 @@ class Machine:
         job = self._job(TRAIN, largest)
         job.rule, job.t = rule.address("step"), t
         job.state = state.ctypes.data if len(state) else 0
-        job.settings, job.results = address(settings), address(losses)
+        job.settings, job.results = _address(settings), _address(losses)
         if job.size == 1 and "step_of_matrix" in rule:
             moved = self._runs_of("varying", self._is_single(largest)).moved
             job.step_of_matrix = rule.address("step_of_matrix")
@@ -408,7 +414,7 @@ class Machine:
         }  # fmt: skip
         return Job(
             **self._fixed, **self._memories[0].fields,
-            **{name: array.ctypes.data for name, array in arrays.items()},
+            **{name: numbers.ctypes.data for name, numbers in arrays.items()},
             is_single=is_single, lanes=1 if is_single else self.lanes,
             first_varying=varying.first, last_varying=varying.last,
             first_uniform=uniform.first, last_uniform=uniform.last,
@@ -456,7 +462,7 @@ class Machine:
             for label, n in zip("xy", self._shapes)
         ]
         p = self.plan
-        tapes = [array.nbytes for tape in (p.uniform, p.varying) for array in (tape.runs, tape.operands)]
+        tapes = [numbers.nbytes for tape in (p.uniform, p.varying) for numbers in (tape.runs, tape.operands)]
         n_bytes = self._gradients.nbytes + sum([memory.nbytes for memory in self._memories]) + sum(tapes)
         left = f"{p.n_varying:,} for each example, {p.n_uniform:,} once a batch"
         self._runs_of("uniform", True)
@@ -475,7 +481,7 @@ class Machine:
         return "\n".join([f"{name:<12}{text}" for name, text in lines])
 
 
-def address(numbers: array[float]) -> int:
+def _address(numbers: array[float]) -> int:
     """Where numbers begin. For a few, this is much faster than an array of NumPy."""
     return numbers.buffer_info()[0]
 
